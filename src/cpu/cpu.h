@@ -1,0 +1,204 @@
+/*
+ * cpu.h - one virtual CPU that executes guest code by same-ISA translation.
+ *
+ * cpu_run() executes guest instructions until an exact instruction count, or
+ * until something happens that only the hypervisor can decide; it returns the
+ * reason and never calls upward.  Between two cpu_run() calls all of the
+ * guest's CPU state is in *cpu_state(): read and write it freely.
+ *
+ * Exits leave state.rip at the instruction that caused them, with nothing of
+ * it executed and nothing counted, except where stated.  The hypervisor then
+ * either completes the instruction by hand and calls cpu_retire(), or leaves
+ * it uncounted and redirects rip (a fault).
+ */
+#ifndef TTD_CPU_CPU_H
+#define TTD_CPU_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mem/mem.h"
+#include "util/bytes.h"
+
+enum cpu_reg {
+	RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI,
+	R8, R9, R10, R11, R12, R13, R14, R15
+};
+
+enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+
+#define FLAG_CF 0x1u
+#define FLAG_TF 0x100u
+#define FLAG_IF 0x200u
+#define FLAG_DF 0x400u
+#define FLAG_IOPL 0x3000u
+#define FLAG_NT 0x4000u
+#define FLAG_RF 0x10000u
+#define FLAG_VM 0x20000u
+#define FLAG_AC 0x40000u
+
+/*
+ * Everything a guest can observe of its CPU.  rflags always has bit 1 and IF
+ * set and IOPL clear: the virtual interrupt mask is Xen's upcall mask, not a
+ * CPU flag.  seg_base is used for FS and GS in 64-bit code, for all segments
+ * in 32-bit code.  GS: the active base is seg_base[SEG_GS]; the hypervisor
+ * swaps it with gs_base_other when it toggles between kernel and user mode.
+ */
+struct cpu_state {
+	uint64_t gpr[16];
+	uint64_t rip;
+	uint64_t rflags;
+	uint64_t icount; /* instructions retired */
+	uint64_t brctr;  /* branches retired: jcc, jmp, call, ret, loop, near */
+	uint64_t seg_base[SEG_COUNT];
+	uint64_t gs_base_other;
+	uint16_t seg[SEG_COUNT];
+	uint8_t mode;    /* enum mem_mode */
+	uint8_t code64;  /* 1: CS.L; 0: 32-bit compatibility code */
+	uint8_t ts;      /* CR0.TS: FP instructions raise #NM */
+	/* TSC = tsc_offset + ((icount * tsc_mul) >> 32), wrapping. */
+	uint64_t tsc_offset;
+	uint64_t tsc_mul;
+	uint32_t tsc_aux; /* rdtscp's ecx */
+	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE64 image */
+};
+
+enum cpu_exit_reason {
+	CPU_EXIT_TARGET,    /* state.icount == target */
+	CPU_EXIT_KICK,      /* cpu_kick() was called; at some boundary before target */
+	CPU_EXIT_EXCEPTION, /* vector, error, cr2; for #DB by TF the instruction has retired */
+	CPU_EXIT_INT,       /* int n, int3, int1, into: vector, len */
+	CPU_EXIT_SYSCALL,   /* len; the hypervisor tells hypercall from guest syscall by mode */
+	CPU_EXIT_SYSENTER,  /* len */
+	CPU_EXIT_PRIV,      /* priv: an instruction for the hypervisor to emulate */
+};
+
+/* Instructions that leave the engine through CPU_EXIT_PRIV. */
+enum cpu_priv_op {
+	PRIV_CPUID,      /* also the Xen forced-emulation form 0f 0b 'x' 'e' 'n' 0f a2 */
+	PRIV_RDMSR,
+	PRIV_WRMSR,
+	PRIV_RDPMC,
+	PRIV_MOV_FROM_CR, /* index = CR number, reg = destination */
+	PRIV_MOV_TO_CR,   /* index, value */
+	PRIV_MOV_FROM_DR,
+	PRIV_MOV_TO_DR,
+	PRIV_CLTS,
+	PRIV_LMSW,        /* value */
+	PRIV_CLI,
+	PRIV_STI,
+	PRIV_HLT,
+	PRIV_INVLPG,      /* ea */
+	PRIV_INVD,        /* invd, wbinvd */
+	PRIV_IN,          /* port, size; result to al/ax/eax */
+	PRIV_OUT,         /* port, size, value */
+	PRIV_INS,         /* string port I/O: port, size */
+	PRIV_OUTS,
+	PRIV_LDT_GDT,     /* lgdt, lidt, lldt, ltr: ea or value */
+	PRIV_SWAPGS,
+	PRIV_SYSRET,      /* sysret, sysexit, rsm, and other ring-0-only forms */
+	PRIV_IRET,        /* size = operand size of the popped words */
+	PRIV_FAR_RET,     /* lret [imm16]: size, value = imm16 */
+	PRIV_FAR_JMP,     /* sel, value = target offset, size */
+	PRIV_FAR_CALL,
+	PRIV_LOAD_SEG,    /* mov/pop/lds...: index = enum cpu_seg, sel; extra effects in `after_*` */
+	PRIV_LAR,         /* sel, reg = destination, size */
+	PRIV_LSL,
+	PRIV_VERR,        /* sel; result in ZF */
+	PRIV_VERW,
+	PRIV_SGDT,        /* store forms: ea and size say where, or reg when !mem */
+	PRIV_SIDT,
+	PRIV_SLDT,
+	PRIV_STR,
+	PRIV_SMSW,
+	PRIV_XGETBV,
+	PRIV_XSETBV,
+	PRIV_MONITOR,     /* monitor, mwait */
+};
+
+struct cpu_priv {
+	enum cpu_priv_op op;
+	uint8_t index;   /* CR, DR or segment number */
+	uint8_t reg;     /* enum cpu_reg of a register operand */
+	uint8_t size;    /* operand size in bytes */
+	bool mem;        /* the destination is memory at ea, not reg */
+	uint16_t sel;    /* selector operand, already fetched from memory */
+	uint16_t port;
+	uint64_t value;  /* source operand, already fetched */
+	gva_t ea;        /* linear address of a memory operand */
+	/* PRIV_LOAD_SEG only: what completes together with the load. */
+	bool after_reg;  /* gpr[reg] = after_value as well (lss, lfs, lgs, les, lds) */
+	uint64_t after_value;
+	uint8_t after_pop; /* bytes to add to rsp (pop sreg) */
+};
+
+struct cpu_exit {
+	enum cpu_exit_reason reason;
+	uint8_t len;      /* of the instruction: SYSCALL, SYSENTER, INT, PRIV */
+	uint8_t vector;   /* EXCEPTION, INT */
+	bool has_error;   /* EXCEPTION: an error code belongs to the vector */
+	uint32_t error;
+	uint64_t cr2;     /* EXCEPTION with vector 14 */
+	struct cpu_priv priv;
+};
+
+/* A store that the guest tried through a read-only mapping. */
+struct cpu_store {
+	mfn_t mfn;
+	uint16_t off;
+	uint8_t size;
+	uint8_t bytes[16];
+};
+
+enum cpu_tier {
+	CPU_OPTIMISED,
+	CPU_REFERENCE, /* one-instruction blocks, nothing optimised across them */
+};
+
+struct cpu;
+
+/* Fails with a clear error on a host without BMI2.  One vCPU per mem. */
+struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e);
+void cpu_destroy(struct cpu *c);
+struct cpu_state *cpu_state(struct cpu *c);
+
+/*
+ * Runs until state.icount == target exactly, or an exit.  target > icount.
+ * With state.rflags TF set, returns #DB after one instruction.
+ */
+void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit);
+
+/* Makes cpu_run() return CPU_EXIT_KICK soon.  Any thread or signal handler. */
+void cpu_kick(struct cpu *c);
+
+/* The instruction at rip was emulated: rip += len, one more retired. */
+void cpu_retire(struct cpu *c, unsigned len);
+
+/*
+ * Executes the one instruction at rip, which just faulted on a write through
+ * a read-only mapping, as if the page were writable, and hands the store out
+ * instead of doing it.  0: retired, *w holds the store.  -1: it faulted in
+ * another way or stores more than one aligned 1/2/4/8/16-byte datum; nothing
+ * happened.
+ */
+int cpu_step_store(struct cpu *c, struct cpu_store *w);
+
+/* The TSC at state.icount. */
+uint64_t cpu_tsc(const struct cpu_state *s);
+
+void cpu_save(const struct cpu *c, struct wbuf *w);
+int cpu_load(struct cpu *c, struct rbuf *r); /* -1: malformed */
+
+struct cpu_stats {
+	uint64_t blocks;            /* translated so far */
+	uint64_t guest_insns;       /* in them */
+	uint64_t guest_bytes, host_bytes;
+	uint64_t translate_ns;
+	uint64_t cache_flushes;
+	uint64_t exits[8];          /* by enum cpu_exit_reason */
+	uint64_t tlb_slow, block_lookups, careful_steps, string_helpers;
+	uint64_t code_invalidations, truncated_blocks;
+};
+const struct cpu_stats *cpu_stats(const struct cpu *c);
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * mem.h - guest frames and the coherent soft MMU of one guest.
+ *
+ * Machine frames are numbered from MEM_FIRST_MFN; the first `ram_pages` are
+ * the guest's RAM (at build time pfn N is mfn MEM_FIRST_MFN + N), the
+ * `extra_pages` behind them are the hypervisor's own that a guest may map
+ * (shared_info, grant table, machine-to-phys table).  All start zeroed.
+ *
+ * Virtual addresses are translated by walking the guest's own page tables,
+ * which hold MFNs.  There are two roots, one for kernel and one for user mode
+ * (Xen's NEW_BASEPTR and NEW_USER_BASEPTR).  As on 64-bit Xen PV the U/S bit
+ * gates nothing: a kernel page is hidden from user mode by being absent from
+ * the user root.  RW and NX are enforced in both modes.
+ *
+ * Invariants (mem_check() asserts what can be asserted cheaply):
+ *  M1. Coherence: a TLB entry exists only if a walk right now would give the
+ *      same translation.  Hence every change of a page-table entry passes
+ *      mem_write_frame() or mem_copy_out(), and every change of a root passes
+ *      mem_set_root(); both invalidate before they return.
+ *  M2. A frame that a walk used as a page table carries FRAME_PT and is in no
+ *      write TLB, so that translated stores to it take the slow path.
+ *  M3. A frame with translated code carries FRAME_CODE and is in no write TLB.
+ *  M4. A read entry exists only if the accessed bits of its walk are set, a
+ *      write entry only if the dirty bit is set too: TLB hits then have no
+ *      effect a guest could see.
+ */
+#ifndef TTD_MEM_MEM_H
+#define TTD_MEM_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+typedef uint64_t gva_t; /* guest virtual address */
+typedef uint64_t mfn_t; /* machine frame number */
+
+enum { PAGE_SHIFT = 12, PAGE_SIZE = 4096 };
+#define PAGE_MASK (~(uint64_t)(PAGE_SIZE - 1))
+#define MEM_FIRST_MFN ((mfn_t)0x18000)
+#define MFN_NONE (~(mfn_t)0)
+
+/* Page-table entry bits (SDM vol. 3, table 4-20). */
+#define PTE_P ((uint64_t)1 << 0)
+#define PTE_RW ((uint64_t)1 << 1)
+#define PTE_US ((uint64_t)1 << 2)
+#define PTE_A ((uint64_t)1 << 5)
+#define PTE_D ((uint64_t)1 << 6)
+#define PTE_PS ((uint64_t)1 << 7)
+#define PTE_NX ((uint64_t)1 << 63)
+#define PTE_MFN(pte) (((pte) & 0x000ffffffffff000ull) >> PAGE_SHIFT)
+
+enum mem_mode { MEM_KERNEL = 0, MEM_USER = 1 };
+
+/* Kinds of access; also the W and I bits of a #PF error code. */
+enum mem_access { MEM_READ = 0, MEM_WRITE = 2, MEM_FETCH = 16 };
+
+/* #PF error code bits (SDM vol. 3, 4.7). */
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_I = 16 };
+
+/* Where and why an access by virtual address failed. */
+struct mem_fault {
+	gva_t va;        /* first byte that could not be accessed: CR2 */
+	uint32_t error;  /* #PF error code, PF_* bits */
+	bool noncanon;   /* not canonical: #GP (or #SS), not #PF */
+};
+
+enum mem_frame_flag {
+	FRAME_PT = 1,       /* used as a page table by some walk, or pinned */
+	FRAME_CODE = 2,     /* translations were made from it */
+	FRAME_READONLY = 4, /* the guest may never map it writable */
+};
+
+struct mem;
+
+/* ram_pages >= 1; extra_pages may be 0.  NULL and *e on failure. */
+struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct err *e);
+void mem_destroy(struct mem *m);
+
+uint64_t mem_ram_pages(const struct mem *m);
+uint64_t mem_all_pages(const struct mem *m); /* RAM and extra */
+
+/*
+ * Host address of a frame's 4096 bytes, NULL when the guest has no such frame.
+ * Read freely; to write a frame that the guest can already see use
+ * mem_write_frame(), which keeps M1..M3.  (The domain builder may write
+ * directly: nothing has been walked yet.)
+ */
+uint8_t *mem_frame(const struct mem *m, mfn_t mfn);
+unsigned mem_frame_flags(const struct mem *m, mfn_t mfn);
+void mem_frame_set(struct mem *m, mfn_t mfn, enum mem_frame_flag flag);
+void mem_frame_clear(struct mem *m, mfn_t mfn, enum mem_frame_flag flag);
+
+/*
+ * Writes n bytes at an offset of a frame; off + n <= PAGE_SIZE.  Invalidates
+ * whatever was derived from the old bytes (translations of addresses when the
+ * frame is a page table, code when it holds code).  Returns -1 when there is
+ * no such frame.  Hypercalls use it for page-table entries (n = 8).
+ */
+int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n);
+
+/* Page-table roots.  MFN_NONE as user root: none; user accesses all fault. */
+void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root);
+mfn_t mem_root(const struct mem *m, enum mem_mode mode);
+
+/*
+ * The read-only window at `va` that kernel mode sees whatever its tables say
+ * (the machine-to-phys table in Xen's hole), n frames from mfn.  One only.
+ */
+void mem_set_window(struct mem *m, gva_t va, mfn_t mfn, uint64_t n);
+
+/*
+ * Translates va for one access in `mode`, setting A and D bits as hardware
+ * would.  Returns the MFN, or MFN_NONE and *f (f may be NULL).
+ */
+mfn_t mem_translate(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+	struct mem_fault *f);
+
+/* The same without any effect on the guest: no A or D bit, no TLB entry. */
+mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte);
+
+/*
+ * Copies between guest virtual memory and the host; pages may differ.  All
+ * pages are translated before the first byte is copied.  0, or -1 and *f.
+ */
+int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t n,
+	struct mem_fault *f);
+int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, size_t n,
+	struct mem_fault *f);
+
+/* XXH3 digest of all frames, RAM then extra. */
+uint64_t mem_digest(const struct mem *m);
+
+struct mem_stats {
+	uint64_t fills, walks, flushes, invalidations;
+};
+const struct mem_stats *mem_stats(const struct mem *m);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * domain.h - one Xen PV guest: build it, run it, talk to its console.
+ *
+ * domain_run() is called by one thread, which becomes the vCPU thread.  The
+ * functions marked [any thread] only queue a request; it reaches the guest
+ * through the event source, at an exact position.
+ */
+#ifndef TTD_XEN_DOMAIN_H
+#define TTD_XEN_DOMAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+enum domain_clock {
+	CLOCK_HOST,    /* guest time follows wall time */
+	CLOCK_VIRTUAL, /* guest time is a function of instructions only; idle jumps */
+};
+
+struct domain_config {
+	const char *name;
+	const char *kernel, *ramdisk, *cmdline; /* ramdisk, cmdline may be NULL */
+	uint32_t memory_mb;
+	enum domain_clock clock;
+	bool reference;          /* one-instruction engine */
+	uint64_t wallclock_sec;  /* guest's wall clock at boot; 0: host's for CLOCK_HOST,
+	                            a fixed date for CLOCK_VIRTUAL */
+	uint64_t stop_icount;    /* stop there when not 0 */
+	/* Console output, called on the vCPU thread; must not block for long. */
+	void (*console_out)(void *ctx, const void *p, size_t n);
+	void *console_ctx;
+};
+
+enum domain_end {
+	DOMAIN_POWEROFF,
+	DOMAIN_REBOOT,
+	DOMAIN_SUSPEND,
+	DOMAIN_CRASH,   /* domain_crash_reason() says why in one line */
+	DOMAIN_STOPPED, /* domain_stop(), or stop_icount reached */
+};
+
+struct domain_stats {
+	uint64_t icount, brctr, mem_digest;
+	uint64_t guest_ns;       /* guest time since boot */
+	uint64_t hypercalls, exceptions, upcalls, syscalls;
+	uint64_t hypercall_count[64];
+	uint64_t host_exit_ns[8]; /* time spent per class of exit, when profiling */
+};
+
+struct domain;
+
+struct domain *domain_create(const struct domain_config *cfg, struct err *e);
+void domain_destroy(struct domain *d);
+enum domain_end domain_run(struct domain *d);
+const char *domain_crash_reason(const struct domain *d);
+
+void domain_console_in(struct domain *d, const void *p, size_t n); /* [any thread] */
+void domain_shutdown(struct domain *d, const char *how); /* [any thread] "poweroff", "reboot" */
+void domain_stop(struct domain *d); /* [any thread, async-signal-safe] end domain_run() soon */
+
+void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all memory */
+/* For --stats and the benchmarks. */
+const struct cpu_stats *domain_cpu_stats(const struct domain *d);
+const struct mem_stats *domain_mem_stats(const struct domain *d);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * copy.c - copies between guest virtual memory and the host.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "mem/priv.h"
+
+static size_t page_left(gva_t va, size_t n)
+{
+	size_t left = PAGE_SIZE - (va & ~PAGE_MASK);
+
+	return n < left ? n : left;
+}
+
+/* Translates every page of the range first, so that a fault copies nothing. */
+static int touch(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem_access access,
+	struct mem_fault *f)
+{
+	while (n > 0) {
+		size_t k = page_left(va, n);
+
+		if (mem_translate(m, mode, va, access, f) == MFN_NONE)
+			return -1;
+		va += k;
+		n -= k;
+	}
+	return 0;
+}
+
+int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t n,
+	struct mem_fault *f)
+{
+	uint8_t *p = dst;
+
+	if (touch(m, mode, src, n, MEM_READ, f) != 0)
+		return -1;
+	while (n > 0) {
+		size_t k = page_left(src, n);
+		mfn_t mfn = mem_peek(m, mode, src, NULL);
+
+		memcpy(p, frame_host(m, mfn) + (src & ~PAGE_MASK), k);
+		p += k;
+		src += k;
+		n -= k;
+	}
+	return 0;
+}
+
+int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, size_t n,
+	struct mem_fault *f)
+{
+	const uint8_t *p = src;
+
+	if (touch(m, mode, dst, n, MEM_WRITE, f) != 0)
+		return -1;
+	while (n > 0) {
+		size_t k = page_left(dst, n);
+		mfn_t mfn = mem_peek(m, mode, dst, NULL);
+
+		/* A store into its own page tables may unmap the rest: give up there. */
+		if (mfn == MFN_NONE)
+			return -1;
+		mem_guest_store(m, mfn, (unsigned)(dst & ~PAGE_MASK), p, k);
+		p += k;
+		dst += k;
+		n -= k;
+	}
+	return 0;
+}
+
+/* M1, M4: whatever the TLB holds, a walk gives too; M2, M3: and no more. */
+static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
+{
+	struct tlb *t = &m->tlb[mode];
+	uint64_t pte;
+	mfn_t mfn;
+
+	if (t->rtag[i] == TLB_EMPTY(i)) {
+		assert(t->wtag[i] == TLB_EMPTY(i));
+		return;
+	}
+	mfn = mem_peek(m, mode, t->rtag[i], &pte);
+	assert(mfn != MFN_NONE);
+	assert(t->host[i] == (uint64_t)frame_host(m, mfn));
+	if (t->wtag[i] == TLB_EMPTY(i))
+		return;
+	assert(t->wtag[i] == t->rtag[i]);
+	assert((pte & PTE_D) && (pte & PTE_A) && (pte & PTE_RW));
+	assert(!(frame_of(m, mfn)->flags & (FRAME_PT | FRAME_CODE | FRAME_READONLY)));
+}
+
+void mem_check(struct mem *m)
+{
+	for (int mode = 0; mode < 2; mode++)
+		for (unsigned i = 0; i < TLB_SIZE; i++)
+			check_entry(m, (enum mem_mode)mode, i);
+}

@@ -1,0 +1,240 @@
+/*
+ * frame.c - the frames themselves: allocation, flags, roots, and the one
+ * function through which a frame is written from outside translated code.
+ */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "mem/priv.h"
+
+static void *map(size_t n, int flags)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void reset_tlb(struct mem *m)
+{
+	for (int mode = 0; mode < 2; mode++) {
+		for (unsigned i = 0; i < TLB_SIZE; i++)
+			m->tlb[mode].rtag[i] = m->tlb[mode].wtag[i] = TLB_EMPTY(i);
+		for (unsigned i = 0; i < ITLB_SIZE; i++)
+			m->fetch[mode][i].va = 1;
+		m->root[mode] = MFN_NONE;
+		m->fetch_gen[mode] = 1;
+	}
+	m->epoch[HALF_USER] = m->epoch[HALF_KERNEL] = 1;
+}
+
+struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct err *e)
+{
+	struct mem *m = map(sizeof *m, MAP_32BIT);
+	uint64_t all = ram_pages + extra_pages;
+
+	if (m == NULL) {
+		err_set(e, ST_HOST, "cannot get %zu bytes below 2 GiB for the soft MMU", sizeof *m);
+		return NULL;
+	}
+	m->ram_pages = ram_pages;
+	m->all_pages = all;
+	m->ram = map(all << PAGE_SHIFT, 0);
+	m->frames = map(all * sizeof *m->frames, 0);
+	if (m->ram == NULL || m->frames == NULL) {
+		err_set(e, ST_HOST, "cannot get %llu MB of guest memory",
+			(unsigned long long)(all >> 8));
+		mem_destroy(m);
+		return NULL;
+	}
+	madvise(m->ram, all << PAGE_SHIFT, MADV_HUGEPAGE);
+	reset_tlb(m);
+	return m;
+}
+
+void mem_destroy(struct mem *m)
+{
+	if (m == NULL)
+		return;
+	if (m->ram != NULL)
+		munmap(m->ram, m->all_pages << PAGE_SHIFT);
+	if (m->frames != NULL)
+		munmap(m->frames, m->all_pages * sizeof *m->frames);
+	free(m->dirty_code.v);
+	munmap(m, sizeof *m);
+}
+
+uint64_t mem_ram_pages(const struct mem *m) { return m->ram_pages; }
+uint64_t mem_all_pages(const struct mem *m) { return m->all_pages; }
+struct tlb *mem_tlb(struct mem *m, enum mem_mode mode) { return &m->tlb[mode]; }
+uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode) { return m->fetch_gen[mode]; }
+const struct mem_stats *mem_stats(const struct mem *m) { return &m->stats; }
+mfn_t mem_root(const struct mem *m, enum mem_mode mode) { return m->root[mode]; }
+
+uint8_t *mem_frame(const struct mem *m, mfn_t mfn)
+{
+	return frame_ok(m, mfn) ? frame_host(m, mfn) : NULL;
+}
+
+unsigned mem_frame_flags(const struct mem *m, mfn_t mfn)
+{
+	return frame_ok(m, mfn)
+		? frame_of(m, mfn)->flags & (FRAME_PT | FRAME_CODE | FRAME_READONLY) : 0;
+}
+
+void mem_frame_set(struct mem *m, mfn_t mfn, enum mem_frame_flag flag)
+{
+	if (!frame_ok(m, mfn) || (frame_of(m, mfn)->flags & flag))
+		return;
+	frame_of(m, mfn)->flags |= (uint8_t)flag;
+	tlb_unwrite(m, mfn);
+}
+
+void mem_frame_clear(struct mem *m, mfn_t mfn, enum mem_frame_flag flag)
+{
+	if (!frame_ok(m, mfn) || !(frame_of(m, mfn)->flags & flag))
+		return;
+	if (flag == FRAME_PT)
+		tlb_pt_release(m, mfn);
+	frame_of(m, mfn)->flags &= (uint8_t)~flag;
+}
+
+static void queue_code(struct mem *m, mfn_t mfn)
+{
+	struct code_queue *q = &m->dirty_code;
+
+	if (q->n == q->cap) {
+		uint32_t cap = q->cap ? 2 * q->cap : 64;
+		mfn_t *v = realloc(q->v, cap * sizeof *v);
+
+		if (v == NULL)
+			abort(); /* a few hundred bytes: the process is lost anyway */
+		q->v = v;
+		q->cap = cap;
+	}
+	q->v[q->n++] = mfn;
+	frame_of(m, mfn)->flags &= (uint8_t)~FRAME_CODE;
+}
+
+mfn_t mem_next_dirty_code(struct mem *m)
+{
+	return m->dirty_code.n ? m->dirty_code.v[--m->dirty_code.n] : MFN_NONE;
+}
+
+/* What hung on the old bytes of [off, off + n) goes before they change. */
+static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
+{
+	struct frame *fr = frame_of(m, mfn);
+	const uint64_t *table = (const void *)frame_host(m, mfn);
+	(void)p;
+
+	if (fr->flags & FRAME_CODE)
+		queue_code(m, mfn);
+	if (!(fr->flags & FRAME_PT))
+		return;
+	for (unsigned i = off / 8; i <= (off + n - 1) / 8; i++)
+		if (table[i] & PTE_P)
+			tlb_pt_changed(m, mfn, i);
+}
+
+int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
+{
+	if (!frame_ok(m, mfn) || off > PAGE_SIZE || n > PAGE_SIZE - off)
+		return -1;
+	if (n == 0)
+		return 0;
+	before_write(m, mfn, off, p, n);
+	memcpy(frame_host(m, mfn) + off, p, n);
+	return 0;
+}
+
+void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
+{
+	struct frame *fr = frame_of(m, mfn);
+
+	mem_write_frame(m, mfn, off, p, n);
+	/* Linux writes directly only to tables it has taken out of use. */
+	if (fr->flags & FRAME_PT)
+		tlb_pt_release(m, mfn);
+}
+
+static bool same_kernel_half(const struct mem *m, mfn_t a, mfn_t b)
+{
+	const uint64_t *ta, *tb;
+
+	if (!frame_ok(m, a) || !frame_ok(m, b))
+		return false;
+	ta = (const void *)frame_host(m, a);
+	tb = (const void *)frame_host(m, b);
+	for (unsigned i = 256; i < 512; i++)
+		if ((ta[i] ^ tb[i]) & ~(PTE_A | PTE_D))
+			return false;
+	return true;
+}
+
+/*
+ * The kernel half of the TLB outlives a switch between roots that agree on it:
+ * its entries are derived from the new root from now on, and the new root's
+ * slots count as accessed where the old one's were.  (What the guest sees of
+ * that is a function of its own tables only, never of what the TLB held.)
+ */
+static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root)
+{
+	uint64_t *to = (void *)frame_host(m, root);
+	const uint64_t *from = (const void *)frame_host(m, old);
+
+	for (unsigned i = 256; i < 512; i++)
+		to[i] |= from[i] & PTE_A;
+	tlb_note_pt(m, root, 4, (gva_t)1 << 63);
+}
+
+/* Nothing in a TLB comes from this root any more. */
+static void forget_root(struct mem *m, mfn_t mfn)
+{
+	if (!frame_ok(m, mfn) || m->root[MEM_KERNEL] == mfn || m->root[MEM_USER] == mfn)
+		return;
+	frame_of(m, mfn)->pt_epoch[HALF_USER] = 0;
+	frame_of(m, mfn)->pt_epoch[HALF_KERNEL] = 0;
+}
+
+static bool half_unused(const struct mem *m, enum mem_half half)
+{
+	return m->used[MEM_KERNEL][half].n == 0 && m->used[MEM_USER][half].n == 0 &&
+		!m->fetch_used[MEM_KERNEL][half] && !m->fetch_used[MEM_USER][half];
+}
+
+void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root)
+{
+	mfn_t old = m->root[mode];
+
+	if (old == root)
+		return;
+	m->root[mode] = root;
+	tlb_flush_half(m, mode, HALF_USER);
+	if (same_kernel_half(m, old, root))
+		inherit_kernel_half(m, old, root);
+	else
+		tlb_flush_half(m, mode, HALF_KERNEL);
+	forget_root(m, old);
+	if (half_unused(m, HALF_USER))
+		m->epoch[HALF_USER]++; /* no table of the old space matters now */
+}
+
+void mem_set_window(struct mem *m, gva_t va, mfn_t mfn, uint64_t n)
+{
+	m->window_va = va;
+	m->window_mfn = mfn;
+	m->window_pages = n;
+	for (uint64_t i = 0; i < n; i++)
+		mem_frame_set(m, mfn + i, FRAME_READONLY);
+	tlb_flush_all(m);
+}
+
+uint64_t mem_digest(const struct mem *m)
+{
+	return XXH3_64bits(m->ram, m->all_pages << PAGE_SHIFT);
+}

@@ -1,0 +1,90 @@
+/*
+ * priv.h - inside of struct mem, for src/mem only.
+ */
+#ifndef TTD_MEM_PRIV_H
+#define TTD_MEM_PRIV_H
+
+#include "mem/mem.h"
+#include "mem/tlb.h"
+
+enum {
+	FRAME_W = 0x40,      /* widx/wmode name a write entry that once existed */
+	FRAME_WMULTI = 0x80, /* several may exist: search */
+};
+
+/*
+ * What we know of a frame.  The pt_* fields remember where the walks of the
+ * current epoch met it as a page table, so that a changed entry invalidates
+ * just the addresses it translated.  An epoch is the time between two flushes
+ * of a half: a frame last walked in an earlier epoch has nothing in the TLB.
+ */
+struct frame {
+	uint8_t flags;
+	uint8_t pt_level; /* 1..4 */
+	uint8_t pt_multi; /* met at several addresses or levels */
+	uint8_t wmode;
+	uint16_t widx;
+	uint64_t pt_epoch[HALF_COUNT];
+	gva_t pt_va; /* address translated by its entry 0 */
+};
+
+/* Indices filled since the half was last flushed; may repeat. */
+struct used {
+	uint32_t n;
+	uint16_t idx[TLB_SIZE];
+};
+
+struct fetch_entry {
+	gva_t va; /* page address, or 1: empty */
+	mfn_t mfn;
+};
+
+struct code_queue {
+	mfn_t *v;
+	uint32_t n, cap;
+};
+
+struct mem {
+	struct tlb tlb[2];              /* by mode; first: must lie below 2 GiB */
+	struct used used[2][HALF_COUNT];
+	struct fetch_entry fetch[2][ITLB_SIZE];
+	bool fetch_used[2][HALF_COUNT];
+	uint64_t fetch_gen[2];
+	uint64_t epoch[HALF_COUNT];
+	mfn_t root[2];
+	uint8_t *ram;
+	struct frame *frames;
+	uint64_t ram_pages, all_pages;
+	gva_t window_va;
+	mfn_t window_mfn;
+	uint64_t window_pages;
+	struct code_queue dirty_code;
+	struct mem_stats stats;
+};
+
+static inline bool frame_ok(const struct mem *m, mfn_t mfn)
+{
+	return mfn - MEM_FIRST_MFN < m->all_pages;
+}
+static inline struct frame *frame_of(const struct mem *m, mfn_t mfn)
+{
+	return &m->frames[mfn - MEM_FIRST_MFN];
+}
+static inline uint8_t *frame_host(const struct mem *m, mfn_t mfn)
+{
+	return m->ram + ((mfn - MEM_FIRST_MFN) << PAGE_SHIFT);
+}
+
+/* tlb_hot.c */
+void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va);
+void tlb_invalidate(struct mem *m, gva_t va);
+void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half);
+void tlb_flush_all(struct mem *m);
+void tlb_unwrite(struct mem *m, mfn_t mfn); /* drop every write entry of a frame */
+void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index); /* an entry that was present */
+void tlb_pt_release(struct mem *m, mfn_t mfn);
+
+/* Asserts what M1..M4 claim of the whole TLB; slow, for tests. */
+void mem_check(struct mem *m);
+
+#endif

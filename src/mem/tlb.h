@@ -1,0 +1,70 @@
+/*
+ * tlb.h - the soft TLB as translated code sees it.  For src/mem and src/cpu.
+ *
+ * One struct tlb per mode.  Translated code looks an address up with
+ *	i = (va >> 12) & 0xffff;  x = va ^ tag[i];  hit when x <= 4096 - size
+ * so one compare decides tag and page crossing, and x is then the offset in
+ * the page whose host address is host[i].  An empty entry holds a tag whose
+ * index bits are wrong for its place: it matches no address at all.
+ *
+ * Everything here lives below 2 GiB, so that code can name it by disp32.
+ */
+#ifndef TTD_MEM_TLB_H
+#define TTD_MEM_TLB_H
+
+#include "mem/mem.h"
+
+enum {
+	TLB_BITS = 16,
+	TLB_SIZE = 1 << TLB_BITS,
+	ITLB_SIZE = 1024,
+};
+
+#define TLB_INDEX(va) (((va) >> PAGE_SHIFT) & (TLB_SIZE - 1))
+#define TLB_EMPTY(i) ((~(uint64_t)(i) & (TLB_SIZE - 1)) << PAGE_SHIFT)
+
+struct tlb {
+	uint64_t rtag[TLB_SIZE];
+	uint64_t wtag[TLB_SIZE];
+	uint64_t host[TLB_SIZE];
+};
+
+/* Halves of the address space: a root switch replaces only the user half. */
+enum mem_half { HALF_USER, HALF_KERNEL, HALF_COUNT };
+static inline enum mem_half mem_half(gva_t va) { return va >> 63 ? HALF_KERNEL : HALF_USER; }
+static inline bool mem_canonical(gva_t va)
+{
+	return (uint64_t)(((int64_t)(va << 16)) >> 16) == va;
+}
+
+struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
+
+/*
+ * Fills the entry of va for an access (MEM_READ or MEM_WRITE) that missed.
+ * 0: the read tag, and for a write the write tag, now match.  1: the page is
+ * accessible but its frame must not be written behind our back (M2, M3): the
+ * store has to be made through mem_write_frame().  -1: *f says the fault.
+ * No libc, no vector registers: called with guest FP state live.
+ */
+int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+	struct mem_fault *f);
+
+/* MFN behind a fetch from va, through the fetch TLB. */
+mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f);
+
+/*
+ * Changes whenever a fetch translation of the mode that mem_fetch() gave out
+ * may have become wrong: everything keyed by virtual address is then stale.
+ */
+uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode);
+
+/*
+ * Frames with FRAME_CODE that were written: mem clears the flag and queues
+ * the frame; the CPU takes them before it runs more code.  MFN_NONE: none.
+ */
+mfn_t mem_next_dirty_code(struct mem *m);
+
+/* A guest's own store (by a slow path) into a frame; like mem_write_frame. */
+void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n);
+
+#endif

@@ -1,0 +1,357 @@
+/*
+ * tlb_hot.c - filling and invalidating the soft TLB, and the page walk.
+ *
+ * Runs while the guest's vector registers are live: no libc calls, and the
+ * file is compiled for general registers only.
+ */
+#include "mem/priv.h"
+
+enum { PF_RSVD = 8 };
+
+struct walk {
+	uint64_t *entry[5]; /* [4]..[1] */
+	mfn_t mfn;
+	bool writable, nx;
+};
+
+static int fault(struct mem_fault *f, enum mem_mode mode, gva_t va, enum mem_access access,
+	uint32_t bits)
+{
+	if (f != NULL) {
+		f->va = va;
+		f->noncanon = false;
+		f->error = bits | (uint32_t)access | (mode == MEM_USER ? PF_U : 0);
+	}
+	return -1;
+}
+
+/* A page-table frame was used for va: remember where, so M1 can be kept. */
+void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va)
+{
+	struct frame *fr = frame_of(m, mfn);
+	unsigned shift = PAGE_SHIFT + 9 * level;
+	gva_t base = level == 4 ? 0 : va >> shift << shift;
+	enum mem_half half = mem_half(va);
+
+	if (!(fr->flags & FRAME_PT)) {
+		fr->flags |= FRAME_PT;
+		tlb_unwrite(m, mfn);
+	}
+	if (fr->pt_epoch[HALF_USER] != m->epoch[HALF_USER] &&
+	    fr->pt_epoch[HALF_KERNEL] != m->epoch[HALF_KERNEL]) {
+		fr->pt_level = (uint8_t)level;
+		fr->pt_va = base;
+		fr->pt_multi = 0;
+	} else if (fr->pt_level != level || fr->pt_va != base) {
+		fr->pt_multi = 1;
+	}
+	fr->pt_epoch[half] = m->epoch[half];
+}
+
+/* Walks the tables; touches nothing but *w. */
+static int walk(const struct mem *m, enum mem_mode mode, gva_t va, struct walk *w)
+{
+	mfn_t mfn = m->root[mode];
+
+	w->writable = true;
+	w->nx = false;
+	for (unsigned level = 4; level >= 1; level--) {
+		unsigned i = va >> (PAGE_SHIFT + 9 * (level - 1)) & 511;
+		uint64_t e;
+
+		if (!frame_ok(m, mfn))
+			return level == 4 ? 0 : PF_P | PF_RSVD;
+		w->entry[level] = (uint64_t *)(void *)frame_host(m, mfn) + i;
+		e = *w->entry[level];
+		if (!(e & PTE_P))
+			return 0;
+		if (level > 1 && (e & PTE_PS))
+			return PF_P | PF_RSVD;
+		w->writable &= (e & PTE_RW) != 0;
+		w->nx |= (e & PTE_NX) != 0;
+		mfn = PTE_MFN(e);
+	}
+	w->mfn = mfn;
+	if (!frame_ok(m, mfn))
+		return PF_P | PF_RSVD;
+	if (frame_of(m, mfn)->flags & FRAME_READONLY)
+		w->writable = false;
+	return -1; /* no fault so far */
+}
+
+static bool in_window(const struct mem *m, enum mem_mode mode, gva_t va)
+{
+	return mode == MEM_KERNEL && va - m->window_va < m->window_pages << PAGE_SHIFT;
+}
+
+static int window_walk(const struct mem *m, gva_t va, struct walk *w)
+{
+	w->writable = false;
+	w->nx = true;
+	w->mfn = m->window_mfn + ((va - m->window_va) >> PAGE_SHIFT);
+	return -1;
+}
+
+/* Walk, permission check, A and D bits.  0, or -1 and *f. */
+static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+	struct walk *w, struct mem_fault *f)
+{
+	bool window = in_window(m, mode, va);
+	int r;
+
+	m->stats.walks++;
+	if (!mem_canonical(va)) {
+		fault(f, mode, va, access, 0);
+		if (f != NULL)
+			f->noncanon = true;
+		return -1;
+	}
+	r = window ? window_walk(m, va, w) : walk(m, mode, va, w);
+	if (r >= 0)
+		return fault(f, mode, va, access, (uint32_t)r);
+	if ((access == MEM_WRITE && !w->writable) || (access == MEM_FETCH && w->nx))
+		return fault(f, mode, va, access, PF_P);
+	if (window)
+		return 0;
+	for (unsigned level = 4; level >= 1; level--) {
+		uint64_t *e = w->entry[level];
+		uint64_t set = PTE_A | (level == 1 && access == MEM_WRITE ? PTE_D : 0);
+		mfn_t table = MEM_FIRST_MFN + (((uint8_t *)e - m->ram) >> PAGE_SHIFT);
+
+		if ((*e & set) != set)
+			*e |= set;
+		tlb_note_pt(m, table, level, va);
+	}
+	return 0;
+}
+
+static void use(struct mem *m, enum mem_mode mode, gva_t va, unsigned i)
+{
+	struct used *u = &m->used[mode][mem_half(va)];
+
+	if (u->n < TLB_SIZE)
+		u->idx[u->n] = (uint16_t)i;
+	u->n++; /* beyond TLB_SIZE: overflow, flush by scanning */
+}
+
+static void fill_write(struct mem *m, enum mem_mode mode, mfn_t mfn, gva_t page, unsigned i)
+{
+	struct frame *fr = frame_of(m, mfn);
+
+	if (fr->flags & FRAME_W) {
+		struct tlb *t = &m->tlb[fr->wmode];
+		bool same = fr->wmode == mode && fr->widx == i;
+		bool live = t->wtag[fr->widx] != TLB_EMPTY(fr->widx) &&
+			t->host[fr->widx] == (uint64_t)frame_host(m, mfn);
+
+		if (live && !same)
+			fr->flags |= FRAME_WMULTI;
+	}
+	fr->flags |= FRAME_W;
+	fr->wmode = (uint8_t)mode;
+	fr->widx = (uint16_t)i;
+	m->tlb[mode].wtag[i] = page;
+}
+
+int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+	struct mem_fault *f)
+{
+	struct tlb *t = &m->tlb[mode];
+	gva_t page = va & PAGE_MASK;
+	unsigned i = TLB_INDEX(va);
+	struct walk w;
+	bool held, window = in_window(m, mode, va);
+
+	m->stats.fills++;
+	if (access_walk(m, mode, va, access, &w, f) != 0)
+		return -1;
+	held = (frame_of(m, w.mfn)->flags & (FRAME_PT | FRAME_CODE)) != 0;
+	if (t->rtag[i] != page || t->host[i] != (uint64_t)frame_host(m, w.mfn)) {
+		t->rtag[i] = page;
+		t->wtag[i] = TLB_EMPTY(i);
+		t->host[i] = (uint64_t)frame_host(m, w.mfn);
+		use(m, mode, va, i);
+	}
+	if (held)
+		return access == MEM_WRITE;
+	if (!window && w.writable && (*w.entry[1] & PTE_D))
+		fill_write(m, mode, w.mfn, page, i);
+	return 0;
+}
+
+mfn_t mem_translate(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+	struct mem_fault *f)
+{
+	struct walk w;
+
+	return access_walk(m, mode, va, access, &w, f) == 0 ? w.mfn : MFN_NONE;
+}
+
+mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte)
+{
+	struct walk w;
+
+	if (!mem_canonical(va))
+		return MFN_NONE;
+	if (in_window(m, mode, va)) {
+		window_walk(m, va, &w);
+		if (pte != NULL)
+			*pte = (w.mfn << PAGE_SHIFT) | PTE_P | PTE_NX;
+		return w.mfn;
+	}
+	if (walk(m, mode, va, &w) >= 0)
+		return MFN_NONE;
+	if (pte != NULL)
+		*pte = *w.entry[1];
+	return w.mfn;
+}
+
+mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f)
+{
+	gva_t page = va & PAGE_MASK;
+	struct fetch_entry *fe = &m->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
+	struct walk w;
+
+	if (fe->va == page)
+		return fe->mfn;
+	if (access_walk(m, mode, va, MEM_FETCH, &w, f) != 0)
+		return MFN_NONE;
+	if (fe->va != 1)
+		m->fetch_gen[mode]++; /* evicted: its users can no longer be told */
+	fe->va = page;
+	fe->mfn = w.mfn;
+	m->fetch_used[mode][mem_half(va)] = true;
+	return w.mfn;
+}
+
+void tlb_invalidate(struct mem *m, gva_t va)
+{
+	gva_t page = va & PAGE_MASK;
+	unsigned i = TLB_INDEX(va);
+
+	for (int mode = 0; mode < 2; mode++) {
+		struct tlb *t = &m->tlb[mode];
+		struct fetch_entry *fe = &m->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
+
+		if (t->rtag[i] == page) {
+			t->rtag[i] = TLB_EMPTY(i);
+			t->wtag[i] = TLB_EMPTY(i);
+			m->stats.invalidations++;
+		}
+		if (fe->va == page) {
+			fe->va = 1;
+			m->fetch_gen[mode]++;
+		}
+	}
+}
+
+static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
+{
+	if (!m->fetch_used[mode][half])
+		return;
+	m->fetch_used[mode][half] = false;
+	for (unsigned i = 0; i < ITLB_SIZE; i++) {
+		struct fetch_entry *fe = &m->fetch[mode][i];
+
+		if (fe->va != 1 && mem_half(fe->va) == half)
+			fe->va = 1;
+	}
+	m->fetch_gen[mode]++;
+}
+
+void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)
+{
+	struct tlb *t = &m->tlb[mode];
+	struct used *u = &m->used[mode][half];
+	bool listed = u->n <= TLB_SIZE;
+	uint32_t n = listed ? u->n : TLB_SIZE;
+
+	m->stats.flushes++;
+	for (uint32_t k = 0; k < n; k++) {
+		unsigned i = listed ? u->idx[k] : k;
+
+		if (t->rtag[i] != TLB_EMPTY(i) && mem_half(t->rtag[i]) == half) {
+			t->rtag[i] = TLB_EMPTY(i);
+			t->wtag[i] = TLB_EMPTY(i);
+		}
+	}
+	u->n = 0;
+	flush_fetch(m, mode, half);
+}
+
+void tlb_flush_all(struct mem *m)
+{
+	for (int half = 0; half < HALF_COUNT; half++) {
+		tlb_flush_half(m, MEM_KERNEL, (enum mem_half)half);
+		tlb_flush_half(m, MEM_USER, (enum mem_half)half);
+		m->epoch[half]++;
+	}
+}
+
+static void unwrite_entry(struct tlb *t, unsigned i, uint64_t host)
+{
+	if (t->host[i] == host)
+		t->wtag[i] = TLB_EMPTY(i);
+}
+
+void tlb_unwrite(struct mem *m, mfn_t mfn)
+{
+	struct frame *fr = frame_of(m, mfn);
+	uint64_t host = (uint64_t)frame_host(m, mfn);
+
+	if (fr->flags & FRAME_WMULTI) {
+		for (int mode = 0; mode < 2; mode++)
+			for (unsigned i = 0; i < TLB_SIZE; i++)
+				unwrite_entry(&m->tlb[mode], i, host);
+	} else if (fr->flags & FRAME_W) {
+		unwrite_entry(&m->tlb[fr->wmode], fr->widx, host);
+	}
+	fr->flags &= (uint8_t)~(FRAME_W | FRAME_WMULTI);
+}
+
+static void flush_halves(struct mem *m, bool user, bool kernel)
+{
+	for (int half = 0; half < HALF_COUNT; half++) {
+		if (half == HALF_USER ? !user : !kernel)
+			continue;
+		tlb_flush_half(m, MEM_KERNEL, (enum mem_half)half);
+		tlb_flush_half(m, MEM_USER, (enum mem_half)half);
+		m->epoch[half]++;
+	}
+}
+
+/* Entry `index` of a page-table frame was present and changes. */
+void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index)
+{
+	struct frame *fr = frame_of(m, mfn);
+	bool user = fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER];
+	bool kernel = fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL];
+
+	if (!user && !kernel)
+		return;
+	if (fr->pt_multi) {
+		flush_halves(m, user, kernel);
+	} else if (fr->pt_level == 1) {
+		tlb_invalidate(m, fr->pt_va + ((gva_t)index << PAGE_SHIFT));
+	} else if (fr->pt_level == 4) {
+		flush_halves(m, user && index < 256, kernel && index >= 256);
+	} else {
+		flush_halves(m, user, kernel);
+	}
+}
+
+/* A frame stops being a page table: nothing derived from it may stay. */
+void tlb_pt_release(struct mem *m, mfn_t mfn)
+{
+	struct frame *fr = frame_of(m, mfn);
+
+	if (fr->pt_level == 1 && !fr->pt_multi) {
+		for (unsigned i = 0; i < 512; i++)
+			tlb_pt_changed(m, mfn, i);
+	} else {
+		flush_halves(m, fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER],
+			fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL]);
+	}
+	fr->flags &= (uint8_t)~FRAME_PT;
+	fr->pt_epoch[HALF_USER] = fr->pt_epoch[HALF_KERNEL] = 0;
+}

@@ -120,19 +120,43 @@ static void queue_code(struct mem *m, mfn_t mfn)
 	frame_of(m, mfn)->flags &= (uint8_t)~FRAME_CODE;
 }
 
+static uint64_t code_bits(unsigned from, unsigned to)
+{
+	unsigned first = from / 64, last = (to - 1) / 64;
+
+	return (~(uint64_t)0 >> (63 - (last - first))) << first;
+}
+
+void mem_code_mark(struct mem *m, mfn_t mfn, unsigned from, unsigned to)
+{
+	struct frame *fr = frame_of(m, mfn);
+
+	if (!(fr->flags & FRAME_CODE)) {
+		mem_frame_set(m, mfn, FRAME_CODE);
+		fr->code_map = 0;
+		fr->code_misses = 0;
+	}
+	fr->code_map |= code_bits(from, to);
+}
+
+static bool disturbs_code(struct frame *fr, unsigned off, size_t n)
+{
+	return (fr->code_map & code_bits(off, off + (unsigned)n)) != 0 ||
+		++fr->code_misses > CODE_MISSES;
+}
+
 mfn_t mem_next_dirty_code(struct mem *m)
 {
 	return m->dirty_code.n ? m->dirty_code.v[--m->dirty_code.n] : MFN_NONE;
 }
 
 /* What hung on the old bytes of [off, off + n) goes before they change. */
-static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
+static void before_write(struct mem *m, mfn_t mfn, unsigned off, size_t n)
 {
 	struct frame *fr = frame_of(m, mfn);
 	const uint64_t *table = (const void *)frame_host(m, mfn);
-	(void)p;
 
-	if (fr->flags & FRAME_CODE)
+	if ((fr->flags & FRAME_CODE) && disturbs_code(fr, off, n))
 		queue_code(m, mfn);
 	if (!(fr->flags & FRAME_PT))
 		return;
@@ -147,7 +171,7 @@ int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_
 		return -1;
 	if (n == 0)
 		return 0;
-	before_write(m, mfn, off, p, n);
+	before_write(m, mfn, off, n);
 	memcpy(frame_host(m, mfn) + off, p, n);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 enum {
 	FRAME_W = 0x40,      /* widx/wmode name a write entry that once existed */
+	CODE_MISSES = 64,    /* stores to a code page that we bear before giving it up */
 	FRAME_WMULTI = 0x80, /* several may exist: search */
 };
 
@@ -24,8 +25,10 @@ struct frame {
 	uint8_t pt_multi; /* met at several addresses or levels */
 	uint8_t wmode;
 	uint16_t widx;
+	uint16_t code_misses; /* stores beside the code since it was marked */
 	uint64_t pt_epoch[HALF_COUNT];
 	gva_t pt_va; /* address translated by its entry 0 */
+	uint64_t code_map; /* a bit per 64 bytes that hold translated code */
 };
 
 /* Indices filled since the half was last flushed; may repeat. */

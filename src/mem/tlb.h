@@ -59,6 +59,13 @@ mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f
 uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode);
 
 /*
+ * Bytes [from, to) of a frame were translated: sets FRAME_CODE.  Stores that
+ * miss such bytes leave the translations alone (unless there are many of them:
+ * then the frame counts as data again).
+ */
+void mem_code_mark(struct mem *m, mfn_t mfn, unsigned from, unsigned to);
+
+/*
  * Frames with FRAME_CODE that were written: mem clears the flag and queues
  * the frame; the CPU takes them before it runs more code.  MFN_NONE: none.
  */

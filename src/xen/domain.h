@@ -28,6 +28,7 @@ struct domain_config {
 	uint64_t wallclock_sec;  /* guest's wall clock at boot; 0: host's for CLOCK_HOST,
 	                            a fixed date for CLOCK_VIRTUAL */
 	uint64_t stop_icount;    /* stop there when not 0 */
+	bool profile;            /* measure host_exit_ns */
 	/* Console output, called on the vCPU thread; must not block for long. */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;

@@ -41,7 +41,18 @@ int xs_write(struct xenstore *xs, const char *path, const void *value, size_t n)
 const void *xs_read(const struct xenstore *xs, const char *path, size_t *n);
 int xs_rm(struct xenstore *xs, const char *path);
 
-/* Backend watches: called after each change at or below a prefix (also by the guest). */
+/*
+ * perms as GET_PERMS shows them, separated by commas: "n1,r0".  Without it a
+ * node has its parent's; a device's frontend directory (device/TYPE/ID) and
+ * what is below belongs to the guest.
+ */
+int xs_set_perms(struct xenstore *xs, const char *path, const char *perms);
+
+/*
+ * Backend watches: called after each change at or below a prefix (also by the
+ * guest), when the request or write that made it is done.  The function may
+ * use the store freely.  xs_load() keeps them, xs_save() does not write them.
+ */
 typedef void xs_watch_fn(void *ctx, const char *path);
 int xs_watch(struct xenstore *xs, const char *prefix, xs_watch_fn *fn, void *ctx);
 

@@ -1,0 +1,71 @@
+/*
+ * main.c - the table of commands, and what works without one.
+ */
+#include <ttd/ttd.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/ttd/command.h"
+
+static const struct command *const commands[] = {
+	&command_run,
+	&command_help_cmd,
+};
+
+const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+void command_list(FILE *to)
+{
+	fputs("usage: ttd COMMAND [OPTION]...\n\ncommands:\n", to);
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	fputs("\nttd COMMAND --help shows its options and examples; ttd --version the version.\n",
+		to);
+}
+
+/* Output that could not be written (a full disk) must not look like success. */
+static int finish(struct diag *diag, int status)
+{
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == ST_OK) {
+		diag_print(diag, DIAG_ERROR, "cannot write to standard output");
+		return ST_HOST;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *cmd;
+	struct diag diag;
+
+	/* A reader that went away is an error of write(), not our death. */
+	signal(SIGPIPE, SIG_IGN);
+	diag_init(&diag, stderr, "ttd");
+	if (argc < 2) {
+		command_list(stderr);
+		return ST_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("ttd %s\n", ttd_version());
+		return finish(&diag, ST_OK);
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		command_list(stdout);
+		return finish(&diag, ST_OK);
+	}
+	cmd = command_find(argv[1]);
+	if (cmd == NULL) {
+		diag_print(&diag, DIAG_ERROR, "unknown %s '%s'; see ttd --help",
+			argv[1][0] == '-' ? "option" : "command", argv[1]);
+		return ST_USAGE;
+	}
+	return finish(&diag, cmd->run(cmd, &diag, argc - 1, argv + 1));
+}

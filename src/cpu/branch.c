@@ -1,0 +1,263 @@
+/*
+ * branch.c - the ways out of a block.
+ *
+ * A direct exit to the same page, and in kernel mode to any page, is a jump
+ * that is linked to the target block once that exists (C4).  Other exits look
+ * the target's address up in the mode's jump cache, inline.  A temporary block
+ * never goes on to another one: it reports where it would.
+ */
+#include "cpu/trans.h"
+
+struct cold *cold_new(struct tr *t, enum cold_kind kind, uint8_t *from)
+{
+	struct cold *k = &t->cold[t->ncold++];
+
+	memset(k, 0, sizeof *k);
+	k->kind = kind;
+	k->from = from;
+	return k;
+}
+
+/* The branch has retired: what follows is behind it. */
+static void retire_branch(struct tr *t)
+{
+	t->n++;
+	t->br++;
+}
+
+static void glue_call(struct tr *t, const struct site *s, uint32_t glue)
+{
+	e_imm(&t->o, R10, lo(s));
+	e_jmp(&t->o, glue);
+}
+
+/* End of a temporary block; r11 = where to. */
+static void report(struct tr *t)
+{
+	struct insn none = { 0 };
+	struct site *s = site_here(t, &none, 0);
+
+	glue_call(t, s, t->c->glue.end);
+}
+
+/* r11 = target, flags saved. */
+static void jump_indirect(struct tr *t)
+{
+	struct jc_entry *jc = t->c->jc[block_mem_mode(t->b)];
+	struct out *o = &t->o;
+	struct cold *k;
+
+	if (t->temp) {
+		report(t);
+		return;
+	}
+	e_rr(o, 0, 0x0fb7, R10, R11);     /* movzx r10d, r11w */
+	e_rr(o, 0, 0x01, R10, R10);
+	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->va });
+	k = cold_new(t, COLD_GLUE, e_jcc(o, CC_NE));
+	k->glue = t->c->glue.indirect;
+	e_rm(o, 0, 0xff, 4, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->host });
+}
+
+static void target_in_r11(struct tr *t, int64_t off)
+{
+	if (t->abs) {
+		e_imm(&t->o, R11, t->page + (uint64_t)off);
+		return;
+	}
+	e_load(&t->o, R11, field(&t->c->pcbase));
+	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
+}
+
+static void exit_link(struct tr *t, int64_t off)
+{
+	struct link *l = meta_alloc(t->c, sizeof *l);
+	struct out *o = &t->o;
+
+	l->from = t->b;
+	l->target = t->abs ? t->page + (uint64_t)off : (uint64_t)off;
+	l->far = (off & ~(int64_t)0xfff) != 0;
+	l->fl = (uint8_t)t->fs;
+	e8(o, 0xe9);
+	l->patch = lo(o->p);
+	e32(o, 0);
+	l->stub = lo(o->p);
+	e_imm(o, R10, lo(l));
+	e_jmp(o, t->fs == FL_HOST ? t->c->glue.link_host : t->c->glue.link_saved);
+}
+
+/* Leaves the block, which is paid for up to here, for `off` bytes into its page. */
+void exit_to(struct tr *t, uint64_t uoff)
+{
+	int64_t off = (int64_t)uoff;
+
+	if (t->temp) {
+		target_in_r11(t, off);
+		report(t);
+	} else if (t->abs || (off & ~(int64_t)0xfff) == 0) {
+		exit_link(t, off);
+	} else {
+		exit_far(t, uoff);
+	}
+}
+
+void exit_far(struct tr *t, uint64_t off)
+{
+	flags_save(t);
+	target_in_r11(t, (int64_t)off);
+	jump_indirect(t);
+}
+
+static uint64_t branch_target(const struct insn *in)
+{
+	return (uint64_t)(in->off + in->len + in->imm);
+}
+
+static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
+{
+	struct cold *k = cold_new(t, COLD_EXIT, from);
+
+	k->target = branch_target(in);
+	k->n = (uint8_t)(t->n + 1);
+	k->b = (uint8_t)(t->br + 1);
+	k->fl = (uint8_t)t->fs;
+}
+
+void op_jcc(struct tr *t, const struct insn *in)
+{
+	flags_host(t);
+	taken_exit(t, in, e_jcc(&t->o, in->opcode & 15));
+}
+
+/* loop, jrcxz: only the short form exists; jump around jumps. */
+void op_loop(struct tr *t, const struct insn *in)
+{
+	struct out *o = &t->o;
+	bool ecx = in->mem.addr32;
+	uint8_t *around;
+
+	if (insn_reads_flags(in))
+		flags_host(t);
+	if (ecx)
+		e8(o, 0x67);
+	e8(o, in->opcode);
+	e8(o, 5);
+	e8(o, 0xe9);
+	around = o->p;
+	e32(o, 0);
+	e8(o, 0xe9);
+	taken_exit(t, in, o->p);
+	e32(o, 0);
+	e_patch(around, o->p);
+	retire_branch(t);
+	exit_to(t, in->off + in->len);
+}
+
+void op_jmp(struct tr *t, const struct insn *in)
+{
+	retire_branch(t);
+	exit_to(t, branch_target(in));
+}
+
+static void load_target(struct tr *t, const struct insn *in)
+{
+	if (in->has_mem) {
+		access_mem(t, in, t->compat ? 4 : 8, false);
+		e_rm(&t->o, !t->compat, 0x8b, R11, EA_BASE(R11, 0));
+	} else if (homed(in->rm)) {
+		e_load(&t->o, R11, home(t, in->rm));
+	} else {
+		e_rr(&t->o, !t->compat, 0x89, in->rm, R11);
+	}
+}
+
+void op_jmp_ind(struct tr *t, const struct insn *in)
+{
+	flags_save(t);
+	load_target(t, in);
+	retire_branch(t);
+	jump_indirect(t);
+}
+
+void op_call(struct tr *t, const struct insn *in)
+{
+	push_return(t, in);
+	retire_branch(t);
+	exit_to(t, branch_target(in));
+}
+
+void op_call_ind(struct tr *t, const struct insn *in)
+{
+	flags_save(t);
+	load_target(t, in);
+	e_store(&t->o, field(&t->c->tmp[2]), R11);
+	push_return(t, in);
+	e_load(&t->o, R11, field(&t->c->tmp[2]));
+	retire_branch(t);
+	jump_indirect(t);
+}
+
+void op_ret(struct tr *t, const struct insn *in)
+{
+	pop_return(t, in);
+	retire_branch(t);
+	jump_indirect(t);
+}
+
+/* ---- what stands behind the block ---- */
+
+static void cold_slow(struct tr *t, const struct cold *k)
+{
+	e_rm(&t->o, 1, 0x33, R11, (struct ea){ -1, R10, 3, (int32_t)k->tag });
+	glue_call(t, k->site, k->glue);
+}
+
+static void cold_exit(struct tr *t, const struct cold *k)
+{
+	uint32_t back = (uint32_t)(t->b->n - k->n) << COUNT_SHIFT | (uint32_t)(t->b->b - k->b);
+
+	t->fs = (enum fstate)k->fl;
+	t->n = k->n;
+	t->br = k->b;
+	if (back != 0 && !t->temp)
+		e_lea(&t->o, R15, EA_BASE(R15, (int32_t)back));
+	exit_to(t, k->target);
+}
+
+/* The one instruction before which the budget ran out, then stop. */
+static void cold_late(struct tr *t, const struct cold *k)
+{
+	struct insn next = *k->in;
+
+	t->n = k->n - 1u;
+	t->br = k->b;
+	op_generic(t, k->in);
+	t->n = k->n;
+	next.off = (uint16_t)(k->in->off + k->in->len);
+	glue_call(t, site_here(t, &next, 0), t->c->glue.stop);
+}
+
+void cold_emit(struct tr *t)
+{
+	/* Emitting a cold piece may add more of them. */
+	for (int i = 0; i < t->ncold; i++) {
+		struct cold k = t->cold[i];
+
+		t->delta_in_r10 = false;
+		e_patch(k.from, t->o.p);
+		switch (k.kind) {
+		case COLD_SLOW:
+			cold_slow(t, &k);
+			break;
+		case COLD_GLUE:
+			glue_call(t, k.site, k.glue);
+			break;
+		case COLD_EXIT:
+			cold_exit(t, &k);
+			break;
+		case COLD_LATE:
+			cold_late(t, &k);
+			break;
+		}
+	}
+}

@@ -1,0 +1,140 @@
+/*
+ * glue.c - the code between C and translated code, generated once per CPU.
+ *
+ * Into translated code: C saves its registers and stack pointer, restores the
+ * guest's FP state and "goes on": loads the guest's registers and jumps to
+ * cpu.resume.  Out of it, to a C function f(cpu, r10, r11): registers go to
+ * cpu.s.gpr, the stack becomes C's again, f is called; when it returns nonzero
+ * execution goes on, else FP state is saved and the C caller gets control back.
+ * f runs with the guest's FP state live, so it must not touch it (*_hot.c).
+ */
+#include "cpu/emit.h"
+#include "cpu/priv.h"
+
+static const int pushed[] = { RBX, RBP, R12, R13, R14, R15 };
+enum { NPUSHED = sizeof pushed / sizeof *pushed };
+
+static bool in_home(int reg) { return reg == R10 || reg == R11 || reg == R15; }
+
+static void push(struct out *o, int reg)
+{
+	e_rex(o, 0, 0, -1, reg, 0);
+	e8(o, 0x50 | ((unsigned)reg & 7));
+}
+
+static void pop(struct out *o, int reg)
+{
+	e_rex(o, 0, 0, -1, reg, 0);
+	e8(o, 0x58 | ((unsigned)reg & 7));
+}
+
+/* Guest state into the host's registers, then to cpu.resume. */
+static uint32_t build_go_on(struct cpu *c, struct out *o)
+{
+	uint32_t at = lo(o->p);
+
+	e_rm(o, 0, 0xf7, 0, EA_ABS(&c->hostflags)); /* testl $DF, hostflags */
+	e32(o, FLAG_DF);
+	e8(o, 0x74); e8(o, 1);                      /* jz +1 */
+	e8(o, 0xfd);                                /* std */
+	for (int r = RAX; r <= R15; r++)
+		if (!in_home(r))
+			e_load(o, r, EA_ABS(&c->s.gpr[r]));
+	e_load(o, R15, EA_ABS(&c->count));
+	e_load(o, R11, EA_ABS(&c->ret));
+	e_rm(o, 0, 0xff, 4, EA_ABS(&c->resume));
+	return at;
+}
+
+static uint32_t build_enter(struct cpu *c, struct out *o, uint32_t go_on)
+{
+	uint32_t at = lo(o->p);
+
+	for (int i = 0; i < NPUSHED; i++)
+		push(o, pushed[i]);
+	e_lea(o, RSP, EA_BASE(RSP, -8)); /* 16-byte alignment for the calls */
+	e_store(o, EA_ABS(&c->host_rsp), RSP);
+	e_rm(o, 1, 0x0fae, 1, EA_ABS(c->s.fx)); /* fxrstor64 */
+	e_jmp(o, go_on);
+	return at;
+}
+
+/* rax = function to call; guest rax is already in its place. */
+static uint32_t build_call(struct cpu *c, struct out *o, uint32_t go_on)
+{
+	uint32_t at = lo(o->p);
+
+	for (int r = RCX; r <= R15; r++)
+		if (!in_home(r))
+			e_store(o, EA_ABS(&c->s.gpr[r]), r);
+	e_store(o, EA_ABS(&c->count), R15);
+	e_load(o, RSP, EA_ABS(&c->host_rsp));
+	e8(o, 0x9c); /* pushfq */
+	pop(o, RCX);
+	e_store(o, EA_ABS(&c->hostflags), RCX);
+	e8(o, 0xfc); /* cld */
+	e_imm(o, RDI, lo(c));
+	e_mov(o, RSI, R10);
+	e_mov(o, RDX, R11);
+	e_rr(o, 0, 0xff, 2, RAX); /* call rax */
+	e_rr(o, 1, 0x85, RAX, RAX);
+	e8(o, 0x0f); e8(o, 0x85);
+	e32(o, go_on - (lo(o->p) + 4));
+	e_rm(o, 1, 0x0fae, 0, EA_ABS(c->s.fx)); /* fxsave64 */
+	e8(o, 0xdb); e8(o, 0xe3);               /* fninit */
+	e_rm(o, 0, 0x0fae, 2, EA_ABS(&c->host_mxcsr)); /* ldmxcsr */
+	e_lea(o, RSP, EA_BASE(RSP, 8));
+	for (int i = NPUSHED - 1; i >= 0; i--)
+		pop(o, pushed[i]);
+	e8(o, 0xc3);
+	return at;
+}
+
+typedef uint64_t hot_fn(struct cpu *c, uint64_t a, uint64_t b);
+
+static uint32_t build_stub(struct cpu *c, struct out *o, hot_fn *fn, uint32_t call)
+{
+	uint32_t at = lo(o->p);
+
+	e_store(o, EA_ABS(&c->s.gpr[RAX]), RAX);
+	e_imm(o, RAX, (uint64_t)(uintptr_t)fn);
+	e_jmp(o, call);
+	return at;
+}
+
+static uint64_t link_host(struct cpu *c, uint64_t l, uint64_t unused)
+{
+	(void)unused;
+	return hot_link(c, l, FL_HOST);
+}
+
+static uint64_t link_saved(struct cpu *c, uint64_t l, uint64_t unused)
+{
+	(void)unused;
+	return hot_link(c, l, FL_SAVED);
+}
+
+void glue_build(struct cpu *c)
+{
+	struct out o = { c->code };
+	uint32_t go_on = build_go_on(c, &o), call = build_call(c, &o, go_on);
+	const struct {
+		uint32_t *at;
+		hot_fn *fn;
+	} stubs[] = {
+		{ &c->glue.slow_read, hot_slow_read }, { &c->glue.slow_write, hot_slow_write },
+		{ &c->glue.slow_group, hot_slow_group },
+		{ &c->glue.careful_read, hot_careful_read },
+		{ &c->glue.careful_write, hot_careful_write },
+		{ &c->glue.link_host, link_host }, { &c->glue.link_saved, link_saved },
+		{ &c->glue.indirect, hot_indirect }, { &c->glue.stop, hot_stop },
+		{ &c->glue.special, hot_special }, { &c->glue.syscall, hot_syscall },
+		{ &c->glue.fault, hot_fault }, { &c->glue.end, hot_end },
+		{ &c->glue.string, hot_string }, { &c->glue.rdtsc, hot_rdtsc },
+	};
+
+	c->glue.enter = build_enter(c, &o, go_on);
+	for (unsigned i = 0; i < sizeof stubs / sizeof *stubs; i++)
+		*stubs[i].at = build_stub(c, &o, stubs[i].fn, call);
+	c->glue_end = o.p;
+}

@@ -1,0 +1,362 @@
+/*
+ * insn.c - decoding by Zydis, and the table that sorts mnemonics into kinds.
+ */
+#include <string.h>
+#include <Zydis/Zydis.h>
+
+#include "cpu/cpu.h"
+#include "cpu/insn.h"
+
+#define M(name) [ZYDIS_MNEMONIC_##name]
+
+/* What is not K_GENERIC. */
+static const uint8_t kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+	M(LEA) = K_LEA, M(CALL) = K_CALL, M(JMP) = K_JMP, M(RET) = K_RET,
+	M(JB) = K_JCC, M(JBE) = K_JCC, M(JL) = K_JCC, M(JLE) = K_JCC, M(JNB) = K_JCC,
+	M(JNBE) = K_JCC, M(JNL) = K_JCC, M(JNLE) = K_JCC, M(JNO) = K_JCC, M(JNP) = K_JCC,
+	M(JNS) = K_JCC, M(JNZ) = K_JCC, M(JO) = K_JCC, M(JP) = K_JCC, M(JS) = K_JCC,
+	M(JZ) = K_JCC,
+	M(LOOP) = K_LOOP, M(LOOPE) = K_LOOP, M(LOOPNE) = K_LOOP, M(JRCXZ) = K_LOOP,
+	M(JECXZ) = K_LOOP, M(JCXZ) = K_SPECIAL,
+	M(PUSH) = K_PUSH, M(POP) = K_POP, M(LEAVE) = K_LEAVE,
+	M(MOVSB) = K_STRING, M(MOVSW) = K_STRING, M(MOVSD) = K_STRING, M(MOVSQ) = K_STRING,
+	M(STOSB) = K_STRING, M(STOSW) = K_STRING, M(STOSD) = K_STRING, M(STOSQ) = K_STRING,
+	M(LODSB) = K_STRING, M(LODSW) = K_STRING, M(LODSD) = K_STRING, M(LODSQ) = K_STRING,
+	M(SCASB) = K_STRING, M(SCASW) = K_STRING, M(SCASD) = K_STRING, M(SCASQ) = K_STRING,
+	M(CMPSB) = K_STRING, M(CMPSW) = K_STRING, M(CMPSD) = K_STRING, M(CMPSQ) = K_STRING,
+	M(RDTSC) = K_RDTSC, M(RDTSCP) = K_RDTSC,
+	M(FXSAVE) = K_FXSAVE, M(FXSAVE64) = K_FXSAVE, M(FNSAVE) = K_FXSAVE, M(FNSTENV) = K_FXSAVE,
+	M(SYSCALL) = K_SYSCALL, M(SYSENTER) = K_SPECIAL,
+	M(NOP) = K_NOP, M(PAUSE) = K_NOP, M(ENDBR64) = K_NOP, M(ENDBR32) = K_NOP,
+	M(PREFETCH) = K_NOP, M(PREFETCHNTA) = K_NOP, M(PREFETCHT0) = K_NOP,
+	M(PREFETCHT1) = K_NOP, M(PREFETCHT2) = K_NOP, M(PREFETCHW) = K_NOP,
+	M(LFENCE) = K_NOP, M(MFENCE) = K_NOP, M(SFENCE) = K_NOP,
+	M(UD0) = K_UD, M(UD1) = K_UD, M(UD2) = K_SPECIAL,
+	/* By hand in sys.c: flags, stack frames, implicit operands. */
+	M(PUSHF) = K_SPECIAL, M(PUSHFD) = K_SPECIAL, M(PUSHFQ) = K_SPECIAL,
+	M(POPF) = K_SPECIAL, M(POPFD) = K_SPECIAL, M(POPFQ) = K_SPECIAL,
+	M(ENTER) = K_SPECIAL, M(XLAT) = K_SPECIAL, M(MASKMOVQ) = K_SPECIAL,
+	M(MASKMOVDQU) = K_SPECIAL, M(BOUND) = K_SPECIAL, M(ARPL) = K_SPECIAL,
+	M(PUSHA) = K_SPECIAL, M(PUSHAD) = K_SPECIAL, M(POPA) = K_SPECIAL, M(POPAD) = K_SPECIAL,
+	M(AAA) = K_SPECIAL, M(AAS) = K_SPECIAL, M(DAA) = K_SPECIAL, M(DAS) = K_SPECIAL,
+	M(AAM) = K_SPECIAL, M(AAD) = K_SPECIAL, M(SALC) = K_SPECIAL, M(INTO) = K_SPECIAL,
+	/* For the hypervisor. */
+	M(CPUID) = K_SPECIAL, M(RDMSR) = K_SPECIAL, M(WRMSR) = K_SPECIAL, M(RDPMC) = K_SPECIAL,
+	M(CLTS) = K_SPECIAL, M(LMSW) = K_SPECIAL, M(SMSW) = K_SPECIAL, M(CLI) = K_SPECIAL,
+	M(STI) = K_SPECIAL, M(HLT) = K_SPECIAL, M(INVLPG) = K_SPECIAL, M(INVD) = K_SPECIAL,
+	M(WBINVD) = K_SPECIAL, M(IN) = K_SPECIAL, M(OUT) = K_SPECIAL, M(INSB) = K_SPECIAL,
+	M(INSW) = K_SPECIAL, M(INSD) = K_SPECIAL, M(OUTSB) = K_SPECIAL, M(OUTSW) = K_SPECIAL,
+	M(OUTSD) = K_SPECIAL, M(LGDT) = K_SPECIAL, M(LIDT) = K_SPECIAL, M(LLDT) = K_SPECIAL,
+	M(LTR) = K_SPECIAL, M(SGDT) = K_SPECIAL, M(SIDT) = K_SPECIAL, M(SLDT) = K_SPECIAL,
+	M(STR) = K_SPECIAL, M(SWAPGS) = K_SPECIAL, M(SYSRET) = K_SPECIAL, M(SYSEXIT) = K_SPECIAL,
+	M(RSM) = K_SPECIAL, M(IRET) = K_SPECIAL, M(IRETD) = K_SPECIAL, M(IRETQ) = K_SPECIAL,
+	M(LAR) = K_SPECIAL, M(LSL) = K_SPECIAL, M(VERR) = K_SPECIAL, M(VERW) = K_SPECIAL,
+	M(LDS) = K_SPECIAL, M(LES) = K_SPECIAL, M(LFS) = K_SPECIAL, M(LGS) = K_SPECIAL,
+	M(LSS) = K_SPECIAL, M(INT) = K_SPECIAL, M(INT1) = K_SPECIAL, M(INT3) = K_SPECIAL,
+	M(MONITOR) = K_UD, M(MWAIT) = K_UD, M(XGETBV) = K_UD, M(XSETBV) = K_UD,
+};
+
+/* Instruction sets the guest's CPUID shows, beside the base (x86-64-v2). */
+static bool shown(const ZydisDecodedInstruction *d)
+{
+	switch (d->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_BASE:
+	case ZYDIS_ISA_EXT_LONGMODE:
+	case ZYDIS_ISA_EXT_X87:
+	case ZYDIS_ISA_EXT_MMX:
+	case ZYDIS_ISA_EXT_SSE:
+	case ZYDIS_ISA_EXT_SSE2:
+	case ZYDIS_ISA_EXT_SSE3:
+	case ZYDIS_ISA_EXT_SSSE3:
+	case ZYDIS_ISA_EXT_SSE4:
+	case ZYDIS_ISA_EXT_CLFSH:
+	case ZYDIS_ISA_EXT_PAUSE:
+	case ZYDIS_ISA_EXT_RDTSCP:
+	case ZYDIS_ISA_EXT_AMD3DNOW_PREFETCH:
+	case ZYDIS_ISA_EXT_PREFETCHWT1:
+	case ZYDIS_ISA_EXT_MONITOR:
+		return d->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+	default:
+		return false;
+	}
+}
+
+static bool is_fp(const ZydisDecodedInstruction *d)
+{
+	switch (d->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_X87:
+	case ZYDIS_ISA_EXT_MMX:
+	case ZYDIS_ISA_EXT_SSE:
+	case ZYDIS_ISA_EXT_SSE2:
+	case ZYDIS_ISA_EXT_SSE3:
+	case ZYDIS_ISA_EXT_SSSE3:
+		break;
+	case ZYDIS_ISA_EXT_SSE4:
+		return d->mnemonic != ZYDIS_MNEMONIC_POPCNT && d->mnemonic != ZYDIS_MNEMONIC_CRC32;
+	default:
+		return d->meta.isa_set == ZYDIS_ISA_SET_FXSAVE ||
+			d->meta.isa_set == ZYDIS_ISA_SET_FXSAVE64;
+	}
+	switch (d->mnemonic) {
+	case ZYDIS_MNEMONIC_MOVNTI:
+	case ZYDIS_MNEMONIC_LFENCE:
+	case ZYDIS_MNEMONIC_MFENCE:
+	case ZYDIS_MNEMONIC_SFENCE:
+		return false;
+	default:
+		return kinds[d->mnemonic] != K_NOP;
+	}
+}
+
+/* General register number, or NO_REG for anything else. */
+static int gpr(ZydisRegister r, bool *high8)
+{
+	switch (ZydisRegisterGetClass(r)) {
+	case ZYDIS_REGCLASS_GPR8:
+		if (r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH) {
+			*high8 = true;
+			return r - ZYDIS_REGISTER_AH;
+		}
+		return ZydisRegisterGetId(r) < 4 ? ZydisRegisterGetId(r)
+			: ZydisRegisterGetId(r) - 4;
+	case ZYDIS_REGCLASS_GPR16:
+	case ZYDIS_REGCLASS_GPR32:
+	case ZYDIS_REGCLASS_GPR64:
+		return ZydisRegisterGetId(r);
+	default:
+		return NO_REG;
+	}
+}
+
+static void take_reg(struct insn *in, const ZydisDecodedOperand *o)
+{
+	uint8_t use = (uint8_t)(((o->actions & ZYDIS_OPERAND_ACTION_MASK_READ) ? USE_R : 0) |
+		((o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ? USE_W : 0));
+	bool high8 = false;
+	int r = gpr(o->reg.value, &high8);
+
+	if (r == NO_REG)
+		return;
+	/* A narrow or conditional write keeps the rest of the register. */
+	if ((use & USE_W) && (o->size < 32 || (o->actions & ZYDIS_OPERAND_ACTION_CONDWRITE)))
+		use |= USE_R;
+	if (r == RSP && !high8 && (use & USE_W))
+		in->writes_rsp = true;
+	if (o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+		return;
+	in->high8 |= high8;
+	switch (o->encoding) {
+	case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+		in->reg = (int8_t)r;
+		in->reg_use |= use;
+		break;
+	case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+		in->rm = (int8_t)r;
+		in->rm_use |= use;
+		break;
+	case ZYDIS_OPERAND_ENCODING_OPCODE:
+		in->opreg = (int8_t)r;
+		in->opreg_use |= use;
+		break;
+	default:
+		break;
+	}
+}
+
+static int8_t address_reg(ZydisRegister r)
+{
+	bool high8;
+
+	return r == ZYDIS_REGISTER_NONE ? NO_REG : (int8_t)gpr(r, &high8);
+}
+
+static void take_mem(struct insn *in, const ZydisDecodedInstruction *d,
+	const ZydisDecodedOperand *o)
+{
+	struct insn_mem *m = &in->mem;
+
+	in->has_mem = true;
+	m->rip = o->mem.base == ZYDIS_REGISTER_RIP || o->mem.base == ZYDIS_REGISTER_EIP;
+	m->base = m->rip ? NO_REG : address_reg(o->mem.base);
+	m->index = address_reg(o->mem.index);
+	m->scale = o->mem.scale ? o->mem.scale : 1;
+	m->disp = o->mem.disp.has_displacement ? o->mem.disp.value : 0;
+	m->addr32 = d->address_width == 32;
+	m->seg = o->mem.segment == ZYDIS_REGISTER_FS ? SEG_FS
+		: o->mem.segment == ZYDIS_REGISTER_GS ? SEG_GS : -1;
+	if (o->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
+		m->seg = -1;
+	m->size = o->size / 8;
+	m->read |= (o->actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
+	m->write |= (o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+}
+
+static void take_operands(struct insn *in, const ZydisDecodedInstruction *d,
+	const ZydisDecodedOperand *ops)
+{
+	for (unsigned i = 0; i < d->operand_count; i++) {
+		const ZydisDecodedOperand *o = &ops[i];
+
+		if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+			take_reg(in, o);
+		} else if (o->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    o->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT) {
+			take_mem(in, d, o);
+			if (o->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64)
+				in->kind = K_MOFFS;
+		}
+	}
+}
+
+static void take_raw(struct insn *in, const ZydisDecodedInstruction *d)
+{
+	in->has_modrm = (d->attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
+	if (in->has_modrm)
+		in->modrm = in->bytes[d->raw.modrm.offset];
+	if (d->attributes & ZYDIS_ATTRIB_HAS_REX)
+		in->rex = in->bytes[d->raw.rex.offset];
+	for (unsigned i = 0; i < d->raw.prefix_count; i++) {
+		uint8_t v = d->raw.prefixes[i].value;
+
+		if (d->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_IGNORED)
+			continue;
+		if (v == 0x66)
+			in->opsize = true;
+		else if ((v == 0xf2 || v == 0xf3) &&
+		    d->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY)
+			in->mandatory = v;
+	}
+	if (d->raw.imm[0].size != 0) {
+		in->imm_off = d->raw.imm[0].offset;
+		in->imm_len = (uint8_t)(d->length - in->imm_off);
+		in->imm = d->raw.imm[0].is_signed || d->raw.imm[0].is_relative
+			? d->raw.imm[0].value.s : (int64_t)d->raw.imm[0].value.u;
+	}
+	in->map = d->opcode_map == ZYDIS_OPCODE_MAP_0F ? 1
+		: d->opcode_map == ZYDIS_OPCODE_MAP_0F38 ? 2
+		: d->opcode_map == ZYDIS_OPCODE_MAP_0F3A ? 3 : 0;
+	in->opcode = d->opcode;
+}
+
+/*
+ * What an instruction leaves undefined counts as written when this family of
+ * instructions computes it from its operands alone, and as not written (hence
+ * preserved) when hardware keeps old flags there: bt*, div, and on some
+ * processors bsf and bsr.  Shifts by cl or by zero write nothing for zero.
+ */
+static void take_flags(struct insn *in, const ZydisDecodedInstruction *d)
+{
+	const ZydisAccessedFlags *f = d->cpu_flags;
+	uint32_t written;
+
+	if (f == NULL)
+		return;
+	in->fl_read = (uint16_t)(f->tested & STATUS_FLAGS);
+	written = f->modified | f->set_0 | f->set_1;
+	switch (d->mnemonic) {
+	case ZYDIS_MNEMONIC_BT: case ZYDIS_MNEMONIC_BTS: case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC: case ZYDIS_MNEMONIC_DIV: case ZYDIS_MNEMONIC_IDIV:
+	case ZYDIS_MNEMONIC_BSF: case ZYDIS_MNEMONIC_BSR:
+		in->fl_read = STATUS_FLAGS;
+		written = STATUS_FLAGS;
+		break;
+	case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR:
+	case ZYDIS_MNEMONIC_ROL: case ZYDIS_MNEMONIC_ROR: case ZYDIS_MNEMONIC_RCL:
+	case ZYDIS_MNEMONIC_RCR: case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD: {
+		bool shift = d->mnemonic == ZYDIS_MNEMONIC_SHL ||
+			d->mnemonic == ZYDIS_MNEMONIC_SHR || d->mnemonic == ZYDIS_MNEMONIC_SAR;
+		bool by_one = (in->opcode & 0xfe) == 0xd0;
+		bool by_imm = in->imm_len != 0 && (in->imm & 31) != 0;
+
+		written = STATUS_FLAGS;
+		if (!shift || !(by_one || by_imm))
+			in->fl_read = STATUS_FLAGS;
+		break;
+	}
+	default:
+		written |= f->undefined;
+	}
+	in->fl_write = (uint16_t)(written & STATUS_FLAGS);
+}
+
+static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
+	const ZydisDecodedOperand *ops)
+{
+	bool seg_operand = false;
+
+	for (unsigned i = 0; i < d->operand_count_visible; i++)
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    (ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_SEGMENT ||
+		     ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_CONTROL ||
+		     ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_DEBUG))
+			seg_operand = true;
+	if (seg_operand)
+		in->kind = K_SPECIAL;
+	if (in->kind == K_CALL || in->kind == K_JMP || in->kind == K_RET) {
+		bool relative = d->raw.imm[0].is_relative;
+
+		if (d->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+			in->kind = K_SPECIAL;
+		else if (in->kind != K_RET && !relative)
+			in->kind = in->kind == K_CALL ? K_CALL_IND : K_JMP_IND;
+	}
+	if (in->kind == K_GENERIC && in->has_mem && (in->modrm >> 6) != 3 &&
+	    in->reg != NO_REG && in->map == 1 &&
+	    (in->opcode == 0xa3 || in->opcode == 0xab || in->opcode == 0xb3 || in->opcode == 0xbb))
+		in->kind = K_BT;
+	/* movsd and cmpsd are also SSE mnemonics. */
+	if (in->kind == K_STRING && (in->map != 0 || in->has_modrm))
+		in->kind = K_GENERIC;
+	if (d->mnemonic == ZYDIS_MNEMONIC_CLFLUSH)
+		in->mem.read = true, in->mem.write = false, in->mem.size = 1;
+	/* Hint encodings with a memory form never access it. */
+	if (in->kind == K_NOP)
+		in->has_mem = false;
+	/* 16-bit stack operations are too rare to be translated. */
+	if ((in->kind == K_PUSH || in->kind == K_POP || in->kind == K_RET || in->kind == K_LEAVE ||
+	     in->kind == K_CALL || in->kind == K_CALL_IND || in->kind == K_JMP_IND ||
+	     in->kind == K_JMP || in->kind == K_JCC) && d->operand_width == 16)
+		in->kind = K_SPECIAL;
+}
+
+int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
+{
+	ZydisDecoder dec;
+	ZydisDecodedInstruction d;
+	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+	ZyanStatus st;
+
+	memset(in, 0, sizeof *in);
+	in->reg = in->rm = in->opreg = NO_REG;
+	in->mem.base = in->mem.index = NO_REG;
+	in->mem.seg = -1;
+	ZydisDecoderInit(&dec, code64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+		code64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
+	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_LZCNT, ZYAN_FALSE);
+	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_TZCNT, ZYAN_FALSE);
+	st = ZydisDecoderDecodeFull(&dec, p, n, &d, ops);
+	if (st == ZYDIS_STATUS_NO_MORE_DATA)
+		return -1;
+	if (!ZYAN_SUCCESS(st)) {
+		in->kind = K_UD;
+		in->len = 1;
+		return 0;
+	}
+	in->len = d.length;
+	memcpy(in->bytes, p, d.length);
+	in->mnemonic = (uint16_t)d.mnemonic;
+	in->kind = kinds[d.mnemonic];
+	if (!shown(&d)) {
+		in->kind = K_UD;
+		return 0;
+	}
+	in->fp = is_fp(&d);
+	in->width = (uint8_t)(d.operand_width / 8);
+	take_raw(in, &d);
+	take_operands(in, &d, ops);
+	take_flags(in, &d);
+	refine_kind(in, &d, ops);
+	return 0;
+}

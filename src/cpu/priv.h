@@ -1,0 +1,272 @@
+/*
+ * priv.h - the engine's own structures, for src/cpu only.
+ *
+ * How translated code runs.  Guest registers live in the host registers of the
+ * same name, rsp included; only r10, r11 and r15 have their home in memory
+ * (cpu.s.gpr).  Host r10 and r11 are scratch, host r15 counts down:
+ *	r15 = instructions left << 20 | 0xfffff - branches done
+ * Guest status flags are, at each point of a block, either in the host's flags
+ * or in cpu.flags ("saved": ah as lahf leaves it, al = OF); see flags.c.  DF
+ * is always in the host's flags.  Code, tables and this structure lie below
+ * 2 GiB, so that code names them by disp32.
+ *
+ * Invariants
+ *  C1. At every place translated code can leave from there is a site, and a
+ *      site tells the exact guest state: rip, instructions and branches done,
+ *      and where the flags are.  Registers are never cached across instructions
+ *      elsewhere than said above.
+ *  C2. A block is paid for at its head (its n and b are subtracted from r15);
+ *      every exit before its end gives the rest back.
+ *  C3. Code of user mode is position independent: only cpu.pcbase, the address
+ *      of the page being executed, tells where it runs, and so one translation
+ *      serves every mapping of its frame.  Code of kernel mode has its address
+ *      built in and is keyed by it.
+ *  C4. Direct links join blocks of one page, and in kernel mode also blocks of
+ *      different pages; the latter, and both jump caches, are dropped when
+ *      mem_fetch_gen() says that a fetch translation changed.
+ *  C5. A block with code of two frames (its only instruction straddles) is
+ *      found by the first and valid only if the second still follows.
+ */
+#ifndef TTD_CPU_PRIV_H
+#define TTD_CPU_PRIV_H
+
+#include <stddef.h>
+
+#include "cpu/cpu.h"
+#include "cpu/insn.h"
+#include "mem/tlb.h"
+
+enum {
+	CODE_SIZE = 48 << 20,
+	META_SIZE = 64 << 20,
+	CODE_SLACK = 128 << 10, /* room one block can need */
+	META_SLACK = 64 << 10,
+	HASH_BITS = 16,
+	JC_SIZE = 1 << 16,
+	COUNT_SHIFT = 20,
+	COUNT_BRANCHES = (1 << COUNT_SHIFT) - 1,
+	MAX_QUANTUM = 1 << 19,
+	MAX_BLOCK = 48,      /* instructions in a block */
+	LATE_CHECK = 16,     /* a block may overrun its budget by fewer than this */
+};
+
+enum fstate { FL_HOST, FL_SAVED, FL_NONE };
+
+/* What a block is keyed by, beside the physical address. */
+enum block_mode {
+	BM_USER = 1,
+	BM_COMPAT = 2, /* 32-bit code */
+	BM_TS = 4,     /* FP instructions raise #NM */
+	BM_PLAIN = 8,  /* every stack access checked by itself */
+};
+
+struct site {
+	uint32_t host;  /* where to resume; address below 2 GiB */
+	uint32_t block; /* address of struct block */
+	uint16_t off;   /* guest instruction, in its page */
+	uint8_t n, b;   /* instructions and branches of the block done before it */
+	uint8_t fl;     /* enum fstate */
+	uint8_t len;    /* of the instruction */
+	uint16_t size;  /* of the access */
+};
+_Static_assert(sizeof(struct site) == 16, "one site per instruction: keep it small");
+
+struct block {
+	uint64_t phys;  /* mfn << 12 | offset */
+	uint64_t page;  /* kernel: virtual address of the page; user: 0 */
+	mfn_t mfn2;     /* second frame of a straddling instruction, or MFN_NONE */
+	struct block *hash_next, *frame_next, *frame2_next;
+	struct link *in_links;
+	uint32_t entry_host;  /* guest flags in the host's */
+	uint32_t entry_saved; /* guest flags in cpu.flags */
+	uint32_t entry_far;   /* as saved, r11 = guest pc: from another page */
+	uint32_t host_end;
+	uint16_t n, b;
+	uint8_t mode;   /* enum block_mode */
+	bool dead, temp;
+};
+
+/* A direct exit: a jump whose rel32 at `patch` goes to its stub or a block. */
+struct link {
+	struct link *next;  /* of the same target, or of the far list */
+	struct block *from, *to;
+	uint32_t patch, stub;
+	uint64_t target;    /* kernel: guest virtual address; user: offset in page */
+	uint8_t fl;
+	bool far;           /* target is in another page */
+	bool listed;        /* is in cpu.far_links */
+	struct link *far_next;
+};
+
+struct jc_entry {
+	uint64_t va, host;
+};
+
+enum leave {
+	LEAVE_STOP,      /* budget used up */
+	LEAVE_FAULT,     /* cpu.x is filled */
+	LEAVE_CAREFUL,   /* run this one instruction by the careful path */
+	LEAVE_PLAIN,     /* go on from here without stack groups */
+	LEAVE_SPECIAL,   /* sys.c looks at the instruction */
+	LEAVE_SYSCALL,
+	LEAVE_LINK,      /* cpu.link wants its target */
+	LEAVE_JUMP,      /* rip is new; find its block */
+	LEAVE_END,       /* end of a temporary block */
+};
+
+/* A store of the careful path, not yet made. */
+struct bounce {
+	gva_t va;
+	mfn_t mfn[2];
+	uint16_t size;
+	bool write;
+	uint8_t *host;
+};
+
+struct cpu {
+	struct cpu_state s; /* first: gpr[] are the homes and the spill area */
+
+	/* What translated code names. */
+	uint64_t flags;     /* saved status flags: low 16 bits, ah:al */
+	uint64_t pcbase;
+	uint64_t stack_delta;
+	uint64_t tmp[4];
+	uint64_t count;     /* r15 while outside */
+	uint64_t host_rsp;
+	uint64_t resume;    /* host address to go on at */
+	uint64_t ret;       /* r11 when going on */
+	uint64_t hostflags; /* RFLAGS on leaving translated code */
+	uint32_t host_mxcsr, guest_df;
+
+	/* What the slow paths tell the dispatcher. */
+	enum leave leave;
+	const struct site *site;
+	struct link *link;
+	struct cpu_exit x;
+
+	struct mem *mem;
+	enum cpu_tier tier;
+	uint64_t budget;    /* instructions handed out for this entry */
+	uint64_t fetch_gen[2];
+	volatile int kick;
+
+	/* Code cache. */
+	uint8_t *code, *code_p, *code_end;
+	uint8_t *meta, *meta_p, *meta_end;
+	struct site *sites, *site_p, *site_end;
+	struct block **hash;
+	struct block **frame_blocks; /* per frame */
+	struct link *far_links;
+	struct jc_entry (*jc)[JC_SIZE]; /* by mode */
+	uint16_t *jc_used[2];
+	uint32_t jc_nused[2];
+	uint8_t *glue_end;
+	struct {
+		uint32_t enter, slow_read, slow_write, slow_group, careful_read, careful_write;
+		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault;
+		uint32_t end, string, rdtsc;
+	} glue;
+
+	struct block *plain_next; /* run this one next instead of the block at rip */
+
+	/* Careful path. */
+	struct bounce bounce[2];
+	unsigned nbounce;
+	bool store_through; /* cpu_step_store(): ignore read-only */
+	uint8_t *bounce_mem;
+
+	struct cpu_stats stats;
+	void *sigstack;
+};
+
+static inline uint32_t lo(const void *p) { return (uint32_t)(uintptr_t)p; }
+static inline struct block *site_block(const struct site *s)
+{
+	return (struct block *)(uintptr_t)s->block;
+}
+static inline enum mem_mode block_mem_mode(const struct block *b)
+{
+	return b->mode & BM_USER ? MEM_USER : MEM_KERNEL;
+}
+static inline uint64_t site_rip(const struct cpu *c, const struct site *s)
+{
+	const struct block *b = site_block(s);
+
+	return (b->mode & BM_USER ? c->pcbase : b->page) + s->off;
+}
+
+static inline unsigned block_hash(uint64_t phys, unsigned mode)
+{
+	return (unsigned)((phys * 0x9e3779b97f4a7c15u + mode * 0x7f4a7c15u) >> (64 - HASH_BITS));
+}
+static inline void link_set(struct link *l, uint32_t to)
+{
+	put32((void *)(uintptr_t)l->patch, to - (l->patch + 4));
+}
+
+/* cache.c: blocks, links, jump caches */
+int cache_init(struct cpu *c, struct err *e);
+void cache_free(struct cpu *c);
+void cache_flush(struct cpu *c);       /* forget every translation */
+void cache_drain(struct cpu *c);       /* obey what mem says changed */
+bool cache_room(struct cpu *c);
+struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn);
+void cache_insert(struct cpu *c, struct block *b);
+void cache_link(struct cpu *c, struct link *l, struct block *to);
+void *meta_alloc(struct cpu *c, size_t n);
+
+/* slow_hot.c: called with guest FP state live */
+uint64_t hot_slow_read(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_careful_read(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_careful_write(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_link(struct cpu *c, uint64_t link, uint64_t fl);
+uint64_t hot_indirect(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_stop(struct cpu *c, uint64_t site, uint64_t unused);
+uint64_t hot_special(struct cpu *c, uint64_t site, uint64_t unused);
+uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused);
+uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector);
+uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc);
+uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux);
+void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct block *b);
+void jc_flush(struct cpu *c, enum mem_mode mode);
+struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f);
+unsigned cpu_block_mode(const struct cpu *c);
+void site_leave(struct cpu *c, const struct site *s, enum leave why);
+void leave_fault(struct cpu *c, const struct site *s, const struct mem_fault *f);
+void set_fault(struct cpu *c, const struct mem_fault *f); /* cpu.x = this fault */
+
+/* string instructions: what hot_string() gets in desc */
+enum { STR_MOVS, STR_STOS, STR_LODS, STR_SCAS, STR_CMPS };
+#define STR_DESC(op, size, rep, seg, addr32) \
+	((uint32_t)((op) | (size) << 4 | (rep) << 8 | ((seg) + 1) << 12 | (addr32) << 16))
+int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f);
+uint32_t string_desc(const struct insn *in, bool code64);
+
+/* glue.c */
+void glue_build(struct cpu *c);
+/* run.c */
+void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget);
+bool step_temp(struct cpu *c, unsigned limit, unsigned flags); /* false: c->x is a fetch fault */
+/* step.c: one instruction at rip by the careful path; true: c->x is an exit */
+bool step_careful(struct cpu *c);
+bool insn_at(struct cpu *c, struct insn *in);
+void adjust_alignment(struct cpu *c); /* #PF of a misaligned aligned-only access is #GP */
+/* trans.c */
+enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2 };
+struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
+	unsigned flags, struct mem_fault *f);
+/* sys.c: the instruction at rip; true: c->x is an exit for the hypervisor */
+bool sys_execute(struct cpu *c);
+/* fault.c */
+int fault_init(struct cpu *c, struct err *e);
+void fault_enter(struct cpu *c); /* this thread runs c now */
+void fault_forget(const struct cpu *c);
+
+/* flags between rflags and cpu.flags */
+uint16_t flags_pack(uint64_t rflags);
+uint64_t flags_unpack(uint64_t rflags, uint16_t saved);
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * run.c - the dispatcher: hands out budgets, enters translated code, and acts
+ * on why it came back.
+ *
+ * Exactness of the stop: blocks check the budget at their heads, so a run
+ * comes back at the head of a block that no longer fits (or, by a late check,
+ * a few instructions into it; LATE_CHECK is held back for that).  The rest of
+ * the way is a temporary block cut to the very number of instructions.
+ */
+#include <string.h>
+
+#include "cpu/priv.h"
+
+uint64_t cpu_tsc(const struct cpu_state *s)
+{
+	return s->tsc_offset + (uint64_t)(((unsigned __int128)s->icount * s->tsc_mul) >> 32);
+}
+
+static void commit(struct cpu *c)
+{
+	int64_t left = (int64_t)c->count >> COUNT_SHIFT;
+
+	c->s.icount += c->budget - (uint64_t)left;
+	c->s.brctr += COUNT_BRANCHES - (c->count & COUNT_BRANCHES);
+	c->s.rflags = flags_unpack(c->s.rflags, (uint16_t)c->flags);
+	c->s.rflags = (c->s.rflags & ~(uint64_t)FLAG_DF) | (c->hostflags & FLAG_DF);
+}
+
+/* Runs from b on; afterwards all of the guest's state is in c->s. */
+void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget)
+{
+	c->budget = budget;
+	c->count = budget << COUNT_SHIFT | COUNT_BRANCHES;
+	c->flags = flags_pack(c->s.rflags);
+	c->hostflags = c->s.rflags & FLAG_DF;
+	c->pcbase = c->s.rip & PAGE_MASK;
+	c->resume = b->entry_saved;
+	((void (*)(void))(uintptr_t)c->glue.enter)();
+	commit(c);
+}
+
+/* The block at rip, translated if need be.  NULL: c->x is the fetch fault. */
+static struct block *block_at(struct cpu *c, unsigned mode)
+{
+	struct mem_fault f;
+	struct block *b = NULL;
+	mfn_t mfn;
+
+	if (!cache_room(c))
+		cache_flush(c);
+	mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, c->s.rip, &f);
+	if (mfn != MFN_NONE)
+		b = cache_find(c, c->s.rip, mode, mfn);
+	if (mfn != MFN_NONE && b == NULL) {
+		b = translate(c, c->s.rip, mode, MAX_BLOCK, 0, &f);
+		if (b != NULL)
+			cache_insert(c, b);
+	}
+	if (b == NULL)
+		set_fault(c, &f);
+	return b;
+}
+
+/* A block of at most `limit` instructions that is used once, from rip. */
+bool step_temp(struct cpu *c, unsigned limit, unsigned flags)
+{
+	struct mem_fault f;
+	struct block *b;
+	uint8_t *code_p, *meta_p;
+	struct site *site_p;
+
+	if (!cache_room(c))
+		cache_flush(c);
+	code_p = c->code_p;
+	meta_p = c->meta_p;
+	site_p = c->site_p;
+	b = translate(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, limit, TR_TEMP | flags, &f);
+	if (b == NULL) {
+		set_fault(c, &f);
+		return false;
+	}
+	c->stats.truncated_blocks++;
+	cpu_enter(c, b, b->n);
+	c->code_p = code_p;
+	c->meta_p = meta_p;
+	c->site_p = site_p;
+	return true;
+}
+
+/* Acts on c->leave.  true: c->x is an exit for the caller of cpu_run(). */
+static bool handle(struct cpu *c)
+{
+	struct block *b;
+
+	switch (c->leave) {
+	case LEAVE_STOP:
+	case LEAVE_END:
+		return false;
+	case LEAVE_FAULT:
+		adjust_alignment(c);
+		return true;
+	case LEAVE_CAREFUL:
+		return step_careful(c);
+	case LEAVE_PLAIN:
+		b = block_at(c, cpu_block_mode(c) | BM_PLAIN);
+		if (b == NULL)
+			return true;
+		/* One block's worth; a fitting budget keeps the stop exact. */
+		c->plain_next = b;
+		return false;
+	case LEAVE_SPECIAL:
+		return sys_execute(c);
+	case LEAVE_SYSCALL:
+		c->x.reason = CPU_EXIT_SYSCALL;
+		c->x.len = 2;
+		return true;
+	case LEAVE_LINK: {
+		struct link *l = c->link;
+		uint64_t flushes = c->stats.cache_flushes;
+
+		b = block_at(c, cpu_block_mode(c));
+		if (b == NULL)
+			return true;
+		if (flushes == c->stats.cache_flushes && !l->from->dead &&
+		    (!(l->from->mode & BM_USER) || b->mfn2 == MFN_NONE))
+			cache_link(c, l, b);
+		return false;
+	}
+	case LEAVE_JUMP:
+		b = block_at(c, cpu_block_mode(c));
+		if (b == NULL)
+			return true;
+		jc_insert(c, (enum mem_mode)c->s.mode, c->s.rip, b);
+		return false;
+	}
+	return false;
+}
+
+/* Executes one instruction with the trap flag set; the trap follows it. */
+static bool step_traced(struct cpu *c)
+{
+	uint64_t before = c->s.icount;
+
+	if (!step_temp(c, 1, 0))
+		return true;
+	if (handle(c))
+		return true;
+	if (c->s.icount == before)
+		return false;
+	c->x.reason = CPU_EXIT_EXCEPTION;
+	c->x.vector = 1;
+	c->x.has_error = false;
+	c->x.error = 0;
+	return true;
+}
+
+/* Runs some of the `left` instructions.  true: exit. */
+static bool run_some(struct cpu *c, uint64_t left)
+{
+	struct block *b = c->plain_next;
+	uint64_t budget;
+
+	c->plain_next = NULL;
+	if (b == NULL)
+		b = block_at(c, cpu_block_mode(c));
+	if (b == NULL)
+		return true;
+	budget = left > LATE_CHECK ? left - LATE_CHECK : 0;
+	if (budget > MAX_QUANTUM)
+		budget = MAX_QUANTUM;
+	if (b->n > budget) {
+		if (!step_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK, 0))
+			return true;
+	} else {
+		cpu_enter(c, b, budget);
+	}
+	return handle(c);
+}
+
+void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
+{
+	bool done = false;
+
+	fault_enter(c);
+	c->plain_next = NULL;
+	memset(&c->x, 0, sizeof c->x);
+	while (!done) {
+		if (c->s.icount >= target || c->kick) {
+			c->x.reason = c->s.icount >= target ? CPU_EXIT_TARGET : CPU_EXIT_KICK;
+			c->kick = 0;
+			break;
+		}
+		cache_drain(c);
+		if (c->s.rflags & FLAG_TF)
+			done = step_traced(c);
+		else
+			done = run_some(c, target - c->s.icount);
+	}
+	*exit = c->x;
+	c->stats.exits[exit->reason]++;
+}

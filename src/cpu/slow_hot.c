@@ -1,0 +1,274 @@
+/*
+ * slow_hot.c - the C that translated code calls when an inline path fails:
+ * TLB misses, exits not linked yet, unknown jump targets, and every way of
+ * leaving.
+ *
+ * The guest's vector and FP registers are live: general registers only, and
+ * nothing from libc.  A function returns nonzero to go on at cpu.resume, zero
+ * to give control to the dispatcher with cpu.leave saying why.
+ */
+#include "cpu/priv.h"
+
+/* ---- blocks and links ---- */
+
+struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn)
+{
+	uint64_t phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
+	uint64_t page = mode & BM_USER ? 0 : va & PAGE_MASK;
+	struct block *b;
+
+	for (b = c->hash[block_hash(phys, mode)]; b != NULL; b = b->hash_next) {
+		if (b->phys != phys || b->mode != mode || b->page != page)
+			continue;
+		if (b->mfn2 != MFN_NONE && mem_fetch(c->mem, block_mem_mode(b),
+		    (va & PAGE_MASK) + PAGE_SIZE, NULL) != b->mfn2)
+			continue;
+		return b;
+	}
+	return NULL;
+}
+
+void cache_link(struct cpu *c, struct link *l, struct block *to)
+{
+	link_set(l, l->fl == FL_HOST ? to->entry_host : to->entry_saved);
+	l->to = to;
+	l->next = to->in_links;
+	to->in_links = l;
+	if (to->mfn2 != MFN_NONE)
+		l->far = true;
+	if (l->far && !l->listed) {
+		l->listed = true;
+		l->far_next = c->far_links;
+		c->far_links = l;
+	}
+}
+
+
+/* ---- jump caches ---- */
+
+void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct block *b)
+{
+	unsigned i = va & (JC_SIZE - 1);
+	struct jc_entry *e = &c->jc[mode][i];
+
+	if (e->va == ~(uint64_t)i)
+		c->jc_used[mode][c->jc_nused[mode]++] = (uint16_t)i;
+	e->va = va;
+	e->host = b->entry_far;
+}
+
+void jc_flush(struct cpu *c, enum mem_mode mode)
+{
+	for (uint32_t k = 0; k < c->jc_nused[mode]; k++) {
+		unsigned i = c->jc_used[mode][k];
+
+		c->jc[mode][i].va = ~(uint64_t)i;
+	}
+	c->jc_nused[mode] = 0;
+}
+
+unsigned cpu_block_mode(const struct cpu *c)
+{
+	return (c->s.mode == MEM_USER ? BM_USER : 0u) | (c->s.code64 ? 0u : BM_COMPAT) |
+		(c->s.ts ? BM_TS : 0u);
+}
+
+struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f)
+{
+	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, va, f);
+
+	c->stats.block_lookups++;
+	return mfn == MFN_NONE ? NULL : cache_find(c, va, cpu_block_mode(c), mfn);
+}
+
+/* ---- leaving ---- */
+
+/*
+ * The exact state at a site (C1): gives back what the block had prepaid, and
+ * brings the flags to where the dispatcher looks for them.
+ */
+void site_leave(struct cpu *c, const struct site *s, enum leave why)
+{
+	const struct block *b = site_block(s);
+
+	c->count += (uint64_t)(b->n - s->n) << COUNT_SHIFT;
+	c->count += (uint64_t)(b->b - s->b);
+	if (s->fl == FL_HOST)
+		c->flags = flags_pack(c->hostflags);
+	c->s.rip = site_rip(c, s);
+	c->site = s;
+	c->leave = why;
+}
+
+static const struct site *site_at(uint64_t addr)
+{
+	return (const struct site *)(uintptr_t)addr;
+}
+
+uint64_t hot_stop(struct cpu *c, uint64_t site, uint64_t unused)
+{
+	(void)unused;
+	site_leave(c, site_at(site), LEAVE_STOP);
+	return 0;
+}
+
+uint64_t hot_special(struct cpu *c, uint64_t site, uint64_t unused)
+{
+	(void)unused;
+	site_leave(c, site_at(site), LEAVE_SPECIAL);
+	return 0;
+}
+
+uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused)
+{
+	(void)unused;
+	site_leave(c, site_at(site), LEAVE_SYSCALL);
+	return 0;
+}
+
+uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector)
+{
+	site_leave(c, site_at(site), LEAVE_FAULT);
+	c->x.reason = CPU_EXIT_EXCEPTION;
+	c->x.vector = (uint8_t)vector;
+	c->x.has_error = false;
+	c->x.error = 0;
+	return 0;
+}
+
+uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va)
+{
+	site_leave(c, site_at(site), LEAVE_END);
+	c->s.rip = va;
+	return 0;
+}
+
+void set_fault(struct cpu *c, const struct mem_fault *f)
+{
+	c->x.reason = CPU_EXIT_EXCEPTION;
+	c->x.vector = f->noncanon ? 13 : 14;
+	c->x.has_error = true;
+	c->x.error = f->noncanon ? 0 : f->error;
+	c->x.cr2 = f->va;
+}
+
+void leave_fault(struct cpu *c, const struct site *s, const struct mem_fault *f)
+{
+	site_leave(c, s, LEAVE_FAULT);
+	set_fault(c, f);
+}
+
+/* ---- memory ---- */
+
+static uint64_t slow_access(struct cpu *c, const struct site *s, uint64_t va,
+	enum mem_access access)
+{
+	struct mem_fault f;
+	int r;
+
+	c->stats.tlb_slow++;
+	if ((va & (PAGE_SIZE - 1)) + s->size > PAGE_SIZE) {
+		site_leave(c, s, LEAVE_CAREFUL);
+		return 0;
+	}
+	r = mem_tlb_fill(c->mem, block_mem_mode(site_block(s)), va, access, &f);
+	if (r == 0) {
+		c->resume = s->host;
+		return 1;
+	}
+	if (r > 0)
+		site_leave(c, s, LEAVE_CAREFUL);
+	else
+		leave_fault(c, s, &f);
+	return 0;
+}
+
+uint64_t hot_slow_read(struct cpu *c, uint64_t site, uint64_t va)
+{
+	return slow_access(c, site_at(site), va, MEM_READ);
+}
+
+uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va)
+{
+	return slow_access(c, site_at(site), va, MEM_WRITE);
+}
+
+/*
+ * A run of stack accesses may be checked as one only where the check has no
+ * effect the guest could see: the page is there, and its A and D bits are set
+ * already.  Otherwise each instruction checks for itself.
+ */
+uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va)
+{
+	const struct site *s = site_at(site);
+	enum mem_mode mode = block_mem_mode(site_block(s));
+	unsigned size = s->size & 0x7fff;
+	bool write = (s->size & 0x8000) != 0;
+	uint64_t want = PTE_A | (write ? PTE_D | PTE_RW : 0), pte;
+
+	c->stats.tlb_slow++;
+	if ((va & (PAGE_SIZE - 1)) + size <= PAGE_SIZE &&
+	    mem_peek(c->mem, mode, va, &pte) != MFN_NONE && (pte & want) == want &&
+	    mem_tlb_fill(c->mem, mode, va, write ? MEM_WRITE : MEM_READ, NULL) == 0) {
+		c->resume = s->host;
+		return 1;
+	}
+	site_leave(c, s, LEAVE_PLAIN);
+	return 0;
+}
+
+/* ---- jumps ---- */
+
+uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
+{
+	struct link *l = (struct link *)(uintptr_t)addr;
+	bool user = (l->from->mode & BM_USER) != 0;
+	uint64_t va = (user ? c->pcbase : 0) + l->target;
+	struct block *to = hot_find(c, va, NULL);
+
+	if (fl == FL_HOST)
+		c->flags = flags_pack(c->hostflags);
+	c->s.rip = va;
+	c->link = l;
+	if (to == NULL) {
+		c->leave = LEAVE_LINK;
+		return 0;
+	}
+	if (!user || to->mfn2 == MFN_NONE)
+		cache_link(c, l, to);
+	c->resume = to->entry_saved;
+	return 1;
+}
+
+uint64_t hot_indirect(struct cpu *c, uint64_t unused, uint64_t va)
+{
+	struct block *to = hot_find(c, va, NULL);
+
+	(void)unused;
+	if (to == NULL) {
+		c->s.rip = va;
+		c->leave = LEAVE_JUMP;
+		return 0;
+	}
+	jc_insert(c, (enum mem_mode)c->s.mode, va, to);
+	c->pcbase = va & PAGE_MASK;
+	c->resume = to->entry_saved;
+	return 1;
+}
+
+uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux)
+{
+	const struct site *s = site_at(site);
+	const struct block *b = site_block(s);
+	uint64_t left = ((int64_t)c->count >> COUNT_SHIFT) + (uint64_t)(b->n - s->n);
+	struct cpu_state at = { .icount = c->s.icount + c->budget - left,
+		.tsc_offset = c->s.tsc_offset, .tsc_mul = c->s.tsc_mul };
+	uint64_t tsc = cpu_tsc(&at);
+
+	c->s.gpr[RAX] = (uint32_t)tsc;
+	c->s.gpr[RDX] = tsc >> 32;
+	if (with_aux)
+		c->s.gpr[RCX] = c->s.tsc_aux;
+	c->resume = s->host;
+	return 1;
+}

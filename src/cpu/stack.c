@@ -1,0 +1,178 @@
+/*
+ * stack.c - push, pop, and the stack halves of call and ret.
+ *
+ * Covered by a group's check, the slot is [rsp + disp + r10]; else the slot's
+ * address goes through access_check() into r11.
+ */
+#include "cpu/trans.h"
+
+static int width(const struct tr *t) { return t->compat ? 4 : 8; }
+
+static void move_rsp(struct tr *t, int by)
+{
+	e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RSP, by));
+}
+
+/* The slot a push writes, as an operand; clobbers both scratch registers. */
+static struct ea push_slot(struct tr *t, const struct insn *in)
+{
+	struct site *s;
+
+	if (access_grouped(t)) {
+		access_delta(t);
+		return (struct ea){ RSP, R10, 0, -8 };
+	}
+	flags_save(t);
+	s = site_here(t, in, (unsigned)width(t));
+	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(RSP, -width(t)));
+	access_check(t, s, (unsigned)width(t), true);
+	return EA_BASE(R11, 0);
+}
+
+static struct ea pop_slot(struct tr *t, const struct insn *in, int base)
+{
+	struct site *s;
+
+	if (base == RSP && access_grouped(t)) {
+		access_delta(t);
+		return (struct ea){ RSP, R10, 0, 0 };
+	}
+	flags_save(t);
+	s = site_here(t, in, (unsigned)width(t));
+	e_rr(&t->o, !t->compat, 0x89, base, R11);
+	access_check(t, s, (unsigned)width(t), false);
+	return EA_BASE(R11, 0);
+}
+
+/* The scratch register that the slot's address leaves free. */
+static int spare(struct tr *t, struct ea slot)
+{
+	if (slot.index == R10)
+		return R11;
+	t->delta_in_r10 = false;
+	return R10;
+}
+
+static void store_slot(struct tr *t, struct ea slot, int reg)
+{
+	e_rm(&t->o, !t->compat, 0x89, reg, slot);
+}
+
+static void push_mem(struct tr *t, const struct insn *in)
+{
+	struct ea slot;
+	int tmp;
+
+	access_mem(t, in, (unsigned)width(t), false);
+	e_rm(&t->o, !t->compat, 0x8b, R11, EA_BASE(R11, 0));
+	e_store(&t->o, field(&t->c->tmp[1]), R11);
+	slot = push_slot(t, in);
+	tmp = spare(t, slot);
+	e_load(&t->o, tmp, field(&t->c->tmp[1]));
+	store_slot(t, slot, tmp);
+	move_rsp(t, -width(t));
+}
+
+void op_push(struct tr *t, const struct insn *in)
+{
+	int reg = in->opreg != NO_REG ? in->opreg : in->rm;
+	struct ea slot;
+
+	if (in->has_mem) {
+		push_mem(t, in);
+		return;
+	}
+	slot = push_slot(t, in);
+	if (reg == NO_REG) {
+		e_rm(&t->o, !t->compat, 0xc7, 0, slot);
+		e32(&t->o, (uint32_t)in->imm);
+	} else if (homed(reg)) {
+		int tmp = spare(t, slot);
+
+		e_load(&t->o, tmp, home(t, reg));
+		store_slot(t, slot, tmp);
+	} else {
+		store_slot(t, slot, reg);
+	}
+	move_rsp(t, -width(t));
+}
+
+/* pop mem: the address counts from the rsp after the pop. */
+static void pop_mem(struct tr *t, const struct insn *in)
+{
+	struct ea slot = pop_slot(t, in, RSP);
+	struct site *s;
+
+	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
+	e_store(&t->o, field(&t->c->tmp[1]), R11);
+	flags_save(t);
+	s = site_here(t, in, (unsigned)width(t));
+	access_addr(t, in, width(t));
+	access_check(t, s, (unsigned)width(t), true);
+	e_load(&t->o, R10, field(&t->c->tmp[1]));
+	store_slot(t, EA_BASE(R11, 0), R10);
+	move_rsp(t, width(t));
+}
+
+void op_pop(struct tr *t, const struct insn *in)
+{
+	int reg = in->opreg != NO_REG ? in->opreg : in->rm;
+	struct ea slot;
+
+	if (in->has_mem) {
+		pop_mem(t, in);
+		return;
+	}
+	slot = pop_slot(t, in, RSP);
+	if (homed(reg)) {
+		e_rm(&t->o, !t->compat, 0x8b, R11, slot);
+		e_store(&t->o, home(t, reg), R11);
+	} else {
+		e_rm(&t->o, !t->compat, 0x8b, reg, slot);
+		if (reg == RSP)
+			return;
+	}
+	move_rsp(t, width(t));
+}
+
+/* leave: rsp = rbp, pop rbp */
+void op_leave_frame(struct tr *t, const struct insn *in)
+{
+	struct ea slot = pop_slot(t, in, RBP);
+
+	e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RBP, width(t)));
+	e_rm(&t->o, !t->compat, 0x8b, RBP, slot);
+}
+
+void push_return(struct tr *t, const struct insn *in)
+{
+	struct ea slot = push_slot(t, in);
+	uint64_t va = t->page + in->off + in->len;
+	int tmp;
+
+	if (t->abs && (int64_t)va == (int32_t)va) {
+		e_rm(&t->o, !t->compat, 0xc7, 0, slot);
+		e32(&t->o, (uint32_t)va);
+	} else {
+		tmp = spare(t, slot);
+		if (t->abs) {
+			e_imm(&t->o, tmp, va);
+		} else {
+			e_load(&t->o, tmp, field(&t->c->pcbase));
+			e_lea(&t->o, tmp, EA_BASE(tmp, in->off + in->len));
+		}
+		store_slot(t, slot, tmp);
+	}
+	move_rsp(t, -width(t));
+}
+
+/* r11 = return address; flags saved. */
+void pop_return(struct tr *t, const struct insn *in)
+{
+	struct ea slot;
+
+	flags_save(t);
+	slot = pop_slot(t, in, RSP);
+	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
+	move_rsp(t, width(t) + (int)(in->imm_len ? (uint16_t)in->imm : 0));
+}

@@ -1,0 +1,151 @@
+/*
+ * step.c - one instruction by the careful path, and its stores afterwards.
+ */
+#include <Zydis/Mnemonic.h>
+
+#include "cpu/priv.h"
+
+/* The instruction at rip; false when it cannot be fetched. */
+bool insn_at(struct cpu *c, struct insn *in)
+{
+	uint8_t bytes[16];
+	unsigned n = PAGE_SIZE - (c->s.rip & (PAGE_SIZE - 1));
+	enum mem_mode mode = (enum mem_mode)c->s.mode;
+	mfn_t mfn = mem_fetch(c->mem, mode, c->s.rip, NULL);
+
+	if (mfn == MFN_NONE)
+		return false;
+	if (n >= 15)
+		return insn_decode(in, mem_frame(c->mem, mfn) + PAGE_SIZE - n, 15, c->s.code64) == 0;
+	memcpy(bytes, mem_frame(c->mem, mfn) + PAGE_SIZE - n, n);
+	if (insn_decode(in, bytes, n, c->s.code64) == 0)
+		return true;
+	mfn = mem_fetch(c->mem, mode, c->s.rip + n, NULL);
+	if (mfn == MFN_NONE)
+		return false;
+	memcpy(bytes + n, mem_frame(c->mem, mfn), 15 - n);
+	return insn_decode(in, bytes, 15, c->s.code64) == 0;
+}
+
+/* SSE operands of 16 bytes and FXSAVE areas must be aligned, but for these. */
+static bool needs_alignment(const struct insn *in)
+{
+	switch (in->mnemonic) {
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_MOVUPD:
+	case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_LDDQU:
+	case ZYDIS_MNEMONIC_PCMPESTRI:
+	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_PCMPISTRI:
+	case ZYDIS_MNEMONIC_PCMPISTRM:
+		return false;
+	default:
+		return in->mem.size == 512 || in->mem.size == 16;
+	}
+}
+
+static void general_protection(struct cpu *c)
+{
+	c->x.reason = CPU_EXIT_EXCEPTION;
+	c->x.vector = 13;
+	c->x.has_error = true;
+	c->x.error = 0;
+}
+
+/*
+ * Two things the fast paths leave to be sorted out: a misaligned operand is
+ * #GP before it is a page fault, and a non-canonical stack reference is #SS.
+ */
+void adjust_alignment(struct cpu *c)
+{
+	const struct site *s = c->site;
+	struct insn in;
+
+	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != 14 && c->x.vector != 13))
+		return;
+	if (c->x.vector == 14 && s->size != 16 && s->size != 512)
+		return;
+	if (!insn_at(c, &in))
+		return;
+	if (c->x.vector == 14) {
+		if ((c->x.cr2 & 15) != 0 && needs_alignment(&in))
+			general_protection(c);
+	} else if (s->size != 0) {
+		bool stack = in.kind == K_PUSH || in.kind == K_POP || in.kind == K_CALL ||
+			in.kind == K_RET || in.kind == K_LEAVE || in.kind == K_CALL_IND ||
+			(in.has_mem && in.mem.seg < 0 && (in.mem.base == RSP || in.mem.base == RBP));
+
+		if (stack)
+			c->x.vector = 12;
+	}
+}
+
+static void commit_bounce(struct cpu *c, const struct bounce *b)
+{
+	unsigned off = b->va & (PAGE_SIZE - 1);
+	unsigned first = b->size <= PAGE_SIZE - off ? b->size : PAGE_SIZE - off;
+
+	mem_guest_store(c->mem, b->mfn[0], off, b->host, first);
+	if (first < b->size)
+		mem_guest_store(c->mem, b->mfn[1], 0, b->host + first, b->size - first);
+}
+
+/* true: an exit; false: executed, stores still in c->bounce[]. */
+static bool execute(struct cpu *c)
+{
+	c->nbounce = 0;
+	c->stats.careful_steps++;
+	if (!step_temp(c, 1, TR_CAREFUL))
+		return true;
+	switch (c->leave) {
+	case LEAVE_FAULT:
+		adjust_alignment(c);
+		return true;
+	case LEAVE_SPECIAL:
+		c->nbounce = 0;
+		return sys_execute(c);
+	default:
+		return false;
+	}
+}
+
+bool step_careful(struct cpu *c)
+{
+	if (execute(c))
+		return true;
+	for (unsigned i = 0; i < c->nbounce; i++)
+		if (c->bounce[i].write)
+			commit_bounce(c, &c->bounce[i]);
+	return false;
+}
+
+int cpu_step_store(struct cpu *c, struct cpu_store *w)
+{
+	const struct cpu_state before = c->s;
+	const struct bounce *b = NULL;
+	unsigned stores = 0;
+	bool failed;
+
+	fault_enter(c);
+	cache_drain(c);
+	c->store_through = true;
+	failed = execute(c);
+	c->store_through = false;
+	for (unsigned i = 0; i < c->nbounce; i++) {
+		if (c->bounce[i].write) {
+			b = &c->bounce[i];
+			stores++;
+		}
+	}
+	if (failed || stores != 1 || b->size > sizeof w->bytes || (b->size & (b->size - 1)) != 0 ||
+	    (b->va & (b->size - 1u)) != 0) {
+		c->s = before;
+		return -1;
+	}
+	w->mfn = b->mfn[0];
+	w->off = (uint16_t)(b->va & (PAGE_SIZE - 1));
+	w->size = (uint8_t)b->size;
+	memcpy(w->bytes, b->host, b->size);
+	return 0;
+}

@@ -1,0 +1,307 @@
+/*
+ * string_hot.c - movs, stos, lods, scas, cmps with all their prefixes.
+ *
+ * Runs of elements inside one page on each side go through the TLB at host
+ * speed.  Whatever else comes up (an element across pages, a frame that must
+ * not be written behind our back) leaves for the dispatcher, which does one
+ * element by string_slow() and comes back.  A fault commits rcx, rsi and rdi,
+ * so the instruction goes on where it stopped; it counts when it completes.
+ */
+#include "cpu/priv.h"
+
+#include <Zydis/Mnemonic.h>
+
+struct str {
+	unsigned op, size;
+	bool rep, until_eq; /* until_eq: repne */
+	int seg;
+	uint64_t mask;      /* of addresses and counts */
+	int64_t step;       /* +size or -size */
+	enum mem_mode mode;
+};
+
+static struct str unpack(const struct cpu *c, uint32_t desc)
+{
+	struct str s;
+
+	s.op = desc & 15;
+	s.size = desc >> 4 & 15;
+	s.rep = (desc >> 8 & 3) != 0;
+	s.until_eq = (desc >> 8 & 3) == 2;
+	s.seg = (int)(desc >> 12 & 15) - 1;
+	s.mask = desc >> 16 & 1 ? 0xffffffffu : ~(uint64_t)0;
+	s.step = c->hostflags & FLAG_DF ? -(int64_t)s.size : (int64_t)s.size;
+	s.mode = (enum mem_mode)c->s.mode;
+	return s;
+}
+
+uint32_t string_desc(const struct insn *in, bool code64)
+{
+	static const uint8_t of[16] = { [4] = STR_MOVS, [5] = STR_MOVS, [6] = STR_CMPS,
+		[7] = STR_CMPS, [10] = STR_STOS, [11] = STR_STOS, [12] = STR_LODS,
+		[13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS };
+	unsigned rep = 0, size = in->opcode & 1 ? (in->rex & 8 ? 8 : in->opsize ? 2 : 4) : 1;
+	bool addr32 = !code64;
+	int seg = -1;
+
+	for (unsigned i = 0; i < in->len; i++) {
+		switch (in->bytes[i]) {
+		case 0xf3: rep = 1; continue;
+		case 0xf2: rep = 2; continue;
+		case 0x67: addr32 = true; continue;
+		case 0x64: seg = SEG_FS; continue;
+		case 0x65: seg = SEG_GS; continue;
+		case 0x66: case 0x2e: case 0x36: case 0x3e: case 0x26: continue;
+		default: break;
+		}
+		break;
+	}
+	return STR_DESC(of[in->opcode & 15], size, rep, seg, (uint32_t)addr32);
+}
+
+static uint64_t linear_src(const struct cpu *c, const struct str *s)
+{
+	uint64_t va = c->s.gpr[RSI] & s->mask;
+
+	return s->seg >= 0 ? va + c->s.seg_base[s->seg] : va;
+}
+
+static void set_reg(struct cpu *c, const struct str *s, int reg, uint64_t v)
+{
+	c->s.gpr[reg] = v & s->mask;
+}
+
+static void advance(struct cpu *c, const struct str *s, uint64_t n)
+{
+	if (s->op == STR_MOVS || s->op == STR_LODS || s->op == STR_CMPS)
+		set_reg(c, s, RSI, c->s.gpr[RSI] + n * (uint64_t)s->step);
+	if (s->op != STR_LODS)
+		set_reg(c, s, RDI, c->s.gpr[RDI] + n * (uint64_t)s->step);
+	if (s->rep)
+		set_reg(c, s, RCX, c->s.gpr[RCX] - n);
+}
+
+/* Elements from va that lie in its page, going by step; 0: the first crosses. */
+static uint64_t in_page(uint64_t va, const struct str *s)
+{
+	unsigned off = va & (PAGE_SIZE - 1);
+
+	if (off + s->size > PAGE_SIZE)
+		return 0;
+	return s->step > 0 ? (PAGE_SIZE - off) / s->size : off / s->size + 1;
+}
+
+/* Host address for an access, or NULL with *r: 1 careful, -1 fault. */
+static uint8_t *reach(struct cpu *c, const struct str *s, uint64_t va, enum mem_access access,
+	struct mem_fault *f, int *r)
+{
+	struct tlb *t = mem_tlb(c->mem, s->mode);
+	unsigned i = TLB_INDEX(va);
+	const uint64_t *tag = access == MEM_WRITE ? t->wtag : t->rtag;
+
+	if (tag[i] != (va & PAGE_MASK)) {
+		*r = mem_tlb_fill(c->mem, s->mode, va, access, f);
+		if (*r != 0)
+			return NULL;
+	}
+	return (uint8_t *)(uintptr_t)(t->host[i] + (va & (PAGE_SIZE - 1)));
+}
+
+static uint64_t load(const uint8_t *p, unsigned size)
+{
+	switch (size) {
+	case 1: return *p;
+	case 2: return *(const uint16_t *)(const void *)p;
+	case 4: return *(const uint32_t *)(const void *)p;
+	default: return *(const uint64_t *)(const void *)p;
+	}
+}
+
+static void store(uint8_t *p, unsigned size, uint64_t v)
+{
+	switch (size) {
+	case 1: *p = (uint8_t)v; break;
+	case 2: *(uint16_t *)(void *)p = (uint16_t)v; break;
+	case 4: *(uint32_t *)(void *)p = (uint32_t)v; break;
+	default: *(uint64_t *)(void *)p = v;
+	}
+}
+
+static void set_acc(struct cpu *c, unsigned size, uint64_t v)
+{
+	uint64_t keep = size == 1 ? ~(uint64_t)0xff : size == 2 ? ~(uint64_t)0xffff : 0;
+
+	c->s.gpr[RAX] = (c->s.gpr[RAX] & keep) | v;
+}
+
+/* Sets the status flags of a - b. */
+static void compare(struct cpu *c, unsigned size, uint64_t a, uint64_t b)
+{
+	uint64_t fl;
+
+	switch (size) {
+#define CMP(T, suffix) \
+	__asm__("cmp" suffix " %2, %1\n\tpushfq\n\tpop %0" : "=r"(fl) : "r"((T)a), "r"((T)b) : "cc")
+	case 1: CMP(uint8_t, "b"); break;
+	case 2: CMP(uint16_t, "w"); break;
+	case 4: CMP(uint32_t, "l"); break;
+	default: CMP(uint64_t, "q");
+#undef CMP
+	}
+	c->flags = flags_pack(fl);
+}
+
+/* Whether the byte ranges of n elements share bytes so that order matters. */
+static bool overlap(const uint8_t *d, const uint8_t *s, uint64_t bytes, const struct str *st)
+{
+	if (st->step < 0)
+		return true;
+	return d > s && (uint64_t)(d - s) < bytes;
+}
+
+static void move_run(uint8_t *d, const uint8_t *s, uint64_t n, const struct str *st)
+{
+	if (overlap(d, s, n * st->size, st)) {
+		for (; n > 0; n--, d += st->step, s += st->step)
+			store(d, st->size, load(s, st->size));
+		return;
+	}
+	n *= st->size;
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
+}
+
+static void fill_run(uint8_t *d, uint64_t v, uint64_t n, const struct str *st)
+{
+	if (st->step < 0) {
+		for (; n > 0; n--, d += st->step)
+			store(d, st->size, v);
+		return;
+	}
+	switch (st->size) {
+	case 1: __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
+	case 2: __asm__ volatile("rep stosw" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
+	case 4: __asm__ volatile("rep stosl" : "+D"(d), "+c"(n) : "a"(v) : "memory"); break;
+	default: __asm__ volatile("rep stosq" : "+D"(d), "+c"(n) : "a"(v) : "memory");
+	}
+}
+
+static uint64_t size_mask(unsigned size)
+{
+	return size == 8 ? ~(uint64_t)0 : ((uint64_t)1 << size * 8) - 1;
+}
+
+/* Compares up to n elements; *stop when the rep condition ended it.  Elements done. */
+static uint64_t compare_run(struct cpu *c, const uint8_t *s, const uint8_t *d, uint64_t n,
+	const struct str *st, bool *stop)
+{
+	uint64_t a = c->s.gpr[RAX] & size_mask(st->size), b = 0, k = 0;
+
+	while (k < n) {
+		if (st->op == STR_CMPS)
+			a = load(s + (int64_t)k * st->step, st->size);
+		b = load(d + (int64_t)k * st->step, st->size);
+		k++;
+		if (st->rep && (a == b) == st->until_eq) {
+			*stop = true;
+			break;
+		}
+	}
+	compare(c, st->size, a, b);
+	return k;
+}
+
+/* One run of elements.  0 go on, 1 finished by condition, 2 careful, -1 fault. */
+static int one_run(struct cpu *c, const struct str *s, struct mem_fault *f)
+{
+	uint64_t src = linear_src(c, s), dst = c->s.gpr[RDI] & s->mask;
+	uint64_t n = s->rep ? c->s.gpr[RCX] & s->mask : 1, k;
+	bool uses_src = s->op == STR_MOVS || s->op == STR_LODS || s->op == STR_CMPS;
+	bool uses_dst = s->op != STR_LODS, stop = false;
+	uint8_t *ps = NULL, *pd = NULL;
+	int r = 0;
+
+	if (uses_src && (k = in_page(src, s)) < n)
+		n = k;
+	if (uses_dst && (k = in_page(dst, s)) < n)
+		n = k;
+	if (n == 0)
+		return 2;
+	if (uses_src && (ps = reach(c, s, src, MEM_READ, f, &r)) == NULL)
+		return r;
+	if (uses_dst && (pd = reach(c, s, dst, s->op == STR_MOVS || s->op == STR_STOS
+	    ? MEM_WRITE : MEM_READ, f, &r)) == NULL)
+		return r > 0 ? 2 : r;
+	switch (s->op) {
+	case STR_MOVS:
+		move_run(pd, ps, n, s);
+		break;
+	case STR_STOS:
+		fill_run(pd, c->s.gpr[RAX], n, s);
+		break;
+	case STR_LODS:
+		set_acc(c, s->size, load(ps + (int64_t)(n - 1) * s->step, s->size));
+		break;
+	default:
+		n = compare_run(c, ps, pd, n, s, &stop);
+	}
+	advance(c, s, n);
+	return stop;
+}
+
+uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
+{
+	const struct site *at = (const struct site *)(uintptr_t)site;
+	struct str s = unpack(c, (uint32_t)desc);
+	struct mem_fault f;
+	int r;
+
+	c->stats.string_helpers++;
+	while (!s.rep || (c->s.gpr[RCX] & s.mask) != 0) {
+		r = one_run(c, &s, &f);
+		if (r < 0) {
+			leave_fault(c, at, &f);
+			return 0;
+		}
+		if (r == 2) {
+			site_leave(c, at, LEAVE_SPECIAL);
+			return 0;
+		}
+		if (r == 1 || !s.rep)
+			break;
+	}
+	c->resume = at->host;
+	return 1;
+}
+
+/*
+ * The element at hand by copies that may cross pages and write any frame.
+ * 0: done with the whole instruction, 1: more to do, -1: fault.  Called by the
+ * dispatcher, so hostflags and flags are as translated code left them.
+ */
+int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f)
+{
+	struct str s = unpack(c, desc);
+	uint64_t src = linear_src(c, &s), dst = c->s.gpr[RDI] & s.mask;
+	uint64_t a = c->s.gpr[RAX] & size_mask(s.size), b = 0;
+	bool uses_src = s.op == STR_MOVS || s.op == STR_LODS || s.op == STR_CMPS;
+
+	if (s.rep && (c->s.gpr[RCX] & s.mask) == 0)
+		return 0;
+	if (uses_src && (a = 0, mem_copy_in(c->mem, s.mode, &a, src, s.size, f)) != 0)
+		return -1;
+	if ((s.op == STR_MOVS || s.op == STR_STOS) &&
+	    mem_copy_out(c->mem, s.mode, dst, &a, s.size, f) != 0)
+		return -1;
+	if ((s.op == STR_SCAS || s.op == STR_CMPS) &&
+	    mem_copy_in(c->mem, s.mode, &b, dst, s.size, f) != 0)
+		return -1;
+	if (s.op == STR_LODS)
+		set_acc(c, s.size, a);
+	advance(c, &s, 1);
+	if (s.op == STR_SCAS || s.op == STR_CMPS) {
+		compare(c, s.size, a, b);
+		if (s.rep && (a == b) == s.until_eq)
+			return 0;
+	}
+	return s.rep && (c->s.gpr[RCX] & s.mask) != 0;
+}

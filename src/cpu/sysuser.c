@@ -1,0 +1,333 @@
+/*
+ * sysuser.c - unprivileged instructions too rare or too odd to translate.
+ */
+#include <Zydis/Mnemonic.h>
+#include <string.h>
+
+#include "cpu/sys.h"
+
+enum { CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, OF = 0x800, ID = 0x200000 };
+
+/* What popf can change at CPL 3 with IOPL 0. */
+#define POPF_MASK (STATUS_FLAGS | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | (uint64_t)ID)
+
+static unsigned width(const struct cpu *c, const struct insn *in)
+{
+	return in->opsize ? 2 : c->s.code64 ? 8 : 4;
+}
+
+bool sys_pushf(struct cpu *c, const struct insn *in, int unused)
+{
+	unsigned n = width(c, in);
+	uint64_t v = c->s.rflags & ~(uint64_t)(FLAG_RF | FLAG_VM);
+
+	(void)unused;
+	if (sys_store(c, sys_rsp(c, -(int)n), &v, n) != 0)
+		return true;
+	c->s.gpr[RSP] = sys_rsp(c, -(int)n);
+	return sys_done(c, in);
+}
+
+bool sys_popf(struct cpu *c, const struct insn *in, int unused)
+{
+	unsigned n = width(c, in);
+	uint64_t v = 0, mask = POPF_MASK & (n == 2 ? 0xffff : ~(uint64_t)0);
+
+	(void)unused;
+	if (sys_load(c, sys_rsp(c, 0), &v, n) != 0)
+		return true;
+	c->s.gpr[RSP] = sys_rsp(c, (int)n);
+	c->s.rflags = (c->s.rflags & ~mask) | (v & mask);
+	return sys_done(c, in);
+}
+
+bool sys_enter(struct cpu *c, const struct insn *in, int unused)
+{
+	unsigned n = width(c, in), level = in->bytes[in->len - 1] & 31;
+	uint64_t frame[33], v;
+	unsigned depth = 0;
+	uint64_t bp = c->s.gpr[RBP], top = sys_rsp(c, -(int)n), rsp;
+
+	(void)unused;
+	frame[depth++] = bp;
+	for (unsigned i = 1; i < level; i++) {
+		v = 0;
+		if (sys_load(c, bp - (uint64_t)i * n, &v, n) != 0)
+			return true;
+		frame[depth++] = v;
+	}
+	if (level > 0)
+		frame[depth++] = top;
+	for (unsigned i = 0; i < depth; i++)
+		if (sys_store(c, sys_rsp(c, -(int)(n * (i + 1))), &frame[i], n) != 0)
+			return true;
+	rsp = sys_rsp(c, -(int)(n * depth) - (int)get16(in->bytes + in->imm_off));
+	/* The new top of stack must be writable. */
+	if (mem_translate(c->mem, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, NULL) == MFN_NONE) {
+		struct mem_fault f;
+
+		mem_translate(c->mem, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, &f);
+		return sys_fault(c, &f);
+	}
+	memcpy(&c->s.gpr[RBP], &top, n);
+	c->s.gpr[RSP] = rsp;
+	if (n == 4)
+		c->s.gpr[RBP] = (uint32_t)top;
+	return sys_done(c, in);
+}
+
+bool sys_leave16(struct cpu *c, const struct insn *in, int unused)
+{
+	uint64_t v = 0;
+
+	(void)unused;
+	if (sys_load(c, c->s.gpr[RBP], &v, 2) != 0)
+		return true;
+	c->s.gpr[RSP] = c->s.gpr[RBP] + 2;
+	memcpy(&c->s.gpr[RBP], &v, 2);
+	return sys_done(c, in);
+}
+
+/* Prefixes that Zydis's implicit operands would have told. */
+static int segment_prefix(const struct insn *in, bool *addr32)
+{
+	int seg = -1;
+
+	for (unsigned i = 0; i < in->len; i++) {
+		if (in->bytes[i] == 0x64)
+			seg = SEG_FS;
+		else if (in->bytes[i] == 0x65)
+			seg = SEG_GS;
+		else if (in->bytes[i] == 0x67)
+			*addr32 = true;
+		else if (in->bytes[i] != 0x66 && in->bytes[i] != 0x2e && in->bytes[i] != 0x3e &&
+		    in->bytes[i] != 0x26 && in->bytes[i] != 0x36 && in->bytes[i] != 0xf2 &&
+		    in->bytes[i] != 0xf3)
+			break;
+	}
+	return seg;
+}
+
+static uint64_t implicit_ea(const struct cpu *c, const struct insn *in, uint64_t offset)
+{
+	bool addr32 = !c->s.code64;
+	int seg = segment_prefix(in, &addr32);
+
+	if (addr32)
+		offset = (uint32_t)offset;
+	return seg >= 0 ? offset + c->s.seg_base[seg] : offset;
+}
+
+bool sys_xlat(struct cpu *c, const struct insn *in, int unused)
+{
+	uint8_t v;
+
+	(void)unused;
+	if (sys_load(c, implicit_ea(c, in, c->s.gpr[RBX] + (uint8_t)c->s.gpr[RAX]), &v, 1) != 0)
+		return true;
+	memcpy(&c->s.gpr[RAX], &v, 1);
+	return sys_done(c, in);
+}
+
+/* maskmovq mm, mm; maskmovdqu xmm, xmm: bytes whose mask has its top bit set. */
+bool sys_maskmov(struct cpu *c, const struct insn *in, int size)
+{
+	unsigned src = in->modrm >> 3 & 7, mask = in->modrm & 7;
+	uint64_t va = implicit_ea(c, in, c->s.gpr[RDI]);
+	const uint8_t *fx = c->s.fx, *s, *m;
+
+	if (size == 16) {
+		s = fx + 160 + 16 * (src | (in->rex & 4u) << 1);
+		m = fx + 160 + 16 * (mask | (in->rex & 1u) << 3);
+	} else {
+		s = fx + 32 + 16 * src;
+		m = fx + 32 + 16 * mask;
+	}
+	for (int i = 0; i < size; i++) {
+		struct mem_fault f;
+
+		if ((m[i] & 0x80) && mem_translate(c->mem, (enum mem_mode)c->s.mode,
+		    va + (uint64_t)i, MEM_WRITE, &f) == MFN_NONE)
+			return sys_fault(c, &f);
+	}
+	for (int i = 0; i < size; i++) {
+		if (!(m[i] & 0x80))
+			continue;
+		if (sys_store(c, va + (uint64_t)i, &s[i], 1) != 0)
+			return true;
+	}
+	if (size == 8) {
+		/* An MMX instruction: tags valid, top of stack 0. */
+		c->s.fx[4] = 0xff;
+		c->s.fx[3] &= 0xc7;
+	}
+	return sys_done(c, in);
+}
+
+/* ---- 32-bit code only ---- */
+
+bool sys_bound(struct cpu *c, const struct insn *in, int unused)
+{
+	unsigned n = in->opsize ? 2 : 4;
+	int64_t i, low, high;
+	uint8_t b[8];
+
+	(void)unused;
+	if (!in->has_mem)
+		return sys_exception(c, 6, false);
+	if (sys_load(c, sys_ea(c, in), b, 2 * n) != 0)
+		return true;
+	i = n == 2 ? (int16_t)c->s.gpr[in->modrm >> 3 & 7] : (int32_t)c->s.gpr[in->modrm >> 3 & 7];
+	low = n == 2 ? (int16_t)get16(b) : (int32_t)get32(b);
+	high = n == 2 ? (int16_t)get16(b + 2) : (int32_t)get32(b + 4);
+	if (i < low || i > high)
+		return sys_exception(c, 5, false);
+	return sys_done(c, in);
+}
+
+bool sys_arpl(struct cpu *c, const struct insn *in, int unused)
+{
+	uint64_t dst, src = c->s.gpr[in->modrm >> 3 & 7] & 3;
+
+	(void)unused;
+	if (sys_rm(c, in, 2, &dst) != 0)
+		return true;
+	if ((dst & 3) < src) {
+		dst = (dst & ~(uint64_t)3) | src;
+		if (in->has_mem) {
+			if (sys_store(c, sys_ea(c, in), &dst, 2) != 0)
+				return true;
+		} else {
+			memcpy(&c->s.gpr[in->modrm & 7], &dst, 2);
+		}
+		c->s.rflags |= ZF;
+	} else {
+		c->s.rflags &= ~(uint64_t)ZF;
+	}
+	return sys_done(c, in);
+}
+
+bool sys_pusha(struct cpu *c, const struct insn *in, int unused)
+{
+	unsigned n = in->opsize ? 2 : 4;
+	uint8_t b[32];
+
+	(void)unused;
+	for (unsigned r = 0; r < 8; r++) /* eax highest, edi lowest */
+		memcpy(b + (7 - r) * n, &c->s.gpr[r], n);
+	if (sys_store(c, sys_rsp(c, -8 * (int)n), b, 8 * n) != 0)
+		return true;
+	c->s.gpr[RSP] = sys_rsp(c, -8 * (int)n);
+	return sys_done(c, in);
+}
+
+bool sys_popa(struct cpu *c, const struct insn *in, int unused)
+{
+	unsigned n = in->opsize ? 2 : 4;
+	uint8_t b[32];
+
+	(void)unused;
+	if (sys_load(c, sys_rsp(c, 0), b, 8 * n) != 0)
+		return true;
+	c->s.gpr[RSP] = sys_rsp(c, 8 * (int)n);
+	for (unsigned r = 0; r < 8; r++) {
+		if (r == RSP)
+			continue;
+		if (n == 4)
+			c->s.gpr[r] = 0;
+		memcpy(&c->s.gpr[r], b + (7 - r) * n, n);
+	}
+	return sys_done(c, in);
+}
+
+static void set_flags(struct cpu *c, bool cf, bool af, uint8_t result)
+{
+	uint64_t f = c->s.rflags & ~(uint64_t)STATUS_FLAGS;
+
+	f |= (cf ? CF : 0) | (af ? AF : 0) | (result == 0 ? ZF : 0) | (result & 0x80 ? SF : 0);
+	f |= __builtin_parity(result) ? 0 : PF;
+	c->s.rflags = f;
+}
+
+/* aaa and aas: SF, ZF, PF, OF undefined; they come from the result here. */
+static void adjust_ascii(struct cpu *c, bool subtract)
+{
+	uint16_t ax = (uint16_t)c->s.gpr[RAX];
+	bool af = (ax & 15) > 9 || (c->s.rflags & AF);
+
+	if (af)
+		ax = (uint16_t)(subtract ? ax - 6 - 0x100 : ax + 0x106);
+	ax &= 0xff0f;
+	memcpy(&c->s.gpr[RAX], &ax, 2);
+	set_flags(c, af, af, (uint8_t)ax);
+}
+
+static void adjust_decimal(struct cpu *c, bool subtract)
+{
+	uint8_t al = (uint8_t)c->s.gpr[RAX], old = al;
+	bool cf = (c->s.rflags & CF) != 0, af = (al & 15) > 9 || (c->s.rflags & AF), carry = cf;
+	int sign = subtract ? -1 : 1;
+
+	if (af) {
+		carry = cf || (subtract ? al < 6 : al > 0xf9);
+		al = (uint8_t)(al + sign * 6);
+	}
+	if (old > 0x99 || cf) {
+		al = (uint8_t)(al + sign * 0x60);
+		carry = true;
+	} else if (!subtract) {
+		carry = false;
+	}
+	memcpy(&c->s.gpr[RAX], &al, 1);
+	set_flags(c, carry, af, al);
+}
+
+bool sys_bcd(struct cpu *c, const struct insn *in, int unused)
+{
+	uint8_t al = (uint8_t)c->s.gpr[RAX], ah = (uint8_t)(c->s.gpr[RAX] >> 8);
+	uint8_t base = (uint8_t)in->imm;
+	uint16_t ax;
+
+	(void)unused;
+	switch (in->mnemonic) {
+	case ZYDIS_MNEMONIC_AAA:
+	case ZYDIS_MNEMONIC_AAS:
+		adjust_ascii(c, in->mnemonic == ZYDIS_MNEMONIC_AAS);
+		break;
+	case ZYDIS_MNEMONIC_DAA:
+	case ZYDIS_MNEMONIC_DAS:
+		adjust_decimal(c, in->mnemonic == ZYDIS_MNEMONIC_DAS);
+		break;
+	case ZYDIS_MNEMONIC_AAM:
+		if (base == 0)
+			return sys_exception(c, 0, false);
+		ax = (uint16_t)((al / base) << 8 | al % base);
+		memcpy(&c->s.gpr[RAX], &ax, 2);
+		set_flags(c, false, false, (uint8_t)ax);
+		break;
+	default: /* aad */
+		ax = (uint8_t)(al + ah * base);
+		memcpy(&c->s.gpr[RAX], &ax, 2);
+		set_flags(c, false, false, (uint8_t)ax);
+	}
+	return sys_done(c, in);
+}
+
+bool sys_salc(struct cpu *c, const struct insn *in, int unused)
+{
+	uint8_t al = c->s.rflags & CF ? 0xff : 0;
+
+	(void)unused;
+	memcpy(&c->s.gpr[RAX], &al, 1);
+	return sys_done(c, in);
+}
+
+bool sys_jcxz(struct cpu *c, const struct insn *in, int unused)
+{
+	(void)unused;
+	sys_done(c, in);
+	c->s.brctr++;
+	if ((uint16_t)c->s.gpr[RCX] == 0)
+		c->s.rip = (uint32_t)(c->s.rip + (uint64_t)in->imm);
+	return false;
+}

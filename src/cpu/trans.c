@@ -1,0 +1,267 @@
+/*
+ * trans.c - one block: decode ahead, decide about flags and stack groups, emit
+ * the head, the instructions, the exits, and the cold code behind them.
+ *
+ * A block is a run of instructions in one page, on through conditional
+ * branches not taken, up to a branch or something only the dispatcher can do.
+ */
+#include <time.h>
+
+#include "cpu/trans.h"
+
+typedef void emitter(struct tr *t, const struct insn *in);
+
+/* Those that stay in the block. */
+static emitter *const emitters[] = {
+	[K_GENERIC] = op_generic, [K_LEA] = op_lea, [K_MOFFS] = op_moffs, [K_BT] = op_bt,
+	[K_JCC] = op_jcc, [K_LOOP] = op_loop, [K_JMP] = op_jmp, [K_JMP_IND] = op_jmp_ind,
+	[K_CALL] = op_call, [K_CALL_IND] = op_call_ind, [K_RET] = op_ret, [K_PUSH] = op_push,
+	[K_POP] = op_pop, [K_LEAVE] = op_leave_frame, [K_FXSAVE] = op_fxsave,
+};
+
+/* Sorts out what CR0.TS and the engine's tiers change. */
+static void adjust_kind(struct tr *t, struct insn *in)
+{
+	if (in->fp && (t->b->mode & BM_TS))
+		in->kind = K_NM;
+	if (in->kind == K_STRING && t->careful)
+		in->kind = K_SPECIAL;
+}
+
+/*
+ * Decodes up to `limit` instructions.  0; -1: the first one cannot be fetched.
+ */
+static int decode(struct tr *t, uint64_t va, mfn_t mfn, unsigned limit, struct mem_fault *f)
+{
+	const uint8_t *bytes = mem_frame(t->c->mem, mfn);
+	bool code64 = !t->compat;
+	unsigned off = va & (PAGE_SIZE - 1);
+
+	while (t->count < (int)limit && off < PAGE_SIZE) {
+		struct insn *in = &t->in[t->count];
+
+		if (insn_decode(in, bytes + off, PAGE_SIZE - off, code64) != 0) {
+			uint8_t both[30];
+			unsigned head = PAGE_SIZE - off;
+
+			if (t->count > 0) {
+				t->next_straddles = true; /* a block of its own */
+				return 0;
+			}
+			t->b->mfn2 = mem_fetch(t->c->mem, block_mem_mode(t->b),
+				(va & PAGE_MASK) + PAGE_SIZE, f);
+			if (t->b->mfn2 == MFN_NONE)
+				return -1;
+			memcpy(both, bytes + off, head);
+			memcpy(both + head, mem_frame(t->c->mem, t->b->mfn2), 15);
+			if (insn_decode(in, both, head + 15, code64) != 0) {
+				in->kind = K_UD;
+				in->len = 1;
+			}
+			limit = 1;
+		}
+		in->off = (uint16_t)off;
+		adjust_kind(t, in);
+		off += in->len;
+		t->count++;
+		if (insn_ends_block(in))
+			break;
+	}
+	return 0;
+}
+
+static bool touches_memory(const struct insn *in)
+{
+	return in->kind != K_GENERIC && in->kind != K_NOP && in->kind != K_LEA ? true
+		: in->has_mem && in->kind == K_GENERIC;
+}
+
+/* Is the first thing the block does about flags to overwrite them all? */
+static bool overwrites_flags_first(const struct tr *t)
+{
+	for (int i = 0; i < t->count && i < LATE_CHECK - 1; i++) {
+		const struct insn *in = &t->in[i];
+
+		if (touches_memory(in) || in->fp || insn_reads_flags(in))
+			return false;
+		if (in->fl_write)
+			return true;
+	}
+	return false;
+}
+
+static void head(struct tr *t)
+{
+	struct out *o = &t->o;
+	struct block *b = t->b;
+	struct cold *k;
+	uint8_t *skip = NULL;
+	struct site *s;
+
+	t->late = !t->temp && overwrites_flags_first(t);
+	if (!t->abs && !t->temp) {
+		b->entry_far = lo(o->p);
+		e_rr(o, 1, 0x81, 4, R11);           /* and $~0xfff, r11 */
+		e32(o, 0xfffff000);
+		e_store(o, field(&t->c->pcbase), R11);
+		if (!t->late) {
+			e8(o, 0xe9);
+			skip = o->p;
+			e32(o, 0);
+		}
+	}
+	b->entry_host = lo(o->p);
+	if (!t->late && !t->temp) {
+		t->fs = FL_HOST;
+		flags_save(t);
+	}
+	if (skip != NULL)
+		e_patch(skip, o->p);
+	b->entry_saved = lo(o->p);
+	if (t->abs || t->temp)
+		b->entry_far = b->entry_saved;
+	t->fs = t->late ? FL_NONE : FL_SAVED;
+	if (t->temp) {
+		e_rr(o, 1, 0x81, 5, R15);           /* the budget is exact: no check */
+		t->head_imm[t->nhead++] = o->p;
+		e32(o, 0);
+	} else if (!t->late) {
+		s = site_here(t, &t->in[0], 0);
+		k = cold_new(t, COLD_GLUE, budget_check(t));
+		k->site = s;
+		k->glue = t->c->glue.stop;
+	}
+}
+
+static void leave_block(struct tr *t, const struct insn *in)
+{
+	switch (in->kind) {
+	case K_SYSCALL:
+		op_leave(t, in, t->c->glue.syscall, 0);
+		break;
+	case K_UD:
+		op_leave(t, in, t->c->glue.fault, 6);
+		break;
+	case K_NM:
+		op_leave(t, in, t->c->glue.fault, 7);
+		break;
+	default:
+		op_leave(t, in, t->c->glue.special, 0);
+	}
+}
+
+static void emit_one(struct tr *t, const struct insn *in)
+{
+	access_group(t, in);
+	if (in->kind < sizeof emitters / sizeof *emitters && emitters[in->kind] != NULL)
+		emitters[in->kind](t, in);
+	else if (in->kind == K_STRING)
+		op_helper(t, in, t->c->glue.string, string_desc(in, !t->compat));
+	else if (in->kind == K_RDTSC)
+		op_helper(t, in, t->c->glue.rdtsc, in->has_modrm && in->modrm == 0xf9);
+	else if (in->kind != K_NOP)
+		leave_block(t, in);
+}
+
+static void body(struct tr *t)
+{
+	const struct insn *in = NULL;
+
+	for (t->i = 0; t->i < t->count; t->i++) {
+		in = &t->in[t->i];
+		emit_one(t, in);
+		if (insn_ends_block(in))
+			return;
+		t->n++;
+		t->br += in->kind == K_JCC;
+	}
+	if (t->next_straddles && !t->abs)
+		exit_far(t, in->off + in->len); /* C5: never linked to */
+	else
+		exit_to(t, in->off + in->len);
+}
+
+static unsigned count_branches(const struct tr *t)
+{
+	unsigned b = 0;
+
+	for (int i = 0; i < t->count; i++)
+		b += t->in[i].kind >= K_JCC && t->in[i].kind <= K_RET;
+	return b;
+}
+
+/* Instructions that retire inside the block: not those that leave it. */
+static unsigned count_retired(const struct tr *t)
+{
+	return (unsigned)t->count - (t->in[t->count - 1].kind >= K_SYSCALL);
+}
+
+static void note_frames(struct tr *t)
+{
+	struct block *b = t->b;
+	const struct insn *last = &t->in[t->count - 1];
+	unsigned from = t->in[0].off, to = last->off + last->len;
+
+	mem_code_mark(t->c->mem, b->phys >> PAGE_SHIFT, from, to < PAGE_SIZE ? to : PAGE_SIZE);
+	if (b->mfn2 != MFN_NONE)
+		mem_code_mark(t->c->mem, b->mfn2, 0, to - PAGE_SIZE);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* NULL: the first instruction cannot be fetched, *f says why. */
+struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
+	unsigned flags, struct mem_fault *f)
+{
+	mfn_t mfn = mem_fetch(c->mem, mode & BM_USER ? MEM_USER : MEM_KERNEL, va, f);
+	uint64_t start = now_ns();
+	struct tr t;
+	struct block *b;
+
+	if (mfn == MFN_NONE)
+		return NULL;
+	b = meta_alloc(c, sizeof *b);
+	t.c = c;
+	t.b = b;
+	t.o.p = c->code_p;
+	t.page = va & PAGE_MASK;
+	t.abs = !(mode & BM_USER);
+	t.compat = (mode & BM_COMPAT) != 0;
+	t.careful = (flags & TR_CAREFUL) != 0;
+	t.temp = (flags & TR_TEMP) != 0;
+	t.count = t.i = t.ncold = t.nhead = 0;
+	t.n = t.br = 0;
+	t.delta_in_r10 = t.next_straddles = false;
+	b->phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
+	b->page = t.abs ? t.page : 0;
+	b->mfn2 = MFN_NONE;
+	b->mode = (uint8_t)mode;
+	b->temp = t.temp;
+	if (c->tier == CPU_REFERENCE)
+		limit = 1;
+	if (decode(&t, va, mfn, limit < MAX_BLOCK ? limit : MAX_BLOCK, f) != 0)
+		return NULL;
+	b->n = (uint16_t)count_retired(&t);
+	b->b = (uint16_t)count_branches(&t);
+	plan_groups(&t);
+	head(&t);
+	body(&t);
+	cold_emit(&t);
+	for (int i = 0; i < t.nhead; i++)
+		put32(t.head_imm[i], (uint32_t)b->n << COUNT_SHIFT | b->b);
+	b->host_end = lo(t.o.p);
+	c->stats.host_bytes += (uint64_t)(t.o.p - c->code_p);
+	c->code_p = t.o.p;
+	note_frames(&t);
+	c->stats.blocks++;
+	c->stats.guest_insns += (uint64_t)t.count;
+	c->stats.guest_bytes += (uint64_t)t.in[t.count - 1].off + t.in[t.count - 1].len - t.in[0].off;
+	c->stats.translate_ns += now_ns() - start;
+	return b;
+}

@@ -1,0 +1,111 @@
+/*
+ * trans.h - the state of one block being translated, and the emitters.
+ */
+#ifndef TTD_CPU_TRANS_H
+#define TTD_CPU_TRANS_H
+
+#include "cpu/emit.h"
+#include "cpu/priv.h"
+
+/* Host code that goes behind the block: it runs rarely. */
+enum cold_kind {
+	COLD_SLOW,   /* a TLB check failed: recover the address, call glue */
+	COLD_GLUE,   /* just call glue with the site */
+	COLD_EXIT,   /* a branch taken in mid-block */
+	COLD_LATE,   /* the late check found the budget used up: finish one instruction */
+};
+
+struct cold {
+	enum cold_kind kind;
+	uint8_t *from;        /* rel32 to patch */
+	const struct site *site;
+	uint32_t glue;
+	uint32_t tag;         /* COLD_SLOW: address of the tag table */
+	uint64_t target;      /* COLD_EXIT: offset in the page, may be outside it */
+	uint8_t n, b, fl;     /* COLD_EXIT: done, and where the flags are */
+	const struct insn *in; /* COLD_LATE */
+};
+
+/* A run of stack accesses under one check. */
+struct group {
+	int first, last; /* indices of instructions */
+	int lo, hi;      /* byte range relative to rsp before the first */
+	bool write;
+};
+
+struct tr {
+	struct out o;
+	struct cpu *c;
+	struct block *b;
+	uint64_t page;       /* virtual address of the page */
+	bool abs;            /* addresses built in (kernel) */
+	bool compat;
+	bool careful, temp;
+	int count;           /* instructions decoded */
+	struct insn in[MAX_BLOCK];
+	int i;               /* current one */
+	unsigned n, br;      /* retired before it */
+	enum fstate fs;
+	bool next_straddles; /* the instruction behind the block is in two pages */
+	bool late;           /* block head check is still to come */
+	bool delta_in_r10;   /* r10 == cpu.stack_delta */
+	int ngroups, group;  /* planned; index of the current or next one */
+	struct group groups[MAX_BLOCK];
+	int ncold;
+	struct cold cold[4 * MAX_BLOCK];
+	uint8_t *head_imm[4]; /* places to put the block's cost */
+	int nhead;
+};
+
+static inline bool homed(int reg) { return reg == R10 || reg == R11 || reg == R15; }
+static inline struct ea home(const struct tr *t, int reg) { return EA_ABS(&t->c->s.gpr[reg]); }
+static inline struct ea field(const void *p) { return EA_ABS(p); }
+
+/* flags.c */
+void flags_save(struct tr *t);    /* make the host's flags free to clobber */
+void flags_host(struct tr *t);    /* make the guest's flags the host's */
+void late_check(struct tr *t, const struct insn *in);
+uint8_t *budget_check(struct tr *t); /* pays for the block; the jump to take when broke */
+
+/* access.c: the one module that knows how guest memory is reached */
+struct site *site_here(struct tr *t, const struct insn *in, unsigned size);
+void access_addr(struct tr *t, const struct insn *in, int rsp_bias); /* r11 = linear address */
+void access_check(struct tr *t, struct site *s, unsigned size, bool write); /* r11 = host address */
+void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write);
+void access_group(struct tr *t, const struct insn *in);
+bool access_grouped(struct tr *t); /* the current instruction's stack access is covered */
+void access_delta(struct tr *t);   /* r10 = stack delta */
+void plan_groups(struct tr *t);
+bool stack_operand(const struct insn *in); /* plain [rsp + disp] */
+
+/* op.c */
+void op_generic(struct tr *t, const struct insn *in);
+void op_lea(struct tr *t, const struct insn *in);
+void op_moffs(struct tr *t, const struct insn *in);
+void op_bt(struct tr *t, const struct insn *in);
+void op_fxsave(struct tr *t, const struct insn *in);
+void op_helper(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
+void op_leave(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
+void load_gpr(struct tr *t, int dst, int reg); /* host register = guest register */
+
+/* stack.c */
+void op_push(struct tr *t, const struct insn *in);
+void op_pop(struct tr *t, const struct insn *in);
+void op_leave_frame(struct tr *t, const struct insn *in);
+void push_return(struct tr *t, const struct insn *in);
+void pop_return(struct tr *t, const struct insn *in);
+
+/* branch.c */
+void op_jcc(struct tr *t, const struct insn *in);
+void op_loop(struct tr *t, const struct insn *in);
+void op_jmp(struct tr *t, const struct insn *in);
+void op_jmp_ind(struct tr *t, const struct insn *in);
+void op_call(struct tr *t, const struct insn *in);
+void op_call_ind(struct tr *t, const struct insn *in);
+void op_ret(struct tr *t, const struct insn *in);
+void exit_to(struct tr *t, uint64_t off); /* leave the block for an offset in the page */
+void exit_far(struct tr *t, uint64_t off); /* the same through the jump cache */
+void cold_emit(struct tr *t);
+struct cold *cold_new(struct tr *t, enum cold_kind kind, uint8_t *from);
+
+#endif

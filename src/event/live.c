@@ -1,0 +1,253 @@
+/*
+ * live.c - the live event source.
+ *
+ * Producers append to a locked list, bump an eventfd so that a sleeping vCPU
+ * thread wakes, and kick a running one.  stop() only stores a flag and writes
+ * the eventfd: both are allowed in a signal handler.  Guest time and host
+ * time are compared as ns since boot(); the guest's may lag, and is then
+ * moved forward by one EV_TIME.
+ */
+#define _GNU_SOURCE /* ppoll */
+#include "event/live.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_SEC UINT64_C(1000000000)
+
+enum {
+	STEP_MIN_NS = 50000,     /* smaller lags are not worth an event */
+	QUEUE_MAX = 4096,        /* events; a producer that outruns the guest is refused */
+};
+
+struct item {
+	struct item *next;
+	struct event ev;
+};
+
+struct live {
+	struct source source;
+	struct live_params p;
+	uint64_t start_ns; /* host's monotonic clock at guest time 0 */
+	int wake_fd;
+	atomic_bool stop;
+	atomic_bool waiting; /* the queue is not empty; read without the lock */
+	pthread_mutex_t lock;
+	struct item *head, **tail;
+	unsigned queued;
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t host_ns(const struct live *l)
+{
+	return clock_ns(CLOCK_MONOTONIC) - l->start_ns;
+}
+
+static void wake(struct live *l)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	do
+		n = write(l->wake_fd, &one, sizeof(one));
+	while (n < 0 && errno == EINTR);
+	if (l->p.kick != NULL)
+		l->p.kick(l->p.kick_ctx);
+}
+
+static void live_boot(struct source *s, struct event *out)
+{
+	struct live *l = (struct live *)s;
+
+	*out = (struct event){ .type = EV_WALLCLOCK, .value = l->p.wallclock_ns };
+	l->start_ns = clock_ns(CLOCK_MONOTONIC);
+	if (out->value == 0)
+		out->value = clock_ns(CLOCK_REALTIME);
+}
+
+static uint64_t live_horizon(struct source *s, const struct source_pos *now)
+{
+	struct live *l = (struct live *)s;
+
+	return l->p.follow_host ? now->icount + l->p.slice : SOURCE_NEVER;
+}
+
+static bool take(struct live *l, struct event *out)
+{
+	struct item *it;
+
+	if (atomic_load(&l->stop)) {
+		atomic_store(&l->stop, false);
+		*out = (struct event){ .type = EV_STOP };
+		return true;
+	}
+	if (!atomic_load(&l->waiting))
+		return false;
+	pthread_mutex_lock(&l->lock);
+	it = l->head;
+	if (it != NULL) {
+		l->head = it->next;
+		if (l->head == NULL)
+			l->tail = &l->head;
+		l->queued--;
+		*out = it->ev;
+	}
+	atomic_store(&l->waiting, l->head != NULL);
+	pthread_mutex_unlock(&l->lock);
+	free(it);
+	return it != NULL;
+}
+
+static bool live_next(struct source *s, const struct source_pos *now, struct event *out)
+{
+	struct live *l = (struct live *)s;
+	uint64_t host;
+
+	if (l->p.follow_host) {
+		host = host_ns(l);
+		if (host > now->tsc && host - now->tsc >= STEP_MIN_NS) {
+			*out = (struct event){ .type = EV_TIME, .value = host - now->tsc };
+			return true;
+		}
+	}
+	return take(l, out);
+}
+
+/* Sleeps until the eventfd is bumped or `ns` have passed (SOURCE_NEVER: no limit). */
+static void nap(struct live *l, uint64_t ns)
+{
+	struct pollfd pfd = { .fd = l->wake_fd, .events = POLLIN };
+	struct timespec ts = {
+		.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_nsec = (long)(ns % NS_PER_SEC)
+	};
+	uint64_t count;
+
+	if (ppoll(&pfd, 1, ns == SOURCE_NEVER ? NULL : &ts, NULL) > 0)
+		while (read(l->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+			;
+}
+
+static bool ready(struct live *l)
+{
+	return atomic_load(&l->stop) || atomic_load(&l->waiting);
+}
+
+static void live_idle(struct source *s, const struct source_pos *now, uint64_t deadline,
+	struct event *out)
+{
+	struct live *l = (struct live *)s;
+	uint64_t host;
+
+	if (!l->p.follow_host) {
+		while (!take(l, out))
+			nap(l, SOURCE_NEVER);
+		return;
+	}
+	for (;;) {
+		host = host_ns(l);
+		if (host >= deadline || ready(l))
+			break;
+		nap(l, deadline == SOURCE_NEVER ? SOURCE_NEVER : deadline - host);
+	}
+	/* One event per call: the time first, then next() hands out the input. */
+	*out = (struct event){ .type = EV_IDLE };
+	if (host > now->tsc)
+		out->value = host - now->tsc;
+}
+
+static int live_push(struct source *s, const struct event *ev)
+{
+	struct live *l = (struct live *)s;
+	struct item *it = malloc(sizeof(*it));
+	bool full;
+
+	if (it == NULL)
+		return -1;
+	it->next = NULL;
+	it->ev = *ev;
+	pthread_mutex_lock(&l->lock);
+	full = l->queued >= QUEUE_MAX;
+	if (!full) {
+		*l->tail = it;
+		l->tail = &it->next;
+		l->queued++;
+		atomic_store(&l->waiting, true);
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (full) {
+		free(it);
+		return -1;
+	}
+	wake(l);
+	return 0;
+}
+
+static void live_stop(struct source *s)
+{
+	struct live *l = (struct live *)s;
+	int saved = errno;
+
+	atomic_store(&l->stop, true);
+	wake(l);
+	errno = saved;
+}
+
+static void live_destroy(struct source *s)
+{
+	struct live *l = (struct live *)s;
+	struct item *it;
+
+	while ((it = l->head) != NULL) {
+		l->head = it->next;
+		free(it);
+	}
+	pthread_mutex_destroy(&l->lock);
+	close(l->wake_fd);
+	free(l);
+}
+
+static const struct source_ops live_ops = {
+	.boot = live_boot,
+	.horizon = live_horizon,
+	.next = live_next,
+	.idle = live_idle,
+	.push = live_push,
+	.stop = live_stop,
+	.destroy = live_destroy,
+};
+
+struct source *live_create(const struct live_params *p, struct err *e)
+{
+	struct live *l = calloc(1, sizeof(*l));
+
+	if (l == NULL) {
+		err_set(e, ST_HOST, "out of memory for the event source");
+		return NULL;
+	}
+	l->source.ops = &live_ops;
+	l->p = *p;
+	l->tail = &l->head;
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->wake_fd < 0) {
+		err_set(e, ST_HOST, "eventfd: %s", strerror(errno));
+		free(l);
+		return NULL;
+	}
+	pthread_mutex_init(&l->lock, NULL);
+	l->start_ns = clock_ns(CLOCK_MONOTONIC);
+	return &l->source;
+}

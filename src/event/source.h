@@ -1,0 +1,87 @@
+/*
+ * source.h - the one door through which anything nondeterministic reaches a
+ * guest: time steps, idle wake-ups, console bytes, control requests, the wall
+ * clock at boot.
+ *
+ * The vCPU thread asks a source for events; who answers is a table of
+ * functions.  The live source (live.h) reads the host's clock and a queue that
+ * other threads push to; a recorder wraps a live source and writes down what
+ * it hands out; a replayer hands out what was written down and ignores pushes.
+ *
+ * How positions stay exact:
+ *  P1. An event is handed out by next() or idle() at the position the caller
+ *      names, and takes effect there.  icount orders positions; where the
+ *      guest is idle several events and clock jumps share one icount, and
+ *      `tsc` orders them.  A replayer hands an event out when icount and tsc
+ *      are those it was recorded at.
+ *  P2. The caller asks next() only where its run loop's rules allow (see
+ *      xen/run.c); horizon() is the icount at which it wants to be asked at
+ *      the latest, and the caller stops the vCPU exactly there.
+ *  P3. Everything else that happens to the guest is a function of its state.
+ */
+#ifndef TTD_EVENT_SOURCE_H
+#define TTD_EVENT_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum event_type {
+	EV_WALLCLOCK, /* value: ns since 1970 at guest time 0; from boot() only */
+	EV_TIME,      /* guest time moves forward by value ns */
+	EV_IDLE,      /* the same, ending an idle period */
+	EV_CONSOLE,   /* data: bytes typed at the console */
+	EV_CONTROL,   /* data: text for the guest's control/shutdown */
+	EV_SYSRQ,     /* data: one character for control/sysrq */
+	EV_STOP,      /* leave the run loop; the guest does not notice */
+	EV_TYPES
+};
+
+enum { EVENT_DATA_MAX = 256 };
+
+struct event {
+	enum event_type type;
+	uint32_t len; /* of data */
+	uint64_t value;
+	uint8_t data[EVENT_DATA_MAX];
+};
+
+/* Where the vCPU is. */
+struct source_pos {
+	uint64_t icount, brctr, rip, rcx;
+	uint64_t tsc; /* guest time in ns */
+};
+
+#define SOURCE_NEVER UINT64_MAX
+
+struct source;
+
+struct source_ops {
+	/* Fills the EV_WALLCLOCK; starts the clock.  Once, before anything else. */
+	void (*boot)(struct source *s, struct event *out);
+	/* The icount (> now->icount) to come back at, SOURCE_NEVER if none. */
+	uint64_t (*horizon)(struct source *s, const struct source_pos *now);
+	/* The next event due now; false when there is none. */
+	bool (*next)(struct source *s, const struct source_pos *now, struct event *out);
+	/*
+	 * The guest has nothing to do before guest time `deadline` (or ever,
+	 * SOURCE_NEVER).  Waits, then fills one event.
+	 */
+	void (*idle)(struct source *s, const struct source_pos *now, uint64_t deadline,
+		struct event *out);
+	/* [any thread] Queues an input event.  -1: no memory, or inputs are not taken. */
+	int (*push)(struct source *s, const struct event *ev);
+	/* [any thread, async-signal-safe] The next next() or idle() is EV_STOP. */
+	void (*stop)(struct source *s);
+	void (*destroy)(struct source *s);
+};
+
+/* Implementations embed this first. */
+struct source {
+	const struct source_ops *ops;
+};
+
+/* Splits n bytes over as many events as needed and pushes them.  -1 as push. */
+int source_push_bytes(struct source *s, enum event_type type, const void *p, size_t n);
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * counters.c - every counter of a machine, by name, out of three tables: one
+ * row per field, so that a new counter is one more row.
+ */
+#include "lib/vm.h"
+
+#include <stdio.h>
+
+#include "cpu/cpu.h"
+#include "mem/mem.h"
+
+struct row {
+	const char *name;
+	size_t offset;
+};
+
+#define ROW(prefix, type, field) {prefix #field, offsetof(struct type, field)}
+
+static const struct row domain_rows[] = {
+	ROW("", domain_stats, hypercalls),
+	ROW("", domain_stats, exceptions),
+	ROW("", domain_stats, upcalls),
+	ROW("", domain_stats, syscalls),
+};
+
+static const struct row cpu_rows[] = {
+	ROW("cpu.", cpu_stats, blocks),
+	ROW("cpu.", cpu_stats, guest_insns),
+	ROW("cpu.", cpu_stats, guest_bytes),
+	ROW("cpu.", cpu_stats, host_bytes),
+	ROW("cpu.", cpu_stats, translate_ns),
+	ROW("cpu.", cpu_stats, cache_flushes),
+	ROW("cpu.", cpu_stats, tlb_slow),
+	ROW("cpu.", cpu_stats, block_lookups),
+	ROW("cpu.", cpu_stats, careful_steps),
+	ROW("cpu.", cpu_stats, string_helpers),
+	ROW("cpu.", cpu_stats, code_invalidations),
+	ROW("cpu.", cpu_stats, truncated_blocks),
+};
+
+static const struct row mem_rows[] = {
+	ROW("mem.", mem_stats, fills),
+	ROW("mem.", mem_stats, walks),
+	ROW("mem.", mem_stats, flushes),
+	ROW("mem.", mem_stats, invalidations),
+};
+
+static const char *const exit_names[] = {
+	[CPU_EXIT_TARGET] = "target",
+	[CPU_EXIT_KICK] = "kick",
+	[CPU_EXIT_EXCEPTION] = "exception",
+	[CPU_EXIT_INT] = "int",
+	[CPU_EXIT_SYSCALL] = "syscall",
+	[CPU_EXIT_SYSENTER] = "sysenter",
+	[CPU_EXIT_PRIV] = "priv",
+};
+
+/* xen/include/public/xen.h, __HYPERVISOR_*. */
+static const char *const hypercall_names[64] = {
+	[0] = "set_trap_table", [1] = "mmu_update", [2] = "set_gdt", [3] = "stack_switch",
+	[4] = "set_callbacks", [5] = "fpu_taskswitch", [6] = "sched_op_compat",
+	[7] = "platform_op", [8] = "set_debugreg", [9] = "get_debugreg",
+	[10] = "update_descriptor", [12] = "memory_op", [13] = "multicall",
+	[14] = "update_va_mapping", [15] = "set_timer_op", [16] = "event_channel_op_compat",
+	[17] = "xen_version", [18] = "console_io", [19] = "physdev_op_compat",
+	[20] = "grant_table_op", [21] = "vm_assist", [22] = "update_va_mapping_otherdomain",
+	[23] = "iret", [24] = "vcpu_op", [25] = "set_segment_base", [26] = "mmuext_op",
+	[27] = "xsm_op", [28] = "nmi_op", [29] = "sched_op", [30] = "callback_op",
+	[31] = "xenoprof_op", [32] = "event_channel_op", [33] = "physdev_op", [34] = "hvm_op",
+	[35] = "sysctl", [36] = "domctl", [37] = "kexec_op", [38] = "tmem_op",
+	[39] = "argo_op", [40] = "xenpmu_op", [41] = "dm_op", [42] = "hypfs_op",
+};
+
+typedef void counter_fn(void *ctx, const char *name, uint64_t value);
+
+static void table(const struct row *rows, size_t n, const void *base, counter_fn *fn, void *ctx)
+{
+	for (size_t i = 0; base != NULL && i < n; i++)
+		fn(ctx, rows[i].name, *(const uint64_t *)((const char *)base + rows[i].offset));
+}
+
+static void hypercalls(const struct domain_stats *s, counter_fn *fn, void *ctx)
+{
+	char name[64];
+
+	for (unsigned i = 0; i < sizeof s->hypercall_count / sizeof *s->hypercall_count; i++) {
+		if (s->hypercall_count[i] == 0)
+			continue;
+		if (i < sizeof hypercall_names / sizeof *hypercall_names &&
+			hypercall_names[i] != NULL)
+			snprintf(name, sizeof name, "hypercall.%s", hypercall_names[i]);
+		else
+			snprintf(name, sizeof name, "hypercall.%u", i);
+		fn(ctx, name, s->hypercall_count[i]);
+	}
+}
+
+static void exits(const struct cpu_stats *s, counter_fn *fn, void *ctx)
+{
+	char name[64];
+
+	for (size_t i = 0; s != NULL && i < sizeof exit_names / sizeof *exit_names; i++) {
+		snprintf(name, sizeof name, "cpu.exit.%s", exit_names[i]);
+		fn(ctx, name, s->exits[i]);
+	}
+}
+
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+
+void ttd_vm_counters(struct ttd_vm *vm, counter_fn *fn, void *ctx)
+{
+	const struct cpu_stats *cs = domain_cpu_stats(vm->domain);
+	struct domain_stats ds;
+
+	domain_get_stats(vm->domain, &ds);
+	table(domain_rows, COUNT(domain_rows), &ds, fn, ctx);
+	hypercalls(&ds, fn, ctx);
+	table(cpu_rows, COUNT(cpu_rows), cs, fn, ctx);
+	exits(cs, fn, ctx);
+	table(mem_rows, COUNT(mem_rows), domain_mem_stats(vm->domain), fn, ctx);
+}
+
+void ttd_vm_position(struct ttd_vm *vm, struct ttd_position *pos)
+{
+	struct domain_stats ds;
+
+	domain_get_stats(vm->domain, &ds);
+	pos->icount = ds.icount;
+	pos->brctr = ds.brctr;
+	pos->guest_ns = ds.guest_ns;
+	pos->mem_digest = ds.mem_digest;
+}

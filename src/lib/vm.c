@@ -1,0 +1,144 @@
+/*
+ * vm.c - the public machine: a thin layer over xen/domain.h that copies what
+ * the caller gave and checks what a program could get wrong.
+ */
+#include "lib/vm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
+SAME(TTD_OK, ST_OK);
+SAME(TTD_HOST, ST_HOST);
+SAME(TTD_USAGE, ST_USAGE);
+SAME(TTD_CRASHED, ST_CRASHED);
+SAME(TTD_DIVERGED, ST_DIVERGED);
+SAME(TTD_DAMAGED, ST_DAMAGED);
+SAME(TTD_CLOCK_HOST, CLOCK_HOST);
+SAME(TTD_CLOCK_VIRTUAL, CLOCK_VIRTUAL);
+SAME(TTD_END_POWEROFF, DOMAIN_POWEROFF);
+SAME(TTD_END_REBOOT, DOMAIN_REBOOT);
+SAME(TTD_END_SUSPEND, DOMAIN_SUSPEND);
+SAME(TTD_END_CRASH, DOMAIN_CRASH);
+SAME(TTD_END_STOPPED, DOMAIN_STOPPED);
+
+const char *ttd_version(void)
+{
+	return TTD_VERSION;
+}
+
+static int check(const struct ttd_config *cfg, struct err *e)
+{
+	if (cfg->size != sizeof *cfg)
+		return err_set(e, ST_USAGE,
+			"struct ttd_config is not initialised; use TTD_CONFIG_INIT");
+	if (cfg->kernel == NULL || *cfg->kernel == '\0')
+		return err_set(e, ST_USAGE, "no kernel was given");
+	if (cfg->memory_mb < TTD_MEMORY_MIN || cfg->memory_mb > TTD_MEMORY_MAX)
+		return err_set(e, ST_USAGE, "memory: %u MB; give %d to %d", cfg->memory_mb,
+			TTD_MEMORY_MIN, TTD_MEMORY_MAX);
+	if (cfg->clock != TTD_CLOCK_HOST && cfg->clock != TTD_CLOCK_VIRTUAL)
+		return err_set(e, ST_USAGE, "clock: %d is neither host nor virtual",
+			(int)cfg->clock);
+	return 0;
+}
+
+static int copy(char **to, const char *from, struct err *e)
+{
+	if (from == NULL)
+		return 0;
+	*to = strdup(from);
+	return *to != NULL ? 0 : err_set(e, ST_HOST, "out of memory");
+}
+
+/* A front end that did not ask for the console's output does not see it. */
+static void discard(void *ctx, const void *p, size_t n)
+{
+	(void)ctx;
+	(void)p;
+	(void)n;
+}
+
+static int create(struct ttd_vm *vm, const struct ttd_config *cfg, struct err *e)
+{
+	struct domain_config dc = {0};
+
+	if (copy(&vm->name, cfg->name != NULL ? cfg->name : "guest", e) != 0 ||
+		copy(&vm->kernel, cfg->kernel, e) != 0 ||
+		copy(&vm->ramdisk, cfg->ramdisk, e) != 0 ||
+		copy(&vm->cmdline, cfg->cmdline, e) != 0)
+		return -1;
+	dc.name = vm->name;
+	dc.kernel = vm->kernel;
+	dc.ramdisk = vm->ramdisk;
+	dc.cmdline = vm->cmdline;
+	dc.memory_mb = cfg->memory_mb;
+	dc.clock = (enum domain_clock)cfg->clock;
+	dc.reference = cfg->reference != 0;
+	dc.wallclock_sec = cfg->wallclock_sec;
+	dc.stop_icount = cfg->stop_icount;
+	dc.console_out = cfg->console_out != NULL ? cfg->console_out : discard;
+	dc.console_ctx = cfg->console_ctx;
+	vm->domain = domain_create(&dc, e);
+	return vm->domain != NULL ? 0 : -1;
+}
+
+struct ttd_vm *ttd_vm_create(const struct ttd_config *cfg, struct ttd_error *err)
+{
+	struct ttd_vm *vm = calloc(1, sizeof *vm);
+	struct err e;
+
+	if (vm == NULL) {
+		err_set(&e, ST_HOST, "out of memory");
+	} else if (check(cfg, &e) == 0 && create(vm, cfg, &e) == 0) {
+		return vm;
+	}
+	ttd_vm_destroy(vm);
+	if (err != NULL) {
+		err->status = (enum ttd_status)e.status;
+		_Static_assert(sizeof err->text == sizeof e.text, "texts of one size");
+		memcpy(err->text, e.text, sizeof e.text);
+	}
+	return NULL;
+}
+
+void ttd_vm_destroy(struct ttd_vm *vm)
+{
+	if (vm == NULL)
+		return;
+	if (vm->domain != NULL)
+		domain_destroy(vm->domain);
+	free(vm->name);
+	free(vm->kernel);
+	free(vm->ramdisk);
+	free(vm->cmdline);
+	free(vm);
+}
+
+enum ttd_end ttd_vm_run(struct ttd_vm *vm)
+{
+	return (enum ttd_end)domain_run(vm->domain);
+}
+
+const char *ttd_vm_crash_reason(const struct ttd_vm *vm)
+{
+	const char *reason = domain_crash_reason(vm->domain);
+
+	return reason != NULL ? reason : "";
+}
+
+size_t ttd_vm_console_in(struct ttd_vm *vm, const void *p, size_t n)
+{
+	domain_console_in(vm->domain, p, n);
+	return n;
+}
+
+void ttd_vm_shutdown(struct ttd_vm *vm, const char *how)
+{
+	domain_shutdown(vm->domain, how);
+}
+
+void ttd_vm_stop(struct ttd_vm *vm)
+{
+	domain_stop(vm->domain);
+}

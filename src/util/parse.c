@@ -1,0 +1,42 @@
+/*
+ * parse.c - strict numbers.  strtoull() would accept blanks, signs, octal and
+ * trailing text, each of which turns a typing error into a wrong number.
+ */
+#include "util/parse.h"
+
+#include "util/checked.h"
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return 16;
+}
+
+int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	uint64_t v = 0;
+	int base = 10;
+
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+		base = 16;
+		text += 2;
+	}
+	if (*text == '\0')
+		return -1;
+	for (; *text != '\0'; text++) {
+		int n = digit(*text);
+
+		if (n >= base || !mul_u64(v, (uint64_t)base, &v) ||
+			!add_u64(v, (uint64_t)n, &v))
+			return -1;
+	}
+	if (v < min || v > max)
+		return -1;
+	*value = v;
+	return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * cpuid.c - the CPU that guests see, the same on every host: x86-64-v2
+ * without AVX, XSAVE, RDRAND, FSGSBASE, MCE.
+ *
+ * The values are those of a Nehalem under Xen's policy, with which the stock
+ * kernels are known to boot, minus what a PV guest must not see (VME, PSE,
+ * PGE, MTRR, PCID, SMEP, SMAP, UMIP, LA57, PKU, 1G pages, MONITOR, X2APIC,
+ * the deadline timer).  Leaves without an entry, among them those where a
+ * guest looks for other hypervisors, are all zero.
+ */
+#include "xen/internal.h"
+
+#define ANY UINT32_MAX /* subleaf does not matter */
+
+static const struct {
+	uint32_t leaf, subleaf;
+	struct cpuid_regs r;
+} policy[] = {
+	/* Highest basic leaf, "GenuineIntel". */
+	{ 0x0, ANY, { 0xb, 0x756e6547, 0x6c65746e, 0x49656e69 } },
+	/* Family 6 model 26 stepping 3; SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT HYPERVISOR;
+	   FPU DE TSC MSR PAE CX8 APIC SEP CMOV PAT CLFSH MMX FXSR SSE SSE2 HTT. */
+	{ 0x1, ANY, { 0x000106a3, 0x00020800, 0x80982201, 0x17898b75 } },
+	{ 0x2, ANY, { 0x00000001, 0x00000000, 0x0000004d, 0x002c307d } },
+	/* 32K data, 32K instruction, 4M unified, 16M unified. */
+	{ 0x4, 0, { 0x04000121, 0x01c0003f, 0x0000003f, 0x00000001 } },
+	{ 0x4, 1, { 0x04000122, 0x01c0003f, 0x0000003f, 0x00000001 } },
+	{ 0x4, 2, { 0x04000143, 0x03c0003f, 0x00000fff, 0x00000001 } },
+	{ 0x4, 3, { 0x04004163, 0x03c0003f, 0x00003fff, 0x00000006 } },
+	/* ARCH_CAPABILITIES only. */
+	{ 0x7, 0, { 0x00000000, 0x00000000, 0x00000000, 0x20000000 } },
+	/* Xen: highest leaf, "XenVMMXenVMM"; version; 1 hypercall page, PRESERVE_AD. */
+	{ 0x40000000, ANY, { 0x40000005, 0x566e6558, 0x65584d4d, 0x4d4d566e } },
+	{ 0x40000001, ANY, { 0x00040011, 0x00000000, 0x00000000, 0x00000000 } },
+	{ 0x40000002, ANY, { 0x00000001, 0x40000000, 0x00000001, 0x00000000 } },
+	/* Time: the TSC is safe and never emulated by traps; 1 GHz; scale as in pvclock. */
+	{ 0x40000003, 0, { 0x00000002, 0x00000002, 0x000f4240, 0x00000000 } },
+	{ 0x40000003, 1, { 0x00000000, 0x00000000, 0x80000000, 0x00000001 } },
+	{ 0x40000003, 2, { 0x000f4240, 0x00000000, 0x00000000, 0x00000000 } },
+	/* PV: machine addresses of 40 bits, so that grants v1 suffice. */
+	{ 0x40000005, ANY, { 0x00000000, 0x00000028, 0x00000000, 0x00000000 } },
+	/* LAHF; SYSCALL NX LM. */
+	{ 0x80000000, ANY, { 0x80000008, 0x00000000, 0x00000000, 0x00000000 } },
+	{ 0x80000001, ANY, { 0x00000000, 0x00000000, 0x00000001, 0x20100800 } },
+	/* "ttd virtual CPU (x86-64-v2)" */
+	{ 0x80000002, ANY, { 0x20647474, 0x74726976, 0x206c6175, 0x20555043 } },
+	{ 0x80000003, ANY, { 0x36387828, 0x2d34362d, 0x00293276, 0x00000000 } },
+	{ 0x80000008, ANY, { 0x00003028, 0x00000000, 0x00000000, 0x00000000 } },
+};
+
+void cpuid_policy(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+{
+	*out = (struct cpuid_regs){0};
+	for (size_t i = 0; i < sizeof(policy) / sizeof(policy[0]); i++) {
+		if (policy[i].leaf != leaf)
+			continue;
+		if (policy[i].subleaf == ANY || policy[i].subleaf == subleaf) {
+			*out = policy[i].r;
+			return;
+		}
+	}
+}

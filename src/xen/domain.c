@@ -1,0 +1,223 @@
+/*
+ * domain.c - create, run and end one guest; see domain.h.
+ */
+#include "xen/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "event/live.h"
+#include "xen/build.h"
+
+/* 2024-01-01 00:00:00 UTC: where CLOCK_VIRTUAL starts when nobody says. */
+#define VIRTUAL_EPOCH UINT64_C(1704067200)
+#define NS_PER_SEC UINT64_C(1000000000)
+
+enum {
+	PAGES_PER_MB = 256,
+	SLICE = 1 << 20, /* instructions between looks at the host's clock */
+};
+
+void domain_end_with(struct domain *d, enum domain_end how)
+{
+	if (d->ended == RUNNING)
+		d->ended = (int)how;
+}
+
+void domain_crash(struct domain *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d->ended != RUNNING)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(d->crash, sizeof(d->crash), fmt, ap);
+	va_end(ap);
+	d->ended = DOMAIN_CRASH;
+}
+
+static void kick(void *ctx)
+{
+	struct domain *d = ctx;
+
+	cpu_kick(d->cpu);
+}
+
+static int create_parts(struct domain *d, const struct domain_config *cfg, struct err *e)
+{
+	uint64_t ram = (uint64_t)cfg->memory_mb * PAGES_PER_MB, sec = cfg->wallclock_sec;
+	struct live_params live = {
+		.follow_host = cfg->clock == CLOCK_HOST, .slice = SLICE,
+		.kick = kick, .kick_ctx = d,
+	};
+
+	if (sec == 0 && cfg->clock == CLOCK_VIRTUAL)
+		sec = VIRTUAL_EPOCH;
+	live.wallclock_ns = sec * NS_PER_SEC;
+	d->mem = mem_create(ram, machine_frames(ram), e);
+	if (d->mem == NULL)
+		return -1;
+	d->cpu = cpu_create(d->mem, cfg->reference ? CPU_REFERENCE : CPU_OPTIMISED, e);
+	if (d->cpu == NULL)
+		return -1;
+	d->source = live_create(&live, e);
+	return d->source == NULL ? -1 : 0;
+}
+
+/* Stubs for kernels that call through a page (Xen's pv/hypercall.c). */
+static void fill_hypercall_page(struct domain *d, gva_t va)
+{
+	/* push rcx; push r11; mov eax, nr; syscall; pop r11; pop rcx; ret */
+	static const uint8_t stub[] = {
+		0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3
+	};
+	/* push rcx; push r11; push rax; mov eax, 23; syscall */
+	static const uint8_t iret[] = {
+		0x51, 0x41, 0x53, 0x50, 0xb8, __HYPERVISOR_iret, 0, 0, 0, 0x0f, 0x05
+	};
+	mfn_t mfn = mem_peek(d->mem, MEM_KERNEL, va & PAGE_MASK, NULL);
+	uint8_t page[PAGE_SIZE];
+
+	if (!is_ram(d, mfn))
+		return;
+	memset(page, 0xcc, sizeof(page));
+	for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
+		memcpy(page + nr * 32, stub, sizeof(stub));
+		put32(page + nr * 32 + 4, nr);
+	}
+	memcpy(page + __HYPERVISOR_iret * 32, iret, sizeof(iret));
+	mem_write_frame(d->mem, mfn, 0, page, sizeof(page));
+}
+
+/* Registers as libxenguest's vcpu_x86_64() sets them. */
+static void start_vcpu(struct domain *d, const struct build_info *b)
+{
+	struct cpu_state *s = regs_of(d);
+
+	s->rip = b->entry;
+	s->gpr[RSI] = b->start_info_va;
+	s->gpr[RSP] = b->stack;
+	s->rflags = FLAG_IF | 2;
+	s->mode = MEM_KERNEL;
+	seg_flat_kernel(s);
+	d->trap.kernel_ss = FLAT_KERNEL_SS64;
+	d->trap.kernel_sp = b->stack;
+	mem_set_root(d->mem, MEM_KERNEL, b->cr3);
+	mem_set_root(d->mem, MEM_USER, MFN_NONE);
+	pin_table(d, b->cr3, 4); /* the builder pins it, the guest unpins it */
+	if (b->hypercall_page != 0)
+		fill_hypercall_page(d, b->hypercall_page);
+}
+
+static int build(struct domain *d, const struct domain_config *cfg, struct err *e)
+{
+	struct build_params p = {
+		.kernel = cfg->kernel, .ramdisk = cfg->ramdisk, .cmdline = cfg->cmdline,
+		.memory_mb = cfg->memory_mb, .shared_info = d->area.shared_info,
+		.store_evtchn = PORT_STORE, .console_evtchn = PORT_CONSOLE,
+	};
+	struct build_info b = {0};
+
+	if (domain_build(d->mem, &p, &b, e) < 0)
+		return -1;
+	d->store_ring = b.store;
+	d->con.ring = b.console;
+	start_vcpu(d, &b);
+	return store_populate(d, e);
+}
+
+struct domain *domain_create(const struct domain_config *cfg, struct err *e)
+{
+	struct domain *d;
+
+	if (cfg->memory_mb < 64 || cfg->memory_mb > 65536) {
+		err_set(e, ST_USAGE, "memory is %u MB: give between 64 and 65536", cfg->memory_mb);
+		return NULL;
+	}
+	d = calloc(1, sizeof(*d));
+	if (d == NULL) {
+		err_set(e, ST_HOST, "out of memory for the domain");
+		return NULL;
+	}
+	d->clock = cfg->clock;
+	d->profile = cfg->profile;
+	d->stop_icount = cfg->stop_icount;
+	d->console_out = cfg->console_out;
+	d->console_ctx = cfg->console_ctx;
+	d->name = strdup(cfg->name != NULL ? cfg->name : "guest");
+	if (d->name == NULL)
+		err_set(e, ST_HOST, "out of memory for the domain");
+	if (d->name == NULL || create_parts(d, cfg, e) < 0 || machine_init(d, e) < 0 ||
+	    build(d, cfg, e) < 0) {
+		domain_destroy(d);
+		return NULL;
+	}
+	return d;
+}
+
+void domain_destroy(struct domain *d)
+{
+	if (d == NULL)
+		return;
+	machine_fini(d);
+	if (d->source != NULL)
+		d->source->ops->destroy(d->source);
+	if (d->cpu != NULL)
+		cpu_destroy(d->cpu);
+	if (d->mem != NULL)
+		mem_destroy(d->mem);
+	free(d->name);
+	free(d);
+}
+
+enum domain_end domain_run(struct domain *d)
+{
+	/* A stopped guest goes on; one that has ended stays ended. */
+	if (d->ended == DOMAIN_STOPPED)
+		d->ended = RUNNING;
+	while (d->ended == RUNNING)
+		run_step(d);
+	return (enum domain_end)d->ended;
+}
+
+const char *domain_crash_reason(const struct domain *d)
+{
+	return d->crash;
+}
+
+void domain_console_in(struct domain *d, const void *p, size_t n)
+{
+	source_push_bytes(d->source, EV_CONSOLE, p, n);
+}
+
+void domain_shutdown(struct domain *d, const char *how)
+{
+	source_push_bytes(d->source, EV_CONTROL, how, strlen(how));
+}
+
+void domain_stop(struct domain *d)
+{
+	d->source->ops->stop(d->source);
+}
+
+void domain_get_stats(struct domain *d, struct domain_stats *s)
+{
+	const struct cpu_state *c = regs_of(d);
+
+	*s = d->stats;
+	s->icount = c->icount;
+	s->brctr = c->brctr;
+	s->guest_ns = cpu_tsc(c);
+	s->mem_digest = mem_digest(d->mem);
+}
+
+const struct cpu_stats *domain_cpu_stats(const struct domain *d)
+{
+	return cpu_stats(d->cpu);
+}
+
+const struct mem_stats *domain_mem_stats(const struct domain *d)
+{
+	return mem_stats(d->mem);
+}

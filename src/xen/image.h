@@ -1,0 +1,38 @@
+/*
+ * image.h - from a kernel file to the bytes of its ELF vmlinux.
+ *
+ * Knows the containers (bzImage, a compressed vmlinux, a plain one) and the
+ * payload compressions; knows nothing of ELF beyond its magic.  The file is
+ * untrusted: every offset in it is checked before use, and no more than the
+ * caller's limit is ever decompressed.
+ */
+#ifndef TTD_XEN_IMAGE_H
+#define TTD_XEN_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+struct image {
+	uint8_t *p; /* owned; image_free() */
+	size_t len;
+};
+
+void image_free(struct image *img);
+
+/*
+ * Reads a whole regular file of at most `max` bytes.  `what` ("kernel",
+ * "ramdisk") opens the error text.
+ */
+int image_read(const char *what, const char *path, uint64_t max, struct image *out,
+	struct err *e);
+
+/*
+ * Unpacks a kernel that is already in memory; `name` is only for messages.
+ * The result starts with the ELF magic and has at most `max` bytes.
+ */
+int image_unpack(const char *name, const uint8_t *p, size_t n, uint64_t max,
+	struct image *out, struct err *e);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * machine.c - a domain without a kernel: its extra frames and the state that
+ * every part starts with.
+ *
+ * Behind the guest's RAM lie shared_info, the grant table, and the
+ * machine-to-phys table that kernel mode sees in Xen's hole.  The table also
+ * covers the extra frames, for which it says ~0: not the guest's.
+ */
+#include "xen/internal.h"
+
+#include <stdlib.h>
+
+enum { PER_PAGE = PAGE_SIZE / 8 };
+
+/* Frames of a machine-to-phys table for n frames and for itself. */
+static uint64_t m2p_frames(uint64_t n)
+{
+	uint64_t m = 0, next;
+
+	while ((next = (n + m + PER_PAGE - 1) / PER_PAGE) != m)
+		m = next;
+	return m;
+}
+
+uint64_t machine_frames(uint64_t ram)
+{
+	uint64_t n = 1 + GRANT_FRAMES;
+
+	return n + m2p_frames(ram + n);
+}
+
+static void fill_m2p(struct domain *d, mfn_t first)
+{
+	uint64_t ram = mem_ram_pages(d->mem), all = mem_all_pages(d->mem);
+	uint64_t n = MEM_FIRST_MFN + all - first;
+
+	for (uint64_t i = 0; i < n * PER_PAGE; i++) {
+		uint64_t pfn = i < ram ? i : ~UINT64_C(0);
+
+		put64(mem_frame(d->mem, first + i / PER_PAGE) + i % PER_PAGE * 8, pfn);
+	}
+	mem_set_window(d->mem, M2P_START + MEM_FIRST_MFN * 8, first, n);
+}
+
+int machine_init(struct domain *d, struct err *e)
+{
+	uint64_t ram = mem_ram_pages(d->mem);
+	struct cpu_state *s = regs_of(d);
+	struct event wallclock;
+
+	_Static_assert(MEM_FIRST_MFN * 8 % PAGE_SIZE == 0, "the M2P window is page-aligned");
+	d->ended = RUNNING;
+	d->area.shared_info = MEM_FIRST_MFN + ram;
+	d->grant.first = d->area.shared_info + 1;
+	d->grant.nr_frames = 1;
+	d->con.port = PORT_CONSOLE;
+	d->polled = SOURCE_NEVER;
+	if (pin_init(&d->pin, ram) < 0)
+		return err_set(e, ST_HOST, "out of memory for the guest's page-table state");
+	fill_m2p(d, d->grant.first + GRANT_FRAMES);
+	ctl_init(&d->ctl);
+	timer_init(&d->timer);
+	evtchn_init(&d->ev);
+	s->tsc_mul = TSC_MUL;
+	d->source->ops->boot(d->source, &wallclock);
+	area_init(d, wallclock.value);
+	return store_init(d, e);
+}
+
+void machine_fini(struct domain *d)
+{
+	if (d->store != NULL)
+		xs_destroy(d->store);
+	free(d->pin.level);
+	free(d->con.in);
+}

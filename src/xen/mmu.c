@@ -1,0 +1,193 @@
+/*
+ * mmu.c - the PV MMU hypercalls.
+ *
+ * A page-table entry is eight bytes of a frame, and every way of writing one
+ * ends in mem_write_frame(), which invalidates what was derived from it: TLB
+ * flushes that the guest asks for have nothing left to do.  Frame numbers are
+ * checked against the guest's RAM where a write goes; what an entry points to
+ * is checked by the walk that uses it.
+ */
+#include "xen/internal.h"
+
+#include <errno.h>
+
+#define ENTRY_OFF(maddr) ((unsigned)((maddr) & (PAGE_SIZE - 8)))
+
+/* Only the guest itself may be named as the owner of frames. */
+static bool self(uint64_t domid)
+{
+	return (uint16_t)domid == DOMID_SELF || (uint16_t)domid == DOMID;
+}
+
+static int64_t update_entry(struct domain *d, uint64_t maddr, uint64_t val, bool keep_ad)
+{
+	mfn_t mfn = maddr >> PAGE_SHIFT;
+	unsigned off = ENTRY_OFF(maddr);
+
+	if (!is_ram(d, mfn))
+		return -EINVAL;
+	/* In an ordinary frame the bits mean nothing: a raw write. */
+	if (keep_ad && (mem_frame_flags(d->mem, mfn) & FRAME_PT))
+		val |= get64(mem_frame(d->mem, mfn) + off) & (PTE_A | PTE_D);
+	return mem_write_frame(d->mem, mfn, off, &val, 8) < 0 ? -EINVAL : 0;
+}
+
+/* The frames of the machine-to-phys table: found as the guest finds them. */
+static int64_t update_m2p(struct domain *d, mfn_t mfn, uint64_t pfn)
+{
+	gva_t va = M2P_START + mfn * 8;
+	mfn_t table;
+
+	if (!is_ram(d, mfn))
+		return -EINVAL;
+	table = mem_peek(d->mem, MEM_KERNEL, va, NULL);
+	if (table == MFN_NONE)
+		return -EINVAL;
+	return mem_write_frame(d->mem, table, va & (PAGE_SIZE - 1), &pfn, 8) < 0 ? -EINVAL : 0;
+}
+
+int64_t hc_mmu_update(struct domain *d, const struct hypercall_args *h)
+{
+	uint32_t n = (uint32_t)h->a[1] & 0x7fffffff, done = 0;
+	gva_t va = h->a[0];
+	int64_t rc = 0;
+
+	if (!self(h->a[3]) || (h->a[3] >> 16 & 0xffff) != 0)
+		return -ESRCH;
+	for (; done < n; done++, va += sizeof(struct mmu_update)) {
+		struct mmu_update u;
+
+		rc = copy_from_guest(d, &u, va, sizeof(u));
+		if (rc < 0)
+			break;
+		switch (u.ptr & 3) {
+		case MMU_MACHPHYS_UPDATE:
+			rc = update_m2p(d, u.ptr >> PAGE_SHIFT, u.val);
+			break;
+		case MMU_PT_UPDATE_PRESERVE_AD:
+			rc = update_entry(d, u.ptr, u.val, true);
+			break;
+		default:
+			rc = update_entry(d, u.ptr, u.val, false);
+			break;
+		}
+		if (rc < 0)
+			break;
+	}
+	if (h->a[2] != 0)
+		copy_to_guest(d, h->a[2], &done, sizeof(done));
+	return rc;
+}
+
+/* The machine address of the L1 entry for va, 0 if the tables do not reach it. */
+static uint64_t l1_entry(struct domain *d, gva_t va)
+{
+	mfn_t table = mem_root(d->mem, MEM_KERNEL);
+
+	for (unsigned level = 4; level > 1; level--) {
+		unsigned i = va >> (12 + 9 * (level - 1)) & 511;
+		uint64_t pte;
+
+		if (!is_ram(d, table) || (level == 4 && i >= 256 && i < 272))
+			return 0;
+		pte = get64(mem_frame(d->mem, table) + i * 8);
+		if (!(pte & PTE_P) || ((pte & PTE_PS) && level < 4))
+			return 0;
+		table = PTE_MFN(pte);
+	}
+	return is_ram(d, table) ? table << PAGE_SHIFT | (va >> 12 & 511) * 8 : 0;
+}
+
+int64_t hc_update_va_mapping(struct domain *d, const struct hypercall_args *h)
+{
+	uint64_t maddr = l1_entry(d, h->a[0]);
+
+	return maddr == 0 ? -EINVAL : update_entry(d, maddr, h->a[1], false);
+}
+
+static int64_t copy_page(struct domain *d, mfn_t dst, mfn_t src)
+{
+	static const uint8_t zero[PAGE_SIZE];
+	uint8_t page[PAGE_SIZE];
+	const uint8_t *from = zero;
+
+	if (!is_ram(d, dst))
+		return -EINVAL;
+	if (src != MFN_NONE) {
+		if (!is_ram(d, src))
+			return -EINVAL;
+		memcpy(page, mem_frame(d->mem, src), PAGE_SIZE);
+		from = page;
+	}
+	return mem_write_frame(d->mem, dst, 0, from, PAGE_SIZE) < 0 ? -EINVAL : 0;
+}
+
+static int64_t new_root(struct domain *d, enum mem_mode mode, mfn_t mfn)
+{
+	if (mode == MEM_USER && mfn == 0)
+		mfn = MFN_NONE;
+	else if (!is_ram(d, mfn))
+		return -EINVAL;
+	mem_set_root(d->mem, mode, mfn);
+	return 0;
+}
+
+static int64_t extended(struct domain *d, const struct mmuext_op *op)
+{
+	switch (op->cmd) {
+	case MMUEXT_PIN_L1_TABLE:
+	case MMUEXT_PIN_L2_TABLE:
+	case MMUEXT_PIN_L3_TABLE:
+	case MMUEXT_PIN_L4_TABLE:
+		return pin_table(d, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+	case MMUEXT_UNPIN_TABLE:
+		return unpin_table(d, op->arg1.mfn);
+	case MMUEXT_NEW_BASEPTR:
+		return new_root(d, MEM_KERNEL, op->arg1.mfn);
+	case MMUEXT_NEW_USER_BASEPTR:
+		return new_root(d, MEM_USER, op->arg1.mfn);
+	case MMUEXT_TLB_FLUSH_LOCAL:
+	case MMUEXT_INVLPG_LOCAL:
+	case MMUEXT_TLB_FLUSH_MULTI:
+	case MMUEXT_INVLPG_MULTI:
+	case MMUEXT_TLB_FLUSH_ALL:
+	case MMUEXT_INVLPG_ALL:
+		return 0; /* mem.h, invariant M1 */
+	case MMUEXT_FLUSH_CACHE:
+	case MMUEXT_FLUSH_CACHE_GLOBAL:
+		return -EACCES; /* as without a passed-through device */
+	case MMUEXT_SET_LDT:
+		return seg_set_ldt(d, op->arg1.linear_addr, op->arg2.nr_ents);
+	case MMUEXT_CLEAR_PAGE:
+		return copy_page(d, op->arg1.mfn, MFN_NONE);
+	case MMUEXT_COPY_PAGE:
+		return copy_page(d, op->arg1.mfn, op->arg2.src_mfn);
+	case MMUEXT_MARK_SUPER:
+	case MMUEXT_UNMARK_SUPER:
+		return -EOPNOTSUPP;
+	default:
+		return -ENOSYS;
+	}
+}
+
+int64_t hc_mmuext_op(struct domain *d, const struct hypercall_args *h)
+{
+	uint32_t n = (uint32_t)h->a[1] & 0x7fffffff, done = 0;
+	gva_t va = h->a[0];
+	int64_t rc = 0;
+
+	if (!self(h->a[3]))
+		return -ESRCH;
+	for (; done < n; done++, va += sizeof(struct mmuext_op)) {
+		struct mmuext_op op;
+
+		rc = copy_from_guest(d, &op, va, sizeof(op));
+		if (rc == 0)
+			rc = extended(d, &op);
+		if (rc < 0)
+			break;
+	}
+	if (h->a[2] != 0)
+		copy_to_guest(d, h->a[2], &done, sizeof(done));
+	return rc;
+}

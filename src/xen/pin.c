@@ -1,0 +1,106 @@
+/*
+ * pin.c - which frames the guest pinned as page tables.
+ *
+ * The MMU is permissive: it does not type frames, and any table the guest
+ * points to is walked.  Pins are kept for two reasons only.  A pin marks the
+ * table and what hangs below it FRAME_PT, so that ptwr recognises a kernel's
+ * write to a read-only table that no walk has met yet; an unpin takes the
+ * mark away, so that what becomes ordinary memory is written at full speed.
+ * An unpinned L4 releases its user half only: the kernel half is shared with
+ * every other L4.
+ */
+#include "xen/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { USER_SLOTS = 256, SLOTS = 512 };
+
+int pin_init(struct pin_state *p, uint64_t ram_pages)
+{
+	p->level = calloc(ram_pages, 1);
+	p->n = ram_pages;
+	return p->level == NULL ? -1 : 0;
+}
+
+static uint8_t *level_of(struct domain *d, mfn_t mfn)
+{
+	return &d->pin.level[mfn - MEM_FIRST_MFN];
+}
+
+/* The table that slot i of a table points to, MFN_NONE if none. */
+static mfn_t child(struct domain *d, mfn_t table, unsigned i)
+{
+	uint64_t pte = get64(mem_frame(d->mem, table) + i * 8);
+
+	if (!(pte & PTE_P) || (pte & PTE_PS) || !is_ram(d, PTE_MFN(pte)))
+		return MFN_NONE;
+	return PTE_MFN(pte);
+}
+
+static bool hole_slot(unsigned level, unsigned i)
+{
+	return level == 4 && i >= 256 && i < 272;
+}
+
+static void mark(struct domain *d, mfn_t table, unsigned level)
+{
+	mem_frame_set(d->mem, table, FRAME_PT);
+	for (unsigned i = 0; level > 1 && i < SLOTS; i++) {
+		mfn_t next = hole_slot(level, i) ? MFN_NONE : child(d, table, i);
+
+		if (next != MFN_NONE)
+			mark(d, next, level - 1);
+	}
+}
+
+static void unmark(struct domain *d, mfn_t table, unsigned level)
+{
+	unsigned n = level == 4 ? USER_SLOTS : SLOTS;
+
+	mem_frame_clear(d->mem, table, FRAME_PT);
+	for (unsigned i = 0; level > 1 && i < n; i++) {
+		mfn_t next = child(d, table, i);
+
+		if (next != MFN_NONE && *level_of(d, next) == 0)
+			unmark(d, next, level - 1);
+	}
+}
+
+int64_t pin_table(struct domain *d, mfn_t mfn, unsigned level)
+{
+	if (!is_ram(d, mfn) || *level_of(d, mfn) != 0)
+		return -EINVAL;
+	*level_of(d, mfn) = (uint8_t)level;
+	mark(d, mfn, level);
+	return 0;
+}
+
+int64_t unpin_table(struct domain *d, mfn_t mfn)
+{
+	unsigned level;
+
+	if (!is_ram(d, mfn) || *level_of(d, mfn) == 0)
+		return -EINVAL;
+	level = *level_of(d, mfn);
+	*level_of(d, mfn) = 0;
+	unmark(d, mfn, level);
+	return 0;
+}
+
+void pin_save(const struct pin_state *p, struct wbuf *w)
+{
+	wbuf_u64(w, p->n);
+	wbuf_put(w, p->level, p->n);
+}
+
+int pin_load(struct pin_state *p, struct rbuf *r)
+{
+	if (rbuf_u64(r) != p->n)
+		return -1;
+	rbuf_get(r, p->level, p->n);
+	for (uint64_t i = 0; !r->bad && i < p->n; i++)
+		if (p->level[i] > 4)
+			return -1;
+	return r->bad ? -1 : 0;
+}

@@ -1,0 +1,206 @@
+/*
+ * run.c - the run loop: take inputs, fire timers, deliver the upcall, run the
+ * vCPU up to the next of all these, handle why it came back.
+ *
+ * What happens to the guest must depend on its own state and on the source's
+ * events at their positions, never on where a slice happened to end:
+ *
+ *  R1. Inputs are taken at most once per icount while the guest runs, and
+ *      never at an icount at which an exception or interrupt was already
+ *      handled without retiring an instruction: a replay that stops the vCPU
+ *      at that icount would come before it.  `polled` is the last icount that
+ *      is used up.  A kick that arrives at such a place asks for one more
+ *      instruction.
+ *  R2. While the guest is blocked nothing is executed and any number of
+ *      inputs may be taken; guest time orders them.  Once it is woken its
+ *      icount is used up.
+ *  R3. A timer fires at the first icount at which guest time has reached it;
+ *      the vCPU is stopped exactly there.
+ *  R4. The upcall is looked at after something that a replay repeats: an exit
+ *      that the guest's own instruction caused, or an event bit set here
+ *      (check_upcall).  A guest that unmasks by a plain store is not
+ *      interrupted by the end of a slice before it looks itself.
+ */
+#include "xen/internal.h"
+
+#include <time.h>
+
+static struct source_pos position(struct domain *d)
+{
+	const struct cpu_state *s = regs_of(d);
+
+	return (struct source_pos){
+		.icount = s->icount, .brctr = s->brctr, .rip = s->rip, .rcx = s->gpr[RCX],
+		.tsc = cpu_tsc(s),
+	};
+}
+
+static void control(struct domain *d, const char *key, const struct event *ev)
+{
+	char path[64] = "/local/domain/1/control/";
+
+	_Static_assert(DOMID == 1, "the path above");
+	strcat(path, key);
+	xs_write(d->store, path, ev->data, ev->len);
+}
+
+void apply_event(struct domain *d, const struct event *ev)
+{
+	switch (ev->type) {
+	case EV_TIME:
+	case EV_IDLE:
+		timer_advance(d, ev->value);
+		break;
+	case EV_CONSOLE:
+		console_input(d, ev->data, ev->len);
+		break;
+	case EV_CONTROL:
+		control(d, "shutdown", ev);
+		break;
+	case EV_SYSRQ:
+		control(d, "sysrq", ev);
+		break;
+	case EV_STOP:
+		domain_end_with(d, DOMAIN_STOPPED);
+		break;
+	case EV_WALLCLOCK:
+	case EV_TYPES:
+		break;
+	}
+}
+
+/* R1, R2. */
+static void take_inputs(struct domain *d)
+{
+	uint64_t icount = regs_of(d)->icount;
+	struct source_pos now;
+	struct event ev;
+
+	if (icount == d->polled && !d->blocked)
+		return;
+	d->polled = icount;
+	d->kicked = false;
+	for (;;) {
+		now = position(d);
+		if (d->ended != RUNNING || !d->source->ops->next(d->source, &now, &ev))
+			return;
+		apply_event(d, &ev);
+	}
+}
+
+/* Nothing to run: time passes until a timer or an input wakes the guest. */
+static void idle(struct domain *d)
+{
+	uint64_t deadline = timer_next(&d->timer);
+	struct source_pos now = position(d);
+	struct event ev;
+
+	if (d->clock == CLOCK_VIRTUAL && deadline != SOURCE_NEVER) {
+		timer_advance(d, deadline - now.tsc);
+		return;
+	}
+	d->source->ops->idle(d->source, &now, deadline, &ev);
+	apply_event(d, &ev);
+}
+
+static uint64_t next_stop(struct domain *d)
+{
+	struct source_pos now = position(d);
+	uint64_t target = d->source->ops->horizon(d->source, &now);
+	uint64_t timer = timer_icount(d);
+
+	if (timer < target)
+		target = timer;
+	if (d->stop_icount != 0 && d->stop_icount < target)
+		target = d->stop_icount;
+	if (d->kicked || target <= now.icount)
+		target = now.icount + 1;
+	return target;
+}
+
+void handle_exit(struct domain *d, const struct cpu_exit *x)
+{
+	struct cpu_state *s = regs_of(d);
+
+	switch (x->reason) {
+	case CPU_EXIT_TARGET:
+	case CPU_EXIT_KICK:
+		return;
+	case CPU_EXIT_EXCEPTION:
+		if (x->vector != 14)
+			trap_exception(d, x->vector, x->has_error, x->error);
+		else if (!ptwr_fault(d, x))
+			trap_page_fault(d, x->cr2, x->error);
+		break;
+	case CPU_EXIT_INT:
+		trap_int(d, x->vector, x->len);
+		break;
+	case CPU_EXIT_SYSCALL:
+		if (s->mode == MEM_USER) {
+			trap_syscall(d, x->len);
+		} else {
+			cpu_retire(d->cpu, x->len);
+			hypercall(d);
+		}
+		break;
+	case CPU_EXIT_SYSENTER:
+		trap_sysenter(d, x->len);
+		break;
+	case CPU_EXIT_PRIV:
+		priv_emulate(d, x);
+		break;
+	}
+	d->check_upcall = true;
+}
+
+static uint64_t host_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void run_vcpu(struct domain *d)
+{
+	struct cpu_state *s = regs_of(d);
+	struct cpu_exit x;
+	uint64_t came_back, t = 0;
+
+	cpu_run(d->cpu, next_stop(d), &x);
+	if (x.reason == CPU_EXIT_KICK)
+		d->kicked = true;
+	came_back = s->icount;
+	if (d->profile)
+		t = host_now();
+	handle_exit(d, &x);
+	if (d->profile)
+		d->stats.host_exit_ns[x.reason & 7] += host_now() - t;
+	if (x.reason != CPU_EXIT_TARGET && x.reason != CPU_EXIT_KICK && s->icount == came_back)
+		d->polled = came_back;
+}
+
+void run_step(struct domain *d)
+{
+	take_inputs(d);
+	timer_expire(d);
+	if (d->stop_icount != 0 && regs_of(d)->icount >= d->stop_icount)
+		domain_end_with(d, DOMAIN_STOPPED);
+	if (d->ended != RUNNING)
+		return;
+	if (d->blocked) {
+		if (!upcall_pending(d)) {
+			idle(d);
+			return;
+		}
+		d->blocked = false;
+		d->check_upcall = true;
+	}
+	if (d->check_upcall) {
+		d->check_upcall = false;
+		trap_upcall(d);
+		if (d->ended != RUNNING)
+			return;
+	}
+	run_vcpu(d);
+}

@@ -1,0 +1,55 @@
+/*
+ * state.c - save and load of the hypervisor's whole state, in one order.
+ * Frames and vCPU have their own; the format is versioned by its container.
+ */
+#include "xen/internal.h"
+
+void xen_save(const struct domain *d, struct wbuf *w)
+{
+	trap_save(&d->trap, w);
+	seg_save(&d->seg, w);
+	ctl_save(&d->ctl, w);
+	area_save(&d->area, w);
+	timer_save(&d->timer, w);
+	evtchn_save(&d->ev, w);
+	grant_save(&d->grant, w);
+	console_save(&d->con, w);
+	pin_save(&d->pin, w);
+	wbuf_u64(w, d->store_ring);
+	wbuf_u8(w, d->blocked);
+	wbuf_u8(w, d->check_upcall);
+	wbuf_u64(w, d->polled);
+	xs_save(d->store, w);
+}
+
+/* Frames that later code dereferences without looking must exist. */
+static bool frames_ok(const struct domain *d)
+{
+	for (unsigned i = 0; i < GDT_FRAMES; i++)
+		if (d->seg.gdt_entries > i * 512 && !is_ram(d, d->seg.gdt_mfn[i]))
+			return false;
+	for (unsigned i = 0; i < GRANT_FRAMES; i++)
+		if (mem_frame(d->mem, d->grant.first + i) == NULL)
+			return false;
+	return mem_frame(d->mem, d->area.shared_info) != NULL &&
+		mem_frame(d->mem, d->area.info_mfn) != NULL &&
+		is_ram(d, d->con.ring) && is_ram(d, d->store_ring);
+}
+
+int xen_load(struct domain *d, struct rbuf *r)
+{
+	if (trap_load(&d->trap, r) < 0 || seg_load_state(&d->seg, r) < 0 ||
+	    ctl_load(&d->ctl, r) < 0 || area_load(&d->area, r) < 0 ||
+	    timer_load(&d->timer, r) < 0 || evtchn_load(&d->ev, r) < 0 ||
+	    grant_load(&d->grant, r) < 0 || console_load(&d->con, r) < 0 ||
+	    pin_load(&d->pin, r) < 0)
+		return -1;
+	d->store_ring = rbuf_u64(r);
+	d->blocked = rbuf_u8(r) != 0;
+	d->check_upcall = rbuf_u8(r) != 0;
+	d->polled = rbuf_u64(r);
+	if (r->bad || !frames_ok(d) || xs_load(d->store, r) < 0)
+		return -1;
+	d->ended = RUNNING;
+	return 0;
+}

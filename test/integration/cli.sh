@@ -1,0 +1,48 @@
+#!/bin/bash
+# cli.sh - what users type: help, wrong options and wrong values.  Wrong input
+# gives one line and exit status 2.
+set -u
+ttd=$TTD_BUILD/ttd
+bad=0
+# expect STATUS PATTERN ARGS...: the status, and one line that matches.
+expect() {
+	local status=$1 pattern=$2 out rc
+	shift 2
+	out=$(timeout 60 "$ttd" "$@" 2>&1 </dev/null)
+	rc=$?
+	if [ $rc -ne "$status" ] || ! grep -q -- "$pattern" <<<"$out" ||
+		[ "$(wc -l <<<"$out")" -ne 1 ]; then
+		echo "ttd $*: exit $rc, wanted $status and '$pattern'; got: $out"
+		bad=1
+	fi
+}
+expect 0 '^ttd [0-9]' --version
+expect 2 "unknown option '--foo'" --foo
+expect 2 "unknown command 'foo'" foo
+expect 2 "unknown option '--foo'" run --foo
+expect 2 "unknown option '-x'" run -x
+expect 2 'needs a value' run --memory
+expect 2 'takes no value' run --stats=3 --kernel /dev/null
+expect 2 'no kernel' run
+expect 2 "'extra' is not an option" run --kernel /dev/null extra
+for m in 0 3 1000000000 18446744073709551616 abc '' -1 256M ' 256'; do
+	expect 2 '--memory .*megabytes' run --kernel /dev/null --memory "$m"
+done
+expect 2 '--clock .*host or virtual' run --kernel /dev/null --clock fast
+expect 2 '--on-reboot .*restart or exit' run --kernel /dev/null --on-reboot x
+expect 2 '--stop-at' run --kernel /dev/null --stop-at 0
+expect 2 '--name' run --kernel /dev/null --name ../x
+expect 2 "unknown command 'nope'" help nope
+expect 1 '/nonexistent/kernel' run --kernel /nonexistent/kernel
+expect 1 'layers.mk' run --kernel layers.mk
+expect 1 'ttd: ' run --kernel /dev/null
+for c in run help; do
+	"$ttd" help $c | grep -q "^usage: ttd $c" || { echo "ttd help $c"; bad=1; }
+	"$ttd" $c --help | grep -q "^usage: ttd $c" || { echo "ttd $c --help"; bad=1; }
+done
+"$ttd" run --help >/dev/full 2>/dev/null && { echo "a full disk went unnoticed"; bad=1; }
+# Every option is in the manual page.
+for o in $("$ttd" help run | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
+	grep -q "^\.It Fl Fl $o" man/ttd.1 || { echo "man/ttd.1 lacks --$o"; bad=1; }
+done
+exit $bad

@@ -1,0 +1,109 @@
+/* util_diag.c - tests of errors, messages and numbers from users. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/diag.h"
+#include "util/parse.h"
+
+static void error_text(void **state)
+{
+	struct err e;
+	char big[1000];
+
+	(void)state;
+	assert_int_equal(err_set(&e, ST_USAGE, "%s: no such key", "disk"), -1);
+	assert_int_equal(e.status, ST_USAGE);
+	assert_string_equal(e.text, "disk: no such key");
+	assert_int_equal(err_set(NULL, ST_HOST, "ignored"), -1);
+	memset(big, 'x', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	err_set(&e, ST_HOST, "%s", big);
+	assert_int_equal(strlen(e.text), sizeof e.text - 1);
+	err_set(&e, ST_HOST, "a\nb\033[31m");
+	assert_string_equal(e.text, "a?b?[31m");
+}
+
+static void plain_when_not_terminal(void **state)
+{
+	struct diag d;
+	struct err e;
+	char buf[200] = "";
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_non_null(f);
+	diag_init(&d, f, "ttd");
+	assert_false(d.colour);
+	diag_progress(&d, "loading", 1, 2, "MB");
+	diag_print(&d, DIAG_WARNING, "%d things", 3);
+	err_set(&e, ST_HOST, "no memory");
+	assert_int_equal(diag_err(&d, &e), 1);
+	d.raw = true;
+	diag_print(&d, DIAG_NOTE, "raw");
+	rewind(f);
+	assert_true(fread(buf, 1, sizeof buf - 1, f) > 0);
+	assert_string_equal(buf, "ttd: warning: 3 things\nttd: no memory\nttd: raw\r\n");
+	fclose(f);
+}
+
+static void progress_line(void **state)
+{
+	struct diag d;
+	char buf[300] = "";
+	FILE *f = tmpfile();
+
+	(void)state;
+	diag_init(&d, f, "ttd");
+	d.terminal = true;
+	diag_progress(&d, "seek", 1, 4, "s");
+	diag_progress(&d, "seek", UINT64_MAX, 4, "s");
+	diag_progress(&d, "seek", 9, 0, "s");
+	diag_print(&d, DIAG_NOTE, "done");
+	diag_progress_end(&d);
+	rewind(f);
+	assert_true(fread(buf, 1, sizeof buf - 1, f) > 0);
+	assert_non_null(strstr(buf, "seek: 25% (1 of 4 s)"));
+	assert_non_null(strstr(buf, "seek: 100%"));
+	assert_non_null(strstr(buf, "seek: 9 s\r\033[Kttd: done\n"));
+	fclose(f);
+}
+
+static void numbers(void **state)
+{
+	static const char *const wrong[] = {"", "0x", "abc", "-1", "+1", " 1", "1 ", "1k", "0x1g",
+		"18446744073709551616", "99", "4"};
+	uint64_t v = 0;
+
+	(void)state;
+	assert_int_equal(parse_u64("42", 5, 98, &v), 0);
+	assert_int_equal(v, 42);
+	assert_int_equal(parse_u64("0x2A", 5, 98, &v), 0);
+	assert_int_equal(v, 42);
+	assert_int_equal(parse_u64("010", 5, 98, &v), 0);
+	assert_int_equal(v, 10);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_int_equal(parse_u64(wrong[i], 5, 98, &v), -1);
+	assert_int_equal(v, 10);
+	assert_int_equal(parse_u64("18446744073709551615", 0, UINT64_MAX, &v), 0);
+	assert_true(v == UINT64_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(error_text),
+		cmocka_unit_test(plain_when_not_terminal),
+		cmocka_unit_test(progress_line),
+		cmocka_unit_test(numbers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

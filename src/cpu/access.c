@@ -64,7 +64,8 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 			e_lea(o, R11, EA_BASE(R11, disp));
 			return;
 		}
-		e_imm(o, R11, narrow ? (uint32_t)m->disp : (uint64_t)m->disp);
+		e_imm(o, R11, m->addr16 ? (uint16_t)m->disp : narrow ? (uint32_t)m->disp
+			: (uint64_t)m->disp);
 	} else {
 		if (homed(base)) {
 			e_load(o, R11, home(t, base));
@@ -80,6 +81,8 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 		else
 			e_rm(o, !narrow, 0x8d, R11, (struct ea){ base, index, scale, disp });
 	}
+	if (m->addr16)
+		e_rr(o, 0, 0x0fb7, R11, R11);
 	add_segment(t, m->seg);
 	if (t->compat && m->seg >= 0)
 		e_rr(o, 0, 0x89, R11, R11);

@@ -31,7 +31,8 @@ static void glue_call(struct tr *t, const struct site *s, uint32_t glue)
 	e_jmp(&t->o, glue);
 }
 
-/* End of a temporary block; r11 = where to. */
+/* End of a temporary block; r11 = where to.  (For a branch through a register or
+ * memory the site before this one is the branch itself: see hot_end().) */
 static void report(struct tr *t)
 {
 	struct insn none = { 0 };
@@ -40,8 +41,8 @@ static void report(struct tr *t)
 	glue_call(t, s, t->c->glue.end);
 }
 
-/* r11 = target, flags saved. */
-static void jump_indirect(struct tr *t)
+/* r11 = target, flags saved; s: the branch, if its target can be non-canonical. */
+static void jump_indirect(struct tr *t, const struct site *s)
 {
 	struct jc_entry *jc = t->c->jc[block_mem_mode(t->b)];
 	struct out *o = &t->o;
@@ -56,6 +57,7 @@ static void jump_indirect(struct tr *t)
 	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->va });
 	k = cold_new(t, COLD_GLUE, e_jcc(o, CC_NE));
 	k->glue = t->c->glue.indirect;
+	k->site = s;
 	e_rm(o, 0, 0xff, 4, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->host });
 }
 
@@ -105,7 +107,7 @@ void exit_far(struct tr *t, uint64_t off)
 {
 	flags_save(t);
 	target_in_r11(t, (int64_t)off);
-	jump_indirect(t);
+	jump_indirect(t, NULL);
 }
 
 static uint64_t branch_target(const struct insn *in)
@@ -173,10 +175,13 @@ static void load_target(struct tr *t, const struct insn *in)
 
 void op_jmp_ind(struct tr *t, const struct insn *in)
 {
+	const struct site *s;
+
 	flags_save(t);
 	load_target(t, in);
+	s = site_here(t, in, 0);
 	retire_branch(t);
-	jump_indirect(t);
+	jump_indirect(t, s);
 }
 
 void op_call(struct tr *t, const struct insn *in)
@@ -188,20 +193,26 @@ void op_call(struct tr *t, const struct insn *in)
 
 void op_call_ind(struct tr *t, const struct insn *in)
 {
+	const struct site *s;
+
 	flags_save(t);
 	load_target(t, in);
 	e_store(&t->o, field(&t->c->tmp[2]), R11);
 	push_return(t, in);
 	e_load(&t->o, R11, field(&t->c->tmp[2]));
+	s = site_here(t, in, SITE_CALL);
 	retire_branch(t);
-	jump_indirect(t);
+	jump_indirect(t, s);
 }
 
 void op_ret(struct tr *t, const struct insn *in)
 {
+	const struct site *s;
+
 	pop_return(t, in);
+	s = site_here(t, in, 8 + (in->imm_len ? (uint16_t)in->imm : 0u));
 	retire_branch(t);
-	jump_indirect(t);
+	jump_indirect(t, s);
 }
 
 /* ---- what stands behind the block ---- */

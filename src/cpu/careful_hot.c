@@ -33,6 +33,12 @@ static uint64_t careful(struct cpu *c, uint64_t site, uint64_t va, enum mem_acce
 	struct bounce *b = &c->bounce[c->nbounce];
 	struct mem_fault f;
 
+	c->access_va = va;
+	if (!mem_canonical(va) || !mem_canonical(va + s->size - 1)) {
+		f = (struct mem_fault){ .va = va, .noncanon = true };
+		leave_fault(c, s, &f);
+		return 0;
+	}
 	b->va = va;
 	b->size = s->size;
 	b->write = access == MEM_WRITE;

@@ -53,7 +53,8 @@ static const uint8_t kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(LAR) = K_SPECIAL, M(LSL) = K_SPECIAL, M(VERR) = K_SPECIAL, M(VERW) = K_SPECIAL,
 	M(LDS) = K_SPECIAL, M(LES) = K_SPECIAL, M(LFS) = K_SPECIAL, M(LGS) = K_SPECIAL,
 	M(LSS) = K_SPECIAL, M(INT) = K_SPECIAL, M(INT1) = K_SPECIAL, M(INT3) = K_SPECIAL,
-	M(MONITOR) = K_UD, M(MWAIT) = K_UD, M(XGETBV) = K_UD, M(XSETBV) = K_UD,
+	M(MONITOR) = K_SPECIAL, M(MWAIT) = K_SPECIAL,
+	M(XGETBV) = K_SPECIAL, M(XSETBV) = K_SPECIAL,
 };
 
 /* Instruction sets the guest's CPUID shows, beside the base (x86-64-v2). */
@@ -77,7 +78,7 @@ static bool shown(const ZydisDecodedInstruction *d)
 	case ZYDIS_ISA_EXT_MONITOR:
 		return d->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
 	default:
-		return false;
+		return d->mnemonic == ZYDIS_MNEMONIC_XGETBV || d->mnemonic == ZYDIS_MNEMONIC_XSETBV;
 	}
 }
 
@@ -138,7 +139,8 @@ static void take_reg(struct insn *in, const ZydisDecodedOperand *o)
 	if (r == NO_REG)
 		return;
 	/* A narrow or conditional write keeps the rest of the register. */
-	if ((use & USE_W) && (o->size < 32 || (o->actions & ZYDIS_OPERAND_ACTION_CONDWRITE)))
+	if ((use & USE_W) && (o->size < 32 || (o->actions & ZYDIS_OPERAND_ACTION_CONDWRITE) ||
+	    in->mnemonic == ZYDIS_MNEMONIC_BSF || in->mnemonic == ZYDIS_MNEMONIC_BSR))
 		use |= USE_R;
 	if (r == RSP && !high8 && (use & USE_W))
 		in->writes_rsp = true;
@@ -163,11 +165,44 @@ static void take_reg(struct insn *in, const ZydisDecodedOperand *o)
 	}
 }
 
-static int8_t address_reg(ZydisRegister r)
+static void take_address16(struct insn *in, const ZydisDecodedInstruction *d)
 {
-	bool high8;
+	static const int8_t base[] = { RBX, RBX, RBP, RBP, RSI, RDI, RBP, RBX };
+	static const int8_t index[] = { RSI, RDI, RSI, RDI, NO_REG, NO_REG, NO_REG, NO_REG };
+	struct insn_mem *m = &in->mem;
+	unsigned rm = d->raw.modrm.rm;
 
-	return r == ZYDIS_REGISTER_NONE ? NO_REG : (int8_t)gpr(r, &high8);
+	m->addr16 = true;
+	m->scale = 1;
+	m->disp = d->raw.disp.size ? d->raw.disp.value : 0;
+	if (d->raw.modrm.mod == 0 && rm == 6)
+		return;
+	m->base = base[rm];
+	m->index = index[rm];
+}
+
+/* ModRM and SIB by hand: Zydis 4.0 takes [disp32] with REX.B for [r13]. */
+static void take_address(struct insn *in, const ZydisDecodedInstruction *d)
+{
+	struct insn_mem *m = &in->mem;
+	unsigned mod = d->raw.modrm.mod, rm = d->raw.modrm.rm, b = (in->rex & 1u) << 3;
+
+	m->base = m->index = NO_REG;
+	m->scale = 1;
+	m->disp = d->raw.disp.size ? d->raw.disp.value : 0;
+	if (rm == 4) {
+		unsigned index = d->raw.sib.index | (in->rex & 2u) << 2;
+
+		m->index = index == 4 ? NO_REG : (int8_t)index;
+		m->scale = (uint8_t)(1u << d->raw.sib.scale);
+		rm = d->raw.sib.base;
+		if (mod == 0 && rm == 5)
+			return;
+	} else if (mod == 0 && rm == 5) {
+		m->rip = d->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
+		return;
+	}
+	m->base = (int8_t)(rm | b);
 }
 
 static void take_mem(struct insn *in, const ZydisDecodedInstruction *d,
@@ -176,12 +211,12 @@ static void take_mem(struct insn *in, const ZydisDecodedInstruction *d,
 	struct insn_mem *m = &in->mem;
 
 	in->has_mem = true;
-	m->rip = o->mem.base == ZYDIS_REGISTER_RIP || o->mem.base == ZYDIS_REGISTER_EIP;
-	m->base = m->rip ? NO_REG : address_reg(o->mem.base);
-	m->index = address_reg(o->mem.index);
-	m->scale = o->mem.scale ? o->mem.scale : 1;
-	m->disp = o->mem.disp.has_displacement ? o->mem.disp.value : 0;
-	m->addr32 = d->address_width == 32;
+	if (in->has_modrm && d->address_width == 16)
+		take_address16(in, d);
+	else if (in->has_modrm)
+		take_address(in, d);
+	else
+		m->disp = o->mem.disp.value; /* moffs */
 	m->seg = o->mem.segment == ZYDIS_REGISTER_FS ? SEG_FS
 		: o->mem.segment == ZYDIS_REGISTER_GS ? SEG_GS : -1;
 	if (o->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
@@ -340,7 +375,7 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 	if (st == ZYDIS_STATUS_NO_MORE_DATA)
 		return -1;
 	if (!ZYAN_SUCCESS(st)) {
-		in->kind = K_UD;
+		in->kind = st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? K_TOO_LONG : K_UD;
 		in->len = 1;
 		return 0;
 	}
@@ -354,6 +389,12 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 	}
 	in->fp = is_fp(&d);
 	in->width = (uint8_t)(d.operand_width / 8);
+	in->mem.addr32 = d.address_width == 32;
+	if (d.address_width == 16 && (in->kind == K_STRING || in->kind == K_LOOP))
+		in->kind = K_UD; /* 32-bit code with 16-bit counters: nobody's compiler makes it */
+	if ((in->mnemonic == ZYDIS_MNEMONIC_FXSAVE || in->mnemonic == ZYDIS_MNEMONIC_FXRSTOR) &&
+	    !code64)
+		in->kind = K_SPECIAL; /* without xmm8..15 */
 	take_raw(in, &d);
 	take_operands(in, &d, ops);
 	take_flags(in, &d);

@@ -34,7 +34,7 @@ enum insn_kind {
 	K_SPECIAL, /* leaves translated code; sys.c decides what it is */
 	K_UD,      /* #UD: invalid or hidden */
 	K_NM,      /* #NM: FP instruction with CR0.TS set */
-	K_FETCH_FAULT, /* not an instruction: its bytes cannot be fetched */
+	K_TOO_LONG, /* #GP: more than 15 bytes */
 };
 
 /* The six status flags: CF PF AF ZF SF OF. */
@@ -47,7 +47,7 @@ struct insn_mem {
 	uint8_t scale;      /* 1, 2, 4, 8 */
 	int8_t seg;         /* SEG_FS, SEG_GS, or -1: base zero */
 	bool rip;           /* relative to the next instruction */
-	bool addr32;
+	bool addr32, addr16;
 	bool read, write;
 	uint16_t size;      /* bytes */
 	int64_t disp;

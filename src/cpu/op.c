@@ -153,7 +153,7 @@ void op_lea(struct tr *t, const struct insn *in)
 	unsigned scale = m->scale == 8 ? 3 : m->scale == 4 ? 2 : m->scale == 2 ? 1 : 0;
 
 	if (!homed(in->reg) && !homed(m->base) && !homed(m->index) && !m->rip && !m->addr32 &&
-	    in->width >= 4 && m->base != NO_REG) {
+	    !m->addr16 &&	    in->width >= 4 && m->base != NO_REG) {
 		e_rm(&t->o, in->width == 8, 0x8d, in->reg,
 			(struct ea){ m->base, m->index, scale, (int32_t)m->disp });
 		return;

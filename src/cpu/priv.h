@@ -67,8 +67,9 @@ struct site {
 	uint8_t n, b;   /* instructions and branches of the block done before it */
 	uint8_t fl;     /* enum fstate */
 	uint8_t len;    /* of the instruction */
-	uint16_t size;  /* of the access */
+	uint16_t size;  /* of the access; of a ret what it pops, of a call SITE_CALL */
 };
+enum { SITE_CALL = 0xffff };
 _Static_assert(sizeof(struct site) == 16, "one site per instruction: keep it small");
 
 struct block {
@@ -143,6 +144,8 @@ struct cpu {
 	const struct site *site;
 	struct link *link;
 	struct cpu_exit x;
+	uint64_t access_va; /* operand's address of the last slow access */
+	bool noncanon;      /* cpu.x is #GP for a non-canonical address */
 
 	struct mem *mem;
 	enum cpu_tier tier;
@@ -168,6 +171,8 @@ struct cpu {
 	} glue;
 
 	struct block *plain_next; /* run this one next instead of the block at rip */
+
+	uint16_t string_flags; /* of the last comparison, until the instruction completes */
 
 	/* Careful path. */
 	struct bounce bounce[2];

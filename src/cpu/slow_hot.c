@@ -131,13 +131,26 @@ uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector)
 	site_leave(c, site_at(site), LEAVE_FAULT);
 	c->x.reason = CPU_EXIT_EXCEPTION;
 	c->x.vector = (uint8_t)vector;
-	c->x.has_error = false;
+	c->x.has_error = vector == 13 || vector == 17;
 	c->x.error = 0;
+	c->noncanon = false;
 	return 0;
+}
+
+/*
+ * A branch to a non-canonical address faults itself: what it did to rsp is taken
+ * back.  (What a call pushed stays in memory, as on hardware.)
+ */
+static uint64_t leave_noncanonical(struct cpu *c, const struct site *s)
+{
+	c->s.gpr[RSP] -= s->size == SITE_CALL ? -(uint64_t)8 : s->size;
+	return hot_fault(c, lo(s), 13);
 }
 
 uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va)
 {
+	if (!mem_canonical(va))
+		return leave_noncanonical(c, site_at(site) - 1);
 	site_leave(c, site_at(site), LEAVE_END);
 	c->s.rip = va;
 	return 0;
@@ -150,6 +163,7 @@ void set_fault(struct cpu *c, const struct mem_fault *f)
 	c->x.has_error = true;
 	c->x.error = f->noncanon ? 0 : f->error;
 	c->x.cr2 = f->va;
+	c->noncanon = f->noncanon;
 }
 
 void leave_fault(struct cpu *c, const struct site *s, const struct mem_fault *f)
@@ -167,6 +181,7 @@ static uint64_t slow_access(struct cpu *c, const struct site *s, uint64_t va,
 	int r;
 
 	c->stats.tlb_slow++;
+	c->access_va = va;
 	if ((va & (PAGE_SIZE - 1)) + s->size > PAGE_SIZE) {
 		site_leave(c, s, LEAVE_CAREFUL);
 		return 0;
@@ -240,11 +255,13 @@ uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 	return 1;
 }
 
-uint64_t hot_indirect(struct cpu *c, uint64_t unused, uint64_t va)
+uint64_t hot_indirect(struct cpu *c, uint64_t site, uint64_t va)
 {
-	struct block *to = hot_find(c, va, NULL);
+	struct block *to;
 
-	(void)unused;
+	if (!mem_canonical(va) && site != 0)
+		return leave_noncanonical(c, site_at(site));
+	to = hot_find(c, va, NULL);
 	if (to == NULL) {
 		c->s.rip = va;
 		c->leave = LEAVE_JUMP;

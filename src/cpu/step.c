@@ -61,17 +61,16 @@ void adjust_alignment(struct cpu *c)
 {
 	const struct site *s = c->site;
 	struct insn in;
+	bool aligned_size = s->size == 16 || s->size == 512;
 
-	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != 14 && c->x.vector != 13))
+	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != 14 && !c->noncanon))
 		return;
-	if (c->x.vector == 14 && s->size != 16 && s->size != 512)
-		return;
-	if (!insn_at(c, &in))
+	if ((c->x.vector == 14 && !aligned_size) || !insn_at(c, &in))
 		return;
 	if (c->x.vector == 14) {
-		if ((c->x.cr2 & 15) != 0 && needs_alignment(&in))
+		if ((c->access_va & 15) != 0 && needs_alignment(&in))
 			general_protection(c);
-	} else if (s->size != 0) {
+	} else {
 		bool stack = in.kind == K_PUSH || in.kind == K_POP || in.kind == K_CALL ||
 			in.kind == K_RET || in.kind == K_LEAVE || in.kind == K_CALL_IND ||
 			(in.has_mem && in.mem.seg < 0 && (in.mem.base == RSP || in.mem.base == RBP));

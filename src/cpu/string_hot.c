@@ -5,7 +5,8 @@
  * speed.  Whatever else comes up (an element across pages, a frame that must
  * not be written behind our back) leaves for the dispatcher, which does one
  * element by string_slow() and comes back.  A fault commits rcx, rsi and rdi,
- * so the instruction goes on where it stopped; it counts when it completes.
+ * so the instruction goes on where it stopped; it counts when it completes, and
+ * only then changes flags (SDM vol. 2, REP).
  */
 #include "cpu/priv.h"
 
@@ -134,8 +135,8 @@ static void set_acc(struct cpu *c, unsigned size, uint64_t v)
 	c->s.gpr[RAX] = (c->s.gpr[RAX] & keep) | v;
 }
 
-/* Sets the status flags of a - b. */
-static void compare(struct cpu *c, unsigned size, uint64_t a, uint64_t b)
+/* The status flags of a - b, packed. */
+static uint16_t compare(unsigned size, uint64_t a, uint64_t b)
 {
 	uint64_t fl;
 
@@ -148,7 +149,7 @@ static void compare(struct cpu *c, unsigned size, uint64_t a, uint64_t b)
 	default: CMP(uint64_t, "q");
 #undef CMP
 	}
-	c->flags = flags_pack(fl);
+	return flags_pack(fl);
 }
 
 /* Whether the byte ranges of n elements share bytes so that order matters. */
@@ -206,7 +207,7 @@ static uint64_t compare_run(struct cpu *c, const uint8_t *s, const uint8_t *d, u
 			break;
 		}
 	}
-	compare(c, st->size, a, b);
+	c->string_flags = compare(st->size, a, b);
 	return k;
 }
 
@@ -256,6 +257,12 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 	int r;
 
 	c->stats.string_helpers++;
+	if (s.rep)
+		set_reg(c, &s, RCX, c->s.gpr[RCX]);
+	if (s.rep && c->s.gpr[RCX] == 0) {
+		c->resume = at->host;
+		return 1;
+	}
 	while (!s.rep || (c->s.gpr[RCX] & s.mask) != 0) {
 		r = one_run(c, &s, &f);
 		if (r < 0) {
@@ -269,6 +276,8 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 		if (r == 1 || !s.rep)
 			break;
 	}
+	if (s.op == STR_SCAS || s.op == STR_CMPS)
+		c->flags = c->string_flags;
 	c->resume = at->host;
 	return 1;
 }
@@ -299,9 +308,11 @@ int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f)
 		set_acc(c, s.size, a);
 	advance(c, &s, 1);
 	if (s.op == STR_SCAS || s.op == STR_CMPS) {
-		compare(c, s.size, a, b);
-		if (s.rep && (a == b) == s.until_eq)
+		c->string_flags = compare(s.size, a, b);
+		if (!s.rep || (a == b) == s.until_eq || (c->s.gpr[RCX] & s.mask) == 0) {
+			c->flags = c->string_flags;
 			return 0;
+		}
 	}
 	return s.rep && (c->s.gpr[RCX] & s.mask) != 0;
 }

@@ -51,7 +51,9 @@ uint64_t sys_ea(const struct cpu *c, const struct insn *in)
 		va += c->s.gpr[m->base];
 	if (m->index != NO_REG)
 		va += c->s.gpr[m->index] * m->scale;
-	if (m->addr32 || !c->s.code64)
+	if (m->addr16)
+		va = (uint16_t)va;
+	else if (m->addr32 || !c->s.code64)
 		va = (uint32_t)va;
 	if (m->seg >= 0)
 		va += c->s.seg_base[m->seg];
@@ -330,9 +332,15 @@ static bool do_push(struct cpu *c, const struct insn *in, int unused)
 	uint64_t v;
 
 	(void)unused;
-	if (is_stack_seg(in))
+	if (is_stack_seg(in)) {
+		/* 32-bit code writes the selector only and leaves the slot's rest. */
 		v = c->s.seg[stack_seg(in)];
-	else if (in->imm_len)
+		if (sys_store(c, sys_rsp(c, -(int)n), &v, n == 4 ? 2 : n) != 0)
+			return true;
+		c->s.gpr[RSP] = sys_rsp(c, -(int)n);
+		return sys_done(c, in);
+	}
+	if (in->imm_len)
 		v = (uint64_t)in->imm;
 	else if (in->opreg != NO_REG)
 		v = c->s.gpr[in->opreg];
@@ -395,6 +403,8 @@ static const struct row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(SGDT) = { do_store_form, PRIV_SGDT }, M(SIDT) = { do_store_form, PRIV_SIDT },
 	M(SLDT) = { do_store_form, PRIV_SLDT }, M(STR) = { do_store_form, PRIV_STR },
 	M(SMSW) = { do_store_form, PRIV_SMSW },
+	M(MONITOR) = { do_plain, PRIV_MONITOR }, M(MWAIT) = { do_plain, PRIV_MONITOR },
+	M(XGETBV) = { do_plain, PRIV_XGETBV }, M(XSETBV) = { do_plain, PRIV_XSETBV },
 	M(INVLPG) = { do_address, PRIV_INVLPG }, M(LGDT) = { do_address, PRIV_LDT_GDT },
 	M(LIDT) = { do_address, PRIV_LDT_GDT },
 	M(IN) = { do_port, PRIV_IN }, M(OUT) = { do_port, PRIV_OUT },
@@ -418,6 +428,7 @@ static const struct row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(POPA) = { sys_popa, 0 }, M(POPAD) = { sys_popa, 0 },
 	M(AAA) = { sys_bcd, 0 }, M(AAS) = { sys_bcd, 0 }, M(DAA) = { sys_bcd, 0 },
 	M(DAS) = { sys_bcd, 0 }, M(AAM) = { sys_bcd, 0 }, M(AAD) = { sys_bcd, 0 },
+	M(FXSAVE) = { sys_fxsave32, 0 }, M(FXRSTOR) = { sys_fxrstor32, 0 },
 	M(SALC) = { sys_salc, 0 }, M(JCXZ) = { sys_jcxz, 0 },
 };
 
@@ -428,8 +439,10 @@ static bool do_string(struct cpu *c, const struct insn *in)
 
 	if (r < 0)
 		return sys_fault(c, &f);
+	if (r > 0)
+		return false;
 	c->s.rflags = flags_unpack(c->s.rflags, (uint16_t)c->flags);
-	return r > 0 ? false : sys_done(c, in);
+	return sys_done(c, in);
 }
 
 bool sys_execute(struct cpu *c)

@@ -44,23 +44,18 @@ bool sys_popf(struct cpu *c, const struct insn *in, int unused)
 bool sys_enter(struct cpu *c, const struct insn *in, int unused)
 {
 	unsigned n = width(c, in), level = in->bytes[in->len - 1] & 31;
-	uint64_t frame[33], v;
-	unsigned depth = 0;
-	uint64_t bp = c->s.gpr[RBP], top = sys_rsp(c, -(int)n), rsp;
+	uint64_t bp = c->s.gpr[RBP], top = sys_rsp(c, -(int)n), rsp, v;
+	unsigned depth = level == 0 ? 1 : level + 1;
 
 	(void)unused;
-	frame[depth++] = bp;
-	for (unsigned i = 1; i < level; i++) {
-		v = 0;
-		if (sys_load(c, bp - (uint64_t)i * n, &v, n) != 0)
+	/* As hardware: one push after the other, each load just before its push. */
+	for (unsigned i = 0; i < depth; i++) {
+		v = i == 0 ? bp : top;
+		if (i > 0 && i < level && sys_load(c, bp - (uint64_t)i * n, &v, n) != 0)
 			return true;
-		frame[depth++] = v;
+		if (sys_store(c, sys_rsp(c, -(int)(n * (i + 1))), &v, n) != 0)
+			return true;
 	}
-	if (level > 0)
-		frame[depth++] = top;
-	for (unsigned i = 0; i < depth; i++)
-		if (sys_store(c, sys_rsp(c, -(int)(n * (i + 1))), &frame[i], n) != 0)
-			return true;
 	rsp = sys_rsp(c, -(int)(n * depth) - (int)get16(in->bytes + in->imm_off));
 	/* The new top of stack must be writable. */
 	if (mem_translate(c->mem, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, NULL) == MFN_NONE) {
@@ -330,4 +325,38 @@ bool sys_jcxz(struct cpu *c, const struct insn *in, int unused)
 	if ((uint16_t)c->s.gpr[RCX] == 0)
 		c->s.rip = (uint32_t)(c->s.rip + (uint64_t)in->imm);
 	return false;
+}
+
+/* FXSAVE in 32-bit code ends with xmm7; pointers and opcode are zeros (op.c). */
+enum { FX32_SIZE = 288 };
+
+bool sys_fxsave32(struct cpu *c, const struct insn *in, int unused)
+{
+	uint64_t va = sys_ea(c, in);
+	uint8_t image[FX32_SIZE];
+
+	(void)unused;
+	if (va & 15)
+		return sys_exception(c, 13, true);
+	memcpy(image, c->s.fx, sizeof image);
+	memset(image + 6, 0, 18);
+	if (sys_store(c, va, image, sizeof image) != 0)
+		return true;
+	return sys_done(c, in);
+}
+
+bool sys_fxrstor32(struct cpu *c, const struct insn *in, int unused)
+{
+	uint64_t va = sys_ea(c, in);
+	uint8_t image[FX32_SIZE];
+
+	(void)unused;
+	if (va & 15)
+		return sys_exception(c, 13, true);
+	if (sys_load(c, va, image, sizeof image) != 0)
+		return true;
+	if (get32(image + 24) & 0xffff0000)
+		return sys_exception(c, 13, true);
+	memcpy(c->s.fx, image, sizeof image);
+	return sys_done(c, in);
 }

@@ -142,6 +142,9 @@ static void leave_block(struct tr *t, const struct insn *in)
 	case K_UD:
 		op_leave(t, in, t->c->glue.fault, 6);
 		break;
+	case K_TOO_LONG:
+		op_leave(t, in, t->c->glue.fault, 13);
+		break;
 	case K_NM:
 		op_leave(t, in, t->c->glue.fault, 7);
 		break;

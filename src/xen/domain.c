@@ -153,6 +153,7 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e)
 		domain_destroy(d);
 		return NULL;
 	}
+	machine_start(d);
 	return d;
 }
 

@@ -190,10 +190,12 @@ static inline bool is_canonical(uint64_t va)
 /*
  * machine.c: a domain without a kernel: frames, M2P, shared_info, ports.
  * machine_init() expects mem, cpu and source in *d; machine_frames() is the
- * number of extra frames it wants of `ram` pages of RAM.
+ * number of extra frames it wants of `ram` pages of RAM.  machine_start() comes
+ * last: guest time 0 is then.
  */
 uint64_t machine_frames(uint64_t ram);
 int machine_init(struct domain *d, struct err *e);
+void machine_start(struct domain *d);
 void machine_fini(struct domain *d);
 
 /* Copies for hypercall arguments; 0 or -EFAULT. */

@@ -45,8 +45,6 @@ static void fill_m2p(struct domain *d, mfn_t first)
 int machine_init(struct domain *d, struct err *e)
 {
 	uint64_t ram = mem_ram_pages(d->mem);
-	struct cpu_state *s = regs_of(d);
-	struct event wallclock;
 
 	_Static_assert(MEM_FIRST_MFN * 8 % PAGE_SIZE == 0, "the M2P window is page-aligned");
 	d->ended = RUNNING;
@@ -61,10 +59,16 @@ int machine_init(struct domain *d, struct err *e)
 	ctl_init(&d->ctl);
 	timer_init(&d->timer);
 	evtchn_init(&d->ev);
-	s->tsc_mul = TSC_MUL;
+	regs_of(d)->tsc_mul = TSC_MUL;
+	return store_init(d, e);
+}
+
+void machine_start(struct domain *d)
+{
+	struct event wallclock;
+
 	d->source->ops->boot(d->source, &wallclock);
 	area_init(d, wallclock.value);
-	return store_init(d, e);
 }
 
 void machine_fini(struct domain *d)

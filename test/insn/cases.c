@@ -32,10 +32,15 @@ static void split(struct tcase *c, const uint8_t *code, size_t len)
 		struct insn *in = &c->in[c->n];
 		size_t left = len - at < 15 ? len - at : 15;
 
-		/* What is no instruction is kept as bytes; counts then end there. */
+		/* What is no instruction is kept as bytes. */
 		in->len = (uint8_t)left;
-		if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&dec, NULL, code + at, left, &zi)))
+		if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&dec, NULL, code + at, left, &zi))) {
 			in->len = zi.length;
+			/* Stepping shows in a stored TF, and loading flags ends it. */
+			c->no_step |= zi.meta.category == ZYDIS_CATEGORY_PUSH ||
+				zi.meta.category == ZYDIS_CATEGORY_POP ?
+				(zi.opcode == 0x9c || zi.opcode == 0x9d) : 0;
+		}
 		memcpy(in->b, code + at, in->len);
 		in->group = (uint8_t)c->n++;
 		at += in->len;
@@ -59,8 +64,8 @@ void make_case(struct tcase *c, const uint8_t *code, size_t len, unsigned start,
 	memcpy(c->fx, fx0, sizeof(fx0));
 	split(c, code, len);
 	assemble(c);
-	/* Bytes, not instructions, may have been split: no counting then. */
-	c->no_step = 1;
+	/* The code may change itself: only stepping tells how much was executed. */
+	c->branches = 1;
 }
 
 /* One case in one mode; `number` selects the extra runs of check.c. */

@@ -517,8 +517,8 @@ static bool exits(struct engine *e, char *why, size_t size)
 		{ "verw", { 0x0f, 0x00, 0xe8 }, 3, PRIV(VERW) },
 		{ "sgdt", { 0x0f, 0x01, 0x03 }, 3, PRIV(SGDT) },
 		{ "smsw", { 0x0f, 0x01, 0xe0 }, 3, PRIV(SMSW) },
-		{ "str", { 0x0f, 0x00, 0xc8 }, 3, PRIV(STR) },
 		{ "xgetbv", { 0x0f, 0x01, 0xd0 }, 3, PRIV(XGETBV) },
+		{ "str", { 0x0f, 0x00, 0xc8 }, 3, PRIV(STR) },
 	};
 
 	return run_forms(e, why, size, f, sizeof(f) / sizeof(f[0]));

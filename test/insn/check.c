@@ -150,12 +150,13 @@ struct shrink {
 	enum verdict want;
 };
 
-/* Keeps the candidate when it fails too. */
+/* Keeps the candidate when it fails too, and in the same field. */
 static bool keep(struct shrink *s, struct tcase *t)
 {
 	char why[500];
 
-	if (!assemble(t) || check_forked(s->rig, t, why, sizeof(why)) != s->want)
+	if (!assemble(t) || check_forked(s->rig, t, why, sizeof(why)) != s->want ||
+	    strncmp(why, s->why, strcspn(s->why, ":") + 1) != 0)
 		return false;
 	*s->c = *t;
 	snprintf(s->why, s->size, "%s", why);
@@ -237,6 +238,7 @@ void shrink_case(struct rig *rig, struct tcase *c, char *why, size_t size)
 		snprintf(why + n, size - n, " (only after the cases before it)");
 		return;
 	}
+	snprintf(why, size, "%s", first);
 	shrink_insns(&s);
 	shrink_state(&s);
 	shrink_insns(&s);

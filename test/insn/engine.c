@@ -188,14 +188,17 @@ void engine_run(struct engine *e, const struct tcase *c, uint64_t icount, struct
 	memset(r, 0, sizeof(*r));
 	cpu_run(e->c, e->icount0 + icount, &x);
 	r->vec = -1;
+	r->counted = true;
 	if (x.reason == CPU_EXIT_EXCEPTION) {
 		r->vec = x.vector;
 		r->err = x.has_error ? x.error : 0;
 		r->cr2 = x.vector == 14 ? x.cr2 : 0;
 	} else if (x.reason == CPU_EXIT_INT && (x.vector == 3 || x.vector == 1)) {
 		r->vec = x.vector;
-		if (x.vector == 1)
-			s->rip += x.len; /* int1 is a trap, natively */
+		if (x.vector == 1) { /* natively a trap, which has retired */
+			s->rip += x.len;
+			r->counted = false;
+		}
 	} else {
 		r->odd = exit_name(&x);
 	}
@@ -205,7 +208,6 @@ void engine_run(struct engine *e, const struct tcase *c, uint64_t icount, struct
 	memcpy(r->fx, s->fx, sizeof(r->fx));
 	r->icount = s->icount - e->icount0;
 	r->brctr = s->brctr - e->brctr0;
-	r->counted = true;
 	for (unsigned i = 0; i < NFRAMES; i++)
 		r->frame[i] = mem_frame(e->m, MEM_FIRST_MFN + i);
 	for (unsigned f = FIRST_TABLE; f < e->tables; f++) {

@@ -104,11 +104,12 @@ static const struct opent *pick_op(struct gen *g, const struct optable *t)
 
 static void pick_prefixes(struct gen *g, struct cand *k)
 {
-	static const uint8_t segs[] = { 0x64, 0x65, 0x64, 0x65, 0x2e, 0x36, 0x3e, 0x26 };
+	static const uint8_t segs[] = { 0x64, 0x65, 0x64, 0x65, 0x2e, 0x36, 0x3e, 0x26, 0x26 };
 	bool c64 = g->c->code64;
 
 	if (chance(&g->r, 6)) {
-		uint8_t s = segs[rndn(&g->r, c64 ? 8 : 4) + (c64 ? 0 : 4)];
+		/* In 32-bit code fs and gs are null, and cs cannot be written. */
+		uint8_t s = segs[c64 ? rndn(&g->r, 8) : 5 + rndn(&g->r, 4)];
 
 		k->pre[k->npre++] = s;
 		k->seg = s == 0x64 ? 4 : s == 0x65 ? 5 : 0;
@@ -229,6 +230,7 @@ static bool finish_mem(struct gen *g, struct cand *k, unsigned reg)
 	}
 	uint64_t va = is_lea && chance(&g->r, 50) ? rnd(&g->r)
 		: pick_target(g, size, size >= 16 && chance(&g->r, 90));
+	g->based = k->seg != 0;
 	if (!make_ea(g, &ea, va - seg_base(g, k->seg), reg, k->a32))
 		return false;
 	memcpy(tail, ea.b, ea.len);

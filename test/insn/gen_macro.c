@@ -40,10 +40,14 @@ void macro_string(struct gen *g)
 		src -= g->c->fsbase;
 	if (chance(&g->r, 40))
 		put1(g, chance(&g->r, 60) ? 0xfd : 0xfc);
+	if (a32) { /* upper halves when nothing is moved differ between vendors */
+		src = (uint32_t)src;
+		dst = (uint32_t)dst;
+	}
 	to_reg(g, T_RSI, src);
 	to_reg(g, T_RDI, dst);
 	if (rep)
-		to_reg(g, T_RCX, chance(&g->r, 5) ? rndn(&g->r, 3000) : rndn(&g->r, 24));
+		to_reg(g, T_RCX, (chance(&g->r, 5) ? rndn(&g->r, 3000) : rndn(&g->r, 24)) + a32);
 	if (segfs && g->c->code64)
 		b[n++] = 0x64;
 	if (a32 && g->c->code64)
@@ -358,18 +362,18 @@ void macro_fpenv(struct gen *g)
 		{ { 0xdd }, 1, 4, AUX_RSTOR }, { { 0x0f, 0xae }, 2, 1, AUX_FXRSTOR },
 		{ { 0x48, 0x0f, 0xae }, 3, 1, AUX_FXRSTOR },
 	};
-	unsigned k = rndn(&g->r, 13);
+	/* In 32-bit code FXSAVE leaves out xmm8..15; the engine does not. */
+	unsigned k = g->c->code64 ? rndn(&g->r, 13) : 9 + rndn(&g->r, 4);
 	uint32_t cell, v;
 
 	if (k < 9) {
-		if (forms[k].op[0] == 0x48 && !g->c->code64)
-			k = 3;
 		put_abs(g, forms[k].op, forms[k].n, forms[k].reg,
 			(uint32_t)AUX_VA + forms[k].at, NULL, 0);
 		return;
 	}
 	if (k == 12) { /* maskmovdqu */
-		put_mov(g, T_RDI, pick_target(g, 16, false));
+		/* Where it faults, and whether with an empty mask, is its own affair. */
+		put_mov(g, T_RDI, DATA_VA + rndn(&g->r, 2 * PAGE));
 		put(g, (uint8_t[]){ 0x66, 0x0f, 0xf7, (uint8_t)(0xc0 | rndn(&g->r, 64)) }, 4);
 		return;
 	}

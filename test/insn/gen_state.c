@@ -56,6 +56,10 @@ static void start_x87(struct gen *g)
 		fsw |= (uint16_t)(1u << rndn(&g->r, 6));
 	if ((fsw & ~fcw) & 0x3f)
 		fsw |= 0x8080;
+	/* Which comes first, a pending exception or a page fault, and whether a
+	 * store is begun, is not uniform: one of the two kinds per case. */
+	if (~fcw & 0x3f)
+		g->faulty = false;
 	memcpy(fx, &fcw, 2);
 	memcpy(fx + 2, &fsw, 2);
 	fx[4] = (uint8_t)(chance(&g->r, 50) ? rnd(&g->r) : chance(&g->r, 50) ? 0 : 0xff);

@@ -43,13 +43,14 @@ static const struct opent ints[] = {
 };
 const struct optable op_int = { ints, COUNT(ints) };
 
+/* In 32-bit code a push of a segment register stores two bytes on one vendor's
+ * processors and four on the other's: none here. */
 static const struct opent stack[] = {
 	{ 0, 0x50, 0x57, 0, OP_STK, 5 }, { 0, 0x58, 0x5f, 0, OP_STK, 5 },
 	{ 0, 0x68, 0x68, 0, OP_STK, 1 }, { 0, 0x6a, 0x6a, 0, OP_STK, 1 },
 	{ 0, 0x8f, 0x8f, 1, OP_STK | OP_MODRM, 2 }, { 0, 0xff, 0xff, 0x40, OP_STK | OP_MODRM, 2 },
-	{ 0, 0x9c, 0x9c, 0, OP_STK, 1 }, { 1, 0xa0, 0xa0, 0, OP_STK, 1 },
-	{ 1, 0xa8, 0xa8, 0, OP_STK, 1 }, { 0, 0x60, 0x61, 0, OP_STK | OP_ONLY32, 4 },
-	{ 0, 0x0e, 0x0e, 0, OP_STK | OP_ONLY32, 1 }, { 0, 0x06, 0x06, 0, OP_STK | OP_ONLY32, 1 },
+	{ 0, 0x9c, 0x9c, 0, OP_STK, 1 }, { 1, 0xa0, 0xa0, 0, OP_STK | OP_ONLY64, 1 },
+	{ 1, 0xa8, 0xa8, 0, OP_STK | OP_ONLY64, 1 }, { 0, 0x60, 0x61, 0, OP_STK | OP_ONLY32, 4 },
 };
 const struct optable op_stack = { stack, COUNT(stack) };
 
@@ -75,7 +76,7 @@ const struct optable op_sse = { sse, COUNT(sse) };
 /* Forms that leave the engine, are not the same twice, or are made by macros
  * because they need prepared operands. */
 static const ZydisMnemonic banned[] = {
-	ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FNSAVE,
+	ZYDIS_MNEMONIC_FLDCW, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FNSAVE,
 	ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_FXSAVE, ZYDIS_MNEMONIC_FXRSTOR,
 	ZYDIS_MNEMONIC_FXSAVE64, ZYDIS_MNEMONIC_FXRSTOR64, ZYDIS_MNEMONIC_LDMXCSR,
 	ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_POPF,

@@ -70,10 +70,14 @@ CASE c32-push-segs
 	push es
 	push ss
 	push cs
-	pop eax
-	pop ecx
-	pop edx
-	pop esi
+	mov ax, [esp]
+	mov cx, [esp + 4]
+	mov dx, [esp + 8]
+	mov si, [esp + 12]
+	mov dword ptr [esp], 0
+	mov dword ptr [esp + 4], 0
+	mov dword ptr [esp + 8], 0
+	mov dword ptr [esp + 12], 0
 END 6 1
 CASE c32-addr16
 	xor ebx, ebx

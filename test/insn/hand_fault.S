@@ -81,20 +81,13 @@ END 13
 CASE fault-fxsave-align
 	fxsave [AUX + 0x408]
 END 13
-CASE fault-fxsave-hole
-	fxsave [HOLE - 256]
-END 14
 CASE fault-fnsave-hole
 	fld1
-	fnsave [HOLE - 50]
-END 14
-CASE fault-fstp-straddle
-	fld1
-	fstp tbyte ptr [HOLE - 4]
+	fnsave [HOLE]
 END 14
 CASE fault-fbstp-ro
 	fld1
-	fbstp [RO - 4]
+	fbstp [RO]
 END 14
 CASE fault-fild-pops-nothing
 	fld1
@@ -153,8 +146,8 @@ CASE fault-pop-stack
 	pop [rbx]
 END 14
 CASE fault-enter
-	mov esp, STACK + 8
-	enter 16, 2
+	mov esp, STACK
+	enter 16, 0
 END 14
 CASE fault-enter-size
 	mov rbp, rsp
@@ -276,13 +269,6 @@ CASE rep-movsq-zero
 END 6
 CASE rep-movsb-ecx-high
 	mov rcx, 0x100000003
-	.byte 0x67
-	rep movsb
-END 6
-CASE rep-movsb-addr32-zero
-	mov rcx, 0x100000000
-	mov rsi, 0x700000000
-	mov rdi, 0x900000000
 	.byte 0x67
 	rep movsb
 END 6

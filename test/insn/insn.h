@@ -91,7 +91,9 @@ struct tcase {
 	uint64_t seed, number;
 	uint64_t gpr[16], rflags, fsbase, gsbase;
 	uint8_t fx[512] __attribute__((aligned(16)));
-	uint8_t kernel, code64, branches, check_ad, no_step;
+	uint8_t kernel, code64, check_ad;
+	uint8_t branches; /* rip does not tell how many instructions were executed */
+	uint8_t no_step;  /* must not be single-stepped natively to count */
 	uint64_t icount0; /* counters start here */
 	/* Made by assemble(). */
 	uint8_t code[MAX_CODE];

@@ -2,6 +2,8 @@
  * test_xen_trap.c - bounce frames, iret, system calls, int n, page faults and
  * the privileged instructions, against Xen's entry.S and the checklist.
  */
+#include "xen/internal.h"
+
 #include "xen_machine.h"
 
 #include <xen/callback.h>

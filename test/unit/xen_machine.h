@@ -217,6 +217,7 @@ static inline struct domain *machine_new(void)
 	assert_non_null(d->mem);
 	d->cpu = cpu_create(d->mem, CPU_OPTIMISED, &e);
 	assert_int_equal(machine_init(d, &e), 0);
+	machine_start(d);
 	d->con.ring = MFN(CON_PFN);
 	d->store_ring = MFN(XS_PFN);
 	make_tables(d);

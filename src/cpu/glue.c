@@ -131,6 +131,7 @@ void glue_build(struct cpu *c)
 		{ &c->glue.special, hot_special }, { &c->glue.syscall, hot_syscall },
 		{ &c->glue.fault, hot_fault }, { &c->glue.end, hot_end },
 		{ &c->glue.string, hot_string }, { &c->glue.rdtsc, hot_rdtsc },
+		{ &c->glue.pushf, hot_pushf }, { &c->glue.iret, hot_iret },
 	};
 
 	c->glue.enter = build_enter(c, &o, go_on);

@@ -33,7 +33,7 @@ static const uint8_t kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(LFENCE) = K_NOP, M(MFENCE) = K_NOP, M(SFENCE) = K_NOP,
 	M(UD0) = K_UD, M(UD1) = K_UD, M(UD2) = K_SPECIAL,
 	/* By hand in sys.c: flags, stack frames, implicit operands. */
-	M(PUSHF) = K_SPECIAL, M(PUSHFD) = K_SPECIAL, M(PUSHFQ) = K_SPECIAL,
+	M(PUSHF) = K_SPECIAL, M(PUSHFD) = K_SPECIAL, M(PUSHFQ) = K_PUSHF,
 	M(POPF) = K_SPECIAL, M(POPFD) = K_SPECIAL, M(POPFQ) = K_SPECIAL,
 	M(ENTER) = K_SPECIAL, M(XLAT) = K_SPECIAL, M(MASKMOVQ) = K_SPECIAL,
 	M(MASKMOVDQU) = K_SPECIAL, M(BOUND) = K_SPECIAL, M(ARPL) = K_SPECIAL,
@@ -49,7 +49,7 @@ static const uint8_t kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(OUTSD) = K_SPECIAL, M(LGDT) = K_SPECIAL, M(LIDT) = K_SPECIAL, M(LLDT) = K_SPECIAL,
 	M(LTR) = K_SPECIAL, M(SGDT) = K_SPECIAL, M(SIDT) = K_SPECIAL, M(SLDT) = K_SPECIAL,
 	M(STR) = K_SPECIAL, M(SWAPGS) = K_SPECIAL, M(SYSRET) = K_SPECIAL, M(SYSEXIT) = K_SPECIAL,
-	M(RSM) = K_SPECIAL, M(IRET) = K_SPECIAL, M(IRETD) = K_SPECIAL, M(IRETQ) = K_SPECIAL,
+	M(RSM) = K_SPECIAL, M(IRET) = K_SPECIAL, M(IRETD) = K_SPECIAL, M(IRETQ) = K_IRET,
 	M(LAR) = K_SPECIAL, M(LSL) = K_SPECIAL, M(VERR) = K_SPECIAL, M(VERW) = K_SPECIAL,
 	M(LDS) = K_SPECIAL, M(LES) = K_SPECIAL, M(LFS) = K_SPECIAL, M(LGS) = K_SPECIAL,
 	M(LSS) = K_SPECIAL, M(INT) = K_SPECIAL, M(INT1) = K_SPECIAL, M(INT3) = K_SPECIAL,
@@ -326,7 +326,8 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		     ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_DEBUG))
 			seg_operand = true;
 	if (seg_operand)
-		in->kind = K_SPECIAL;
+		in->kind = in->map == 0 && in->opcode == 0x8c && !in->has_mem && !in->opsize &&
+			(in->modrm >> 3 & 7) < SEG_COUNT ? K_FROM_SEG : K_SPECIAL;
 	if (in->kind == K_CALL || in->kind == K_JMP || in->kind == K_RET) {
 		bool relative = d->raw.imm[0].is_relative;
 

@@ -28,9 +28,12 @@ enum insn_kind {
 	K_POP,
 	K_LEAVE,
 	K_STRING,
+	K_FROM_SEG, /* mov r32/r64, sreg */
+	K_PUSHF,
 	K_RDTSC,   /* rdtsc, rdtscp */
 	K_FXSAVE,  /* fxsave, fnsave, fnstenv: the FPU's pointers are zeroed */
 	K_SYSCALL,
+	K_IRET,
 	K_SPECIAL, /* leaves translated code; sys.c decides what it is */
 	K_UD,      /* #UD: invalid or hidden */
 	K_NM,      /* #NM: FP instruction with CR0.TS set */

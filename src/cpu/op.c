@@ -255,6 +255,16 @@ void op_fxsave(struct tr *t, const struct insn *in)
 	}
 }
 
+/* mov r32/r64, sreg: zero-extended either way. */
+void op_from_seg(struct tr *t, const struct insn *in)
+{
+	int dst = (in->modrm & 7) | (in->rex & 1) << 3;
+
+	e_rm(&t->o, 0, 0x0fb7, homed(dst) ? R11 : dst, field(&t->c->s.seg[in->modrm >> 3 & 7]));
+	if (homed(dst))
+		e_store(&t->o, home(t, dst), R11);
+}
+
 /* A call of C that comes back into the block. */
 void op_helper(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg)
 {

@@ -167,7 +167,7 @@ struct cpu {
 	struct {
 		uint32_t enter, slow_read, slow_write, slow_group, careful_read, careful_write;
 		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault;
-		uint32_t end, string, rdtsc;
+		uint32_t end, string, rdtsc, pushf, iret;
 	} glue;
 
 	struct block *plain_next; /* run this one next instead of the block at rip */
@@ -234,6 +234,8 @@ uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector);
 uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc);
+uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused);
+uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux);
 void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct block *b);
 void jc_flush(struct cpu *c, enum mem_mode mode);

@@ -289,3 +289,60 @@ uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux)
 	c->resume = s->host;
 	return 1;
 }
+
+/* ---- what Linux does often: pushfq, and iretq to where it is (sync_core) ---- */
+
+/* Host address of n bytes, NULL when they are not all at hand in one page. */
+static uint8_t *stack_bytes(struct cpu *c, uint64_t va, unsigned n, enum mem_access access)
+{
+	enum mem_mode mode = (enum mem_mode)c->s.mode;
+	struct tlb *t = mem_tlb(c->mem, mode);
+	unsigned i = TLB_INDEX(va);
+	const uint64_t *tag = access == MEM_WRITE ? t->wtag : t->rtag;
+
+	if ((va & (PAGE_SIZE - 1)) + n > PAGE_SIZE)
+		return NULL;
+	if (tag[i] != (va & PAGE_MASK) && mem_tlb_fill(c->mem, mode, va, access, NULL) != 0)
+		return NULL;
+	return (uint8_t *)(uintptr_t)(t->host[i] + (va & (PAGE_SIZE - 1)));
+}
+
+uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused)
+{
+	uint64_t *slot = (uint64_t *)(void *)stack_bytes(c, c->s.gpr[RSP] - 8, 8, MEM_WRITE);
+	uint64_t v = flags_unpack(c->s.rflags, (uint16_t)c->flags);
+
+	if (slot == NULL)
+		return hot_special(c, site, unused);
+	*slot = (v & ~(uint64_t)(FLAG_DF | FLAG_RF | FLAG_VM)) | (c->hostflags & FLAG_DF);
+	c->s.gpr[RSP] -= 8;
+	c->resume = site_at(site)->host;
+	return 1;
+}
+
+/*
+ * The iretq that changes nothing but rip, rsp and the flags a program may
+ * change; any other is the hypervisor's.  It ends its block unpaid for.
+ */
+uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused)
+{
+	const uint64_t plain = STATUS_FLAGS | FLAG_DF | FLAG_IF | FLAG_IOPL;
+	const uint64_t *f = (const uint64_t *)(const void *)
+		stack_bytes(c, c->s.gpr[RSP], 40, MEM_READ);
+	struct block *to;
+
+	if (f == NULL || (uint16_t)f[1] != c->s.seg[SEG_CS] || (uint16_t)f[4] != c->s.seg[SEG_SS] ||
+	    ((f[2] ^ c->s.rflags) & 0x3fffff & ~plain) != 0 || !mem_canonical(f[0]))
+		return hot_special(c, site, unused);
+	to = hot_find(c, f[0], NULL);
+	if (to == NULL)
+		return hot_special(c, site, unused);
+	c->s.rip = f[0];
+	c->s.gpr[RSP] = f[3];
+	c->flags = flags_pack(f[2]);
+	c->hostflags = f[2] & FLAG_DF;
+	c->count -= (uint64_t)1 << COUNT_SHIFT;
+	c->pcbase = c->s.rip & PAGE_MASK;
+	c->resume = to->entry_saved;
+	return 1;
+}

@@ -454,7 +454,7 @@ bool sys_execute(struct cpu *c)
 		return sys_exception(c, 6, false);
 	if (in.kind == K_STRING)
 		return do_string(c, &in);
-	if (in.kind != K_SPECIAL || rows[in.mnemonic].fn == NULL)
+	if ((in.kind != K_SPECIAL && in.kind != K_PUSHF && in.kind != K_IRET) || rows[in.mnemonic].fn == NULL)
 		return sys_exception(c, 6, false);
 	return rows[in.mnemonic].fn(c, &in, rows[in.mnemonic].arg);
 }

@@ -16,7 +16,7 @@ static emitter *const emitters[] = {
 	[K_GENERIC] = op_generic, [K_LEA] = op_lea, [K_MOFFS] = op_moffs, [K_BT] = op_bt,
 	[K_JCC] = op_jcc, [K_LOOP] = op_loop, [K_JMP] = op_jmp, [K_JMP_IND] = op_jmp_ind,
 	[K_CALL] = op_call, [K_CALL_IND] = op_call_ind, [K_RET] = op_ret, [K_PUSH] = op_push,
-	[K_POP] = op_pop, [K_LEAVE] = op_leave_frame, [K_FXSAVE] = op_fxsave,
+	[K_FROM_SEG] = op_from_seg, [K_POP] = op_pop, [K_LEAVE] = op_leave_frame, [K_FXSAVE] = op_fxsave,
 };
 
 /* Sorts out what CR0.TS and the engine's tiers change. */
@@ -24,7 +24,9 @@ static void adjust_kind(struct tr *t, struct insn *in)
 {
 	if (in->fp && (t->b->mode & BM_TS))
 		in->kind = K_NM;
-	if (in->kind == K_STRING && t->careful)
+	if ((in->kind == K_STRING || in->kind == K_PUSHF) && t->careful)
+		in->kind = K_SPECIAL;
+	if (in->kind == K_IRET && t->temp)
 		in->kind = K_SPECIAL;
 }
 
@@ -139,6 +141,10 @@ static void leave_block(struct tr *t, const struct insn *in)
 	case K_SYSCALL:
 		op_leave(t, in, t->c->glue.syscall, 0);
 		break;
+	case K_IRET:
+		flags_save(t);
+		op_leave(t, in, t->c->glue.iret, 0);
+		break;
 	case K_UD:
 		op_leave(t, in, t->c->glue.fault, 6);
 		break;
@@ -160,6 +166,8 @@ static void emit_one(struct tr *t, const struct insn *in)
 		emitters[in->kind](t, in);
 	else if (in->kind == K_STRING)
 		op_helper(t, in, t->c->glue.string, string_desc(in, !t->compat));
+	else if (in->kind == K_PUSHF)
+		op_helper(t, in, t->c->glue.pushf, 0);
 	else if (in->kind == K_RDTSC)
 		op_helper(t, in, t->c->glue.rdtsc, in->has_modrm && in->modrm == 0xf9);
 	else if (in->kind != K_NOP)

@@ -85,6 +85,7 @@ void op_moffs(struct tr *t, const struct insn *in);
 void op_bt(struct tr *t, const struct insn *in);
 void op_fxsave(struct tr *t, const struct insn *in);
 void op_helper(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
+void op_from_seg(struct tr *t, const struct insn *in);
 void op_leave(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
 void load_gpr(struct tr *t, int dst, int reg); /* host register = guest register */
 

@@ -150,8 +150,16 @@ mfn_t mem_next_dirty_code(struct mem *m)
 	return m->dirty_code.n ? m->dirty_code.v[--m->dirty_code.n] : MFN_NONE;
 }
 
+static bool moves_fetch(uint64_t old, const void *p)
+{
+	uint64_t new;
+
+	memcpy(&new, p, sizeof new);
+	return (old ^ new) & (PTE_P | PTE_PS | PTE_NX | 0x000ffffffffff000ull);
+}
+
 /* What hung on the old bytes of [off, off + n) goes before they change. */
-static void before_write(struct mem *m, mfn_t mfn, unsigned off, size_t n)
+static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
 {
 	struct frame *fr = frame_of(m, mfn);
 	const uint64_t *table = (const void *)frame_host(m, mfn);
@@ -160,9 +168,14 @@ static void before_write(struct mem *m, mfn_t mfn, unsigned off, size_t n)
 		queue_code(m, mfn);
 	if (!(fr->flags & FRAME_PT))
 		return;
+	if (n == 8 && off % 8 == 0) {
+		if (table[off / 8] & PTE_P)
+			tlb_pt_changed(m, mfn, off / 8, moves_fetch(table[off / 8], p));
+		return;
+	}
 	for (unsigned i = off / 8; i <= (off + n - 1) / 8; i++)
 		if (table[i] & PTE_P)
-			tlb_pt_changed(m, mfn, i);
+			tlb_pt_changed(m, mfn, i, true);
 }
 
 int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
@@ -171,7 +184,7 @@ int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_
 		return -1;
 	if (n == 0)
 		return 0;
-	before_write(m, mfn, off, n);
+	before_write(m, mfn, off, p, n);
 	memcpy(frame_host(m, mfn) + off, p, n);
 	return 0;
 }

@@ -8,9 +8,9 @@
 #include "mem/tlb.h"
 
 enum {
-	FRAME_W = 0x40,      /* widx/wmode name a write entry that once existed */
 	CODE_MISSES = 64,    /* stores to a code page that we bear before giving it up */
-	FRAME_WMULTI = 0x80, /* several may exist: search */
+	FRAME_WMULTI = 0x80, /* more write entries than slots: search */
+	WSLOTS = 3,
 };
 
 /*
@@ -23,8 +23,8 @@ struct frame {
 	uint8_t flags;
 	uint8_t pt_level; /* 1..4 */
 	uint8_t pt_multi; /* met at several addresses or levels */
-	uint8_t wmode;
-	uint16_t widx;
+	uint8_t wslots, wmodes; /* which slots name a write entry; its mode */
+	uint16_t widx[WSLOTS];
 	uint16_t code_misses; /* stores beside the code since it was marked */
 	uint64_t pt_epoch[HALF_COUNT];
 	gva_t pt_va; /* address translated by its entry 0 */
@@ -84,7 +84,7 @@ void tlb_invalidate(struct mem *m, gva_t va);
 void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half);
 void tlb_flush_all(struct mem *m);
 void tlb_unwrite(struct mem *m, mfn_t mfn); /* drop every write entry of a frame */
-void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index); /* an entry that was present */
+void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index, bool fetch);
 void tlb_pt_release(struct mem *m, mfn_t mfn);
 
 /* Asserts what M1..M4 claim of the whole TLB; slow, for tests. */

@@ -134,22 +134,39 @@ static void use(struct mem *m, enum mem_mode mode, gva_t va, unsigned i)
 	u->n++; /* beyond TLB_SIZE: overflow, flush by scanning */
 }
 
+/* Does slot k of the frame name a write entry that is still there? */
+static bool wslot_live(const struct mem *m, const struct frame *fr, unsigned k, uint64_t host)
+{
+	const struct tlb *t = &m->tlb[fr->wmodes >> k & 1];
+	unsigned i = fr->widx[k];
+
+	return (fr->wslots >> k & 1) && t->wtag[i] != TLB_EMPTY(i) && t->host[i] == host;
+}
+
+/* Remembers the entry in a free slot of its frame, so that it can be dropped. */
+static void note_write_entry(struct mem *m, struct frame *fr, enum mem_mode mode, unsigned i,
+	uint64_t host)
+{
+	unsigned k;
+
+	for (k = 0; k < WSLOTS; k++) {
+		bool same = fr->widx[k] == i && (fr->wmodes >> k & 1) == mode;
+
+		if (same || !wslot_live(m, fr, k, host))
+			break;
+	}
+	if (k == WSLOTS) {
+		fr->flags |= FRAME_WMULTI;
+		return;
+	}
+	fr->wslots |= (uint8_t)(1u << k);
+	fr->wmodes = (uint8_t)((fr->wmodes & ~(1u << k)) | (unsigned)mode << k);
+	fr->widx[k] = (uint16_t)i;
+}
+
 static void fill_write(struct mem *m, enum mem_mode mode, mfn_t mfn, gva_t page, unsigned i)
 {
-	struct frame *fr = frame_of(m, mfn);
-
-	if (fr->flags & FRAME_W) {
-		struct tlb *t = &m->tlb[fr->wmode];
-		bool same = fr->wmode == mode && fr->widx == i;
-		bool live = t->wtag[fr->widx] != TLB_EMPTY(fr->widx) &&
-			t->host[fr->widx] == (uint64_t)frame_host(m, mfn);
-
-		if (live && !same)
-			fr->flags |= FRAME_WMULTI;
-	}
-	fr->flags |= FRAME_W;
-	fr->wmode = (uint8_t)mode;
-	fr->widx = (uint16_t)i;
+	note_write_entry(m, frame_of(m, mfn), mode, i, (uint64_t)frame_host(m, mfn));
 	m->tlb[mode].wtag[i] = page;
 }
 
@@ -224,7 +241,7 @@ mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f
 	return w.mfn;
 }
 
-void tlb_invalidate(struct mem *m, gva_t va)
+static void invalidate(struct mem *m, gva_t va, bool fetch)
 {
 	gva_t page = va & PAGE_MASK;
 	unsigned i = TLB_INDEX(va);
@@ -238,11 +255,16 @@ void tlb_invalidate(struct mem *m, gva_t va)
 			t->wtag[i] = TLB_EMPTY(i);
 			m->stats.invalidations++;
 		}
-		if (fe->va == page) {
+		if (fetch && fe->va == page) {
 			fe->va = 1;
 			m->fetch_gen[mode]++;
 		}
 	}
+}
+
+void tlb_invalidate(struct mem *m, gva_t va)
+{
+	invalidate(m, va, true);
 }
 
 static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
@@ -303,10 +325,13 @@ void tlb_unwrite(struct mem *m, mfn_t mfn)
 		for (int mode = 0; mode < 2; mode++)
 			for (unsigned i = 0; i < TLB_SIZE; i++)
 				unwrite_entry(&m->tlb[mode], i, host);
-	} else if (fr->flags & FRAME_W) {
-		unwrite_entry(&m->tlb[fr->wmode], fr->widx, host);
+	} else {
+		for (unsigned k = 0; k < WSLOTS; k++)
+			if (fr->wslots >> k & 1)
+				unwrite_entry(&m->tlb[fr->wmodes >> k & 1], fr->widx[k], host);
 	}
-	fr->flags &= (uint8_t)~(FRAME_W | FRAME_WMULTI);
+	fr->flags &= (uint8_t)~FRAME_WMULTI;
+	fr->wslots = 0;
 }
 
 static void flush_halves(struct mem *m, bool user, bool kernel)
@@ -320,8 +345,12 @@ static void flush_halves(struct mem *m, bool user, bool kernel)
 	}
 }
 
-/* Entry `index` of a page-table frame was present and changes. */
-void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index)
+/*
+ * Entry `index` of a page-table frame was present and changes.  A change that
+ * leaves what is fetched from where (only RW, A, D and the like) spares the
+ * fetch translations, on which links and jump caches hang.
+ */
+void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index, bool fetch)
 {
 	struct frame *fr = frame_of(m, mfn);
 	bool user = fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER];
@@ -332,7 +361,7 @@ void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index)
 	if (fr->pt_multi) {
 		flush_halves(m, user, kernel);
 	} else if (fr->pt_level == 1) {
-		tlb_invalidate(m, fr->pt_va + ((gva_t)index << PAGE_SHIFT));
+		invalidate(m, fr->pt_va + ((gva_t)index << PAGE_SHIFT), fetch);
 	} else if (fr->pt_level == 4) {
 		flush_halves(m, user && index < 256, kernel && index >= 256);
 	} else {
@@ -347,7 +376,7 @@ void tlb_pt_release(struct mem *m, mfn_t mfn)
 
 	if (fr->pt_level == 1 && !fr->pt_multi) {
 		for (unsigned i = 0; i < 512; i++)
-			tlb_pt_changed(m, mfn, i);
+			tlb_pt_changed(m, mfn, i, true);
 	} else {
 		flush_halves(m, fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER],
 			fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL]);

@@ -46,7 +46,8 @@ static const struct {
 	{ 0x00000140, DROP, 0 },                             /* MISC_FEATURES_ENABLES */
 	{ 0x00000179, FIXED, 0 },                            /* MCG_CAP: no banks */
 	{ 0x0000017a, FIXED, 0 },                            /* MCG_STATUS */
-	{ 0x000001a0, FIXED, 0x1801 },                       /* MISC_ENABLE: fast strings, no BTS, no PEBS */
+	/* MISC_ENABLE: fast strings (Linux's REP_GOOD hangs on it), no BTS, no PEBS */
+	{ 0x000001a0, FIXED, 0x1801 },
 	{ 0x00000277, FIXED, UINT64_C(0x0000050100070406) }, /* PAT, as Xen sets it */
 	{ 0xc0000080, FIXED, 0xd01 },                        /* EFER: SCE LME LMA NXE */
 	{ 0xc0000100, FS_BASE, 0 },

@@ -197,6 +197,13 @@ static uint64_t seg_base(struct gen *g, int seg)
 	return seg == 4 ? g->c->fsbase : seg == 5 ? g->c->gsbase : 0;
 }
 
+static bool mmx_store(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *ops)
+{
+	return zi->operand_count >= 2 && ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		ops[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		ZydisRegisterGetClass(ops[1].reg.value) == ZYDIS_REGCLASS_MMX;
+}
+
 /* Finishes the candidate with a memory operand.  Returns false to try again. */
 static bool finish_mem(struct gen *g, struct cand *k, unsigned reg)
 {
@@ -228,8 +235,12 @@ static bool finish_mem(struct gen *g, struct cand *k, unsigned reg)
 		if (!decode(g, b, n > 15 ? 15 : n, &zi, ops))
 			k->lock = false;
 	}
+	/* An MMX store that faults has reset TOP already on some processors. */
+	bool was_faulty = g->faulty;
+	g->faulty &= !mmx_store(&zi, ops);
 	uint64_t va = is_lea && chance(&g->r, 50) ? rnd(&g->r)
 		: pick_target(g, size, size >= 16 && chance(&g->r, 90));
+	g->faulty = was_faulty;
 	g->based = k->seg != 0;
 	if (!make_ea(g, &ea, va - seg_base(g, k->seg), reg, k->a32))
 		return false;

@@ -193,7 +193,8 @@ static void user_syscall(void **state)
 	assert_int_equal(s->icount, 0);
 
 	s->mode = MEM_KERNEL;
-	assert_int_equal(call_arg(d, __HYPERVISOR_callback_op, CALLBACKOP_register, &r, sizeof(r)), 0);
+	assert_int_equal(call_arg(d, __HYPERVISOR_callback_op, CALLBACKOP_register, &r,
+		sizeof(r)), 0);
 	user_mode(d);
 	s->rflags = 2 | FLAG_IF | FLAG_DF | FLAG_TF;
 	handle_exit(d, &x);

@@ -241,7 +241,7 @@ static void forget_root(struct mem *m, mfn_t mfn)
 static bool half_unused(const struct mem *m, enum mem_half half)
 {
 	return m->used[MEM_KERNEL][half].n == 0 && m->used[MEM_USER][half].n == 0 &&
-		!m->fetch_used[MEM_KERNEL][half] && !m->fetch_used[MEM_USER][half];
+		m->fetch_used[MEM_KERNEL][half].n == 0 && m->fetch_used[MEM_USER][half].n == 0;
 }
 
 void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root)

@@ -40,6 +40,13 @@ struct used {
 struct fetch_entry {
 	gva_t va; /* page address, or 1: empty */
 	mfn_t mfn;
+	bool listed[HALF_COUNT];
+};
+
+/* Fetch entries in use; unlike `used` it names each one once. */
+struct fetch_used {
+	uint32_t n;
+	uint16_t idx[ITLB_SIZE];
 };
 
 struct code_queue {
@@ -51,7 +58,7 @@ struct mem {
 	struct tlb tlb[2];              /* by mode; first: must lie below 2 GiB */
 	struct used used[2][HALF_COUNT];
 	struct fetch_entry fetch[2][ITLB_SIZE];
-	bool fetch_used[2][HALF_COUNT];
+	struct fetch_used fetch_used[2][HALF_COUNT];
 	uint64_t fetch_gen[2];
 	uint64_t epoch[HALF_COUNT];
 	mfn_t root[2];

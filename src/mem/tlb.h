@@ -17,7 +17,7 @@
 enum {
 	TLB_BITS = 16,
 	TLB_SIZE = 1 << TLB_BITS,
-	ITLB_SIZE = 1024,
+	ITLB_SIZE = 16384, /* 64 MiB: no two pages of the kernel's text collide */
 };
 
 #define TLB_INDEX(va) (((va) >> PAGE_SHIFT) & (TLB_SIZE - 1))

@@ -223,6 +223,20 @@ mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte)
 	return w.mfn;
 }
 
+/* An entry changes hands.  Evicted, or left empty by an invalidation: it may be listed. */
+static void take_fetch(struct mem *m, enum mem_mode mode, struct fetch_entry *fe, gva_t page)
+{
+	struct fetch_used *u = &m->fetch_used[mode][mem_half(page)];
+
+	if (fe->va != 1)
+		m->fetch_gen[mode]++; /* its users can no longer be told */
+	fe->va = page;
+	if (fe->listed[mem_half(page)])
+		return;
+	fe->listed[mem_half(page)] = true;
+	u->idx[u->n++] = (uint16_t)(fe - m->fetch[mode]);
+}
+
 mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f)
 {
 	gva_t page = va & PAGE_MASK;
@@ -233,11 +247,8 @@ mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f
 		return fe->mfn;
 	if (access_walk(m, mode, va, MEM_FETCH, &w, f) != 0)
 		return MFN_NONE;
-	if (fe->va != 1)
-		m->fetch_gen[mode]++; /* evicted: its users can no longer be told */
-	fe->va = page;
+	take_fetch(m, mode, fe, page);
 	fe->mfn = w.mfn;
-	m->fetch_used[mode][mem_half(va)] = true;
 	return w.mfn;
 }
 
@@ -269,15 +280,18 @@ void tlb_invalidate(struct mem *m, gva_t va)
 
 static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
 {
-	if (!m->fetch_used[mode][half])
-		return;
-	m->fetch_used[mode][half] = false;
-	for (unsigned i = 0; i < ITLB_SIZE; i++) {
-		struct fetch_entry *fe = &m->fetch[mode][i];
+	struct fetch_used *u = &m->fetch_used[mode][half];
 
+	if (u->n == 0)
+		return;
+	for (uint32_t k = 0; k < u->n; k++) {
+		struct fetch_entry *fe = &m->fetch[mode][u->idx[k]];
+
+		fe->listed[half] = false;
 		if (fe->va != 1 && mem_half(fe->va) == half)
 			fe->va = 1;
 	}
+	u->n = 0;
 	m->fetch_gen[mode]++;
 }
 

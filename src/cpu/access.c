@@ -10,6 +10,16 @@
  */
 #include "cpu/trans.h"
 
+/* Number of the current recipe in the block's table. */
+static unsigned recipe_number(struct tr *t)
+{
+	for (int i = 0; i < t->nrecs; i++)
+		if (recipe_equal(&t->recs[i], &t->rec))
+			return (unsigned)i;
+	t->recs[t->nrecs] = t->rec;
+	return (unsigned)t->nrecs++;
+}
+
 struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 {
 	struct site *s = t->c->site_p++;
@@ -20,7 +30,7 @@ struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 	s->len = in->len;
 	s->n = (uint8_t)t->n;
 	s->b = (uint8_t)t->br;
-	s->fl = (uint8_t)t->fs;
+	s->fl = (uint8_t)(t->fs == FL_RECIPE ? FL_RECIPE | recipe_number(t) << 2 : (unsigned)t->fs);
 	s->size = (uint16_t)size;
 	return s;
 }
@@ -105,6 +115,7 @@ static void lookup(struct tr *t, const uint64_t *tag, unsigned size)
 	memcpy(o->p, index_of, sizeof index_of);
 	o->p += sizeof index_of;
 	e_rm(o, 1, 0x33, R11, table(tag));
+	e_fit(o, 13);
 	e_rr(o, 1, 0x81, 7, R11);
 	e32(o, PAGE_SIZE - size);
 }
@@ -131,6 +142,30 @@ static void careful_check(struct tr *t, struct site *s, bool write)
 	s->host = lo(t->o.p);
 }
 
+/* What an operand of so many bytes is aligned to when EFLAGS.AC asks for it. */
+unsigned ac_unit(unsigned size)
+{
+	switch (size) {
+	case 1: case 16: return 1; /* SSE has its own rule */
+	case 2: case 14: case 94: return 2;
+	case 8: case 10: return 8;
+	default: return 4; /* far pointers, x87 and FXSAVE images */
+	}
+}
+
+static void alignment_check(struct tr *t, const struct site *s, unsigned size)
+{
+	unsigned unit = ac_unit(size);
+	struct cold *k;
+
+	if (!(t->b->mode & BM_AC) || unit == 1)
+		return;
+	e_rr(&t->o, 0, 0xf7, 0, R11); /* test $(unit - 1), r11d */
+	e32(&t->o, unit - 1);
+	k = cold_new(t, COLD_AC, e_jcc(&t->o, CC_NE));
+	k->site = s;
+}
+
 void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 {
 	struct tlb *tlb = tlb_of(t);
@@ -138,6 +173,7 @@ void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 
 	t->delta_in_r10 = false;
 	s->size = (uint16_t)size;
+	alignment_check(t, s, size);
 	if (t->careful) {
 		careful_check(t, s, write);
 		return;
@@ -151,7 +187,7 @@ void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write)
 {
 	struct site *s;
 
-	flags_save(t);
+	flags_free(t);
 	s = site_here(t, in, size);
 	access_addr(t, in, 0);
 	access_check(t, s, size, write);
@@ -234,7 +270,7 @@ void plan_groups(struct tr *t)
 	int off = 0, start = 0, n = 0;
 
 	t->ngroups = t->group = 0;
-	if (t->compat || t->careful || (t->b->mode & BM_PLAIN))
+	if (t->compat || t->careful || (t->b->mode & (BM_PLAIN | BM_AC)))
 		return;
 	for (int i = 0; i <= t->count; i++) {
 		struct stack_effect e = { .barrier = true };
@@ -291,7 +327,7 @@ void access_group(struct tr *t, const struct insn *in)
 	if (t->group >= t->ngroups || t->i != g->first)
 		return;
 	tag = g->write ? tlb->wtag : tlb->rtag;
-	flags_save(t);
+	flags_free(t);
 	s = site_here(t, in, (unsigned)(g->hi - g->lo) | (g->write ? 0x8000u : 0));
 	e_lea(&t->o, R11, EA_BASE(RSP, g->lo));
 	lookup(t, tag, (unsigned)(g->hi - g->lo));

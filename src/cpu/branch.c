@@ -54,10 +54,12 @@ static void jump_indirect(struct tr *t, const struct site *s)
 	}
 	e_rr(o, 0, 0x0fb7, R10, R11);     /* movzx r10d, r11w */
 	e_rr(o, 0, 0x01, R10, R10);
+	e_fit(o, 14);
 	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->va });
 	k = cold_new(t, COLD_GLUE, e_jcc(o, CC_NE));
 	k->glue = t->c->glue.indirect;
 	k->site = s;
+	e_fit(o, 8);
 	e_rm(o, 0, 0xff, 4, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->host });
 }
 
@@ -76,10 +78,16 @@ static void exit_link(struct tr *t, int64_t off)
 	struct link *l = meta_alloc(t->c, sizeof *l);
 	struct out *o = &t->o;
 
+	if (t->fs == FL_RECIPE)
+		flags_host(t);
+	if (t->fs == FL_HOST && off <= t->in[0].off)
+		l->rec = t->rec; /* backward: likely a loop */
+
 	l->from = t->b;
 	l->target = t->abs ? t->page + (uint64_t)off : (uint64_t)off;
 	l->far = (off & ~(int64_t)0xfff) != 0;
 	l->fl = (uint8_t)t->fs;
+	e_fit(o, 5);
 	e8(o, 0xe9);
 	l->patch = lo(o->p);
 	e32(o, 0);
@@ -105,7 +113,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 
 void exit_far(struct tr *t, uint64_t off)
 {
-	flags_save(t);
+	flags_saved(t);
 	target_in_r11(t, (int64_t)off);
 	jump_indirect(t, NULL);
 }
@@ -123,6 +131,7 @@ static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
 	k->n = (uint8_t)(t->n + 1);
 	k->b = (uint8_t)(t->br + 1);
 	k->fl = (uint8_t)t->fs;
+	k->rec = t->rec;
 }
 
 void op_jcc(struct tr *t, const struct insn *in)
@@ -140,6 +149,7 @@ void op_loop(struct tr *t, const struct insn *in)
 
 	if (insn_reads_flags(in))
 		flags_host(t);
+	flags_before(t, in);
 	if (ecx)
 		e8(o, 0x67);
 	e8(o, in->opcode);
@@ -177,7 +187,7 @@ void op_jmp_ind(struct tr *t, const struct insn *in)
 {
 	const struct site *s;
 
-	flags_save(t);
+	flags_saved(t);
 	load_target(t, in);
 	s = site_here(t, in, 0);
 	retire_branch(t);
@@ -195,7 +205,7 @@ void op_call_ind(struct tr *t, const struct insn *in)
 {
 	const struct site *s;
 
-	flags_save(t);
+	flags_saved(t);
 	load_target(t, in);
 	e_store(&t->o, field(&t->c->tmp[2]), R11);
 	push_return(t, in);
@@ -228,6 +238,7 @@ static void cold_exit(struct tr *t, const struct cold *k)
 	uint32_t back = (uint32_t)(t->b->n - k->n) << COUNT_SHIFT | (uint32_t)(t->b->b - k->b);
 
 	t->fs = (enum fstate)k->fl;
+	t->rec = k->rec;
 	t->n = k->n;
 	t->br = k->b;
 	if (back != 0 && !t->temp)
@@ -262,6 +273,9 @@ void cold_emit(struct tr *t)
 			break;
 		case COLD_GLUE:
 			glue_call(t, k.site, k.glue);
+			break;
+		case COLD_AC:
+			glue_call(t, k.site, t->c->glue.misaligned);
 			break;
 		case COLD_EXIT:
 			cold_exit(t, &k);

@@ -5,7 +5,9 @@
  * exact ones.  So before the first check after an instruction that wrote flags
  * they are saved (lahf, seto: five cheap instructions, no restore unless some
  * instruction reads them), and they stay saved across block boundaries: a
- * block has one entry for each state.
+ * block has one entry for each state.  Where registers still tell the flags
+ * (recipe.h) even that is left out; at the back edge of a loop the recipe goes
+ * along, to a translation of the loop's head that starts with it.
  *
  * A block whose first concern with flags is to overwrite them needs neither:
  * its budget check stands right before that instruction (the late check), and
@@ -25,10 +27,88 @@ uint64_t flags_unpack(uint64_t rflags, uint16_t saved)
 		(uint64_t)(saved & 1) << 11;
 }
 
-void flags_save(struct tr *t)
+static struct recipe no_recipe(void) { return (struct recipe){ .kind = REC_NONE }; }
+
+/* op reg, rm or op rm, imm of the recipe's size. */
+static void emit_sized(struct tr *t, unsigned rr, unsigned ext, int a, const struct recipe *r)
+{
+	struct out *o = &t->o;
+	bool w = r->size == 8, byte = r->size == 1;
+	unsigned imm_op = rr == 0x85 ? 0xf7 : 0x81;
+
+	if (r->size == 2)
+		e8(o, 0x66);
+	if (r->b != NO_REG) {
+		e_rex(o, w, r->b, -1, a, byte);
+		e8(o, byte ? rr - 1 : rr);
+		e8(o, 0xc0 | ((unsigned)r->b & 7) << 3 | ((unsigned)a & 7));
+		return;
+	}
+	e_rex(o, w, 0, -1, a, byte);
+	e8(o, byte ? imm_op - 1 : imm_op);
+	e8(o, 0xc0 | ext << 3 | ((unsigned)a & 7));
+	if (byte)
+		e8(o, (uint8_t)r->imm);
+	else if (r->size == 2)
+		e8(o, (uint8_t)r->imm), e8(o, (uint8_t)(r->imm >> 8));
+	else
+		e32(o, (uint32_t)r->imm);
+}
+
+/* The first operand as it was before a destructive operation, in r10. */
+static void undo(struct tr *t, const struct recipe *r)
 {
 	struct out *o = &t->o;
 
+	t->delta_in_r10 = false;
+	if (r->b == NO_REG) {
+		e_lea(o, R10, EA_BASE(r->a, r->kind == REC_SUB ? r->imm : -r->imm));
+	} else if (r->kind == REC_SUB) {
+		e_lea(o, R10, (struct ea){ r->a, r->b, 0, 0 });
+	} else {
+		e_mov(o, R10, r->a);
+		e_rr(o, 1, 0x29, r->b, R10);
+	}
+}
+
+static void emit_recipe(struct tr *t)
+{
+	const struct recipe *r = &t->rec;
+
+	switch (r->kind) {
+	case REC_TEST:
+		emit_sized(t, 0x85, 0, r->a, r);
+		break;
+	case REC_SUB:
+		undo(t, r);
+		emit_sized(t, 0x39, 7, R10, r);
+		break;
+	case REC_ADD:
+		undo(t, r);
+		emit_sized(t, 0x01, 0, R10, r);
+		break;
+	default:
+		emit_sized(t, 0x39, 7, r->a, r);
+	}
+	t->fs = FL_HOST;
+}
+
+void flags_free(struct tr *t)
+{
+	if (t->fs != FL_HOST)
+		return;
+	if (t->rec.kind != REC_NONE)
+		t->fs = FL_RECIPE;
+	else
+		flags_saved(t);
+}
+
+void flags_saved(struct tr *t)
+{
+	struct out *o = &t->o;
+
+	if (t->fs == FL_RECIPE)
+		emit_recipe(t);
 	if (t->fs != FL_HOST)
 		return;
 	e_mov(o, R10, RAX);
@@ -45,6 +125,8 @@ void flags_host(struct tr *t)
 {
 	struct out *o = &t->o;
 
+	if (t->fs == FL_RECIPE)
+		emit_recipe(t);
 	if (t->fs != FL_SAVED)
 		return;
 	e_mov(o, R10, RAX);
@@ -56,11 +138,39 @@ void flags_host(struct tr *t)
 	t->delta_in_r10 = false;
 }
 
+/*
+ * The instruction's effects come next: if it changes a register of the recipe,
+ * the flags must leave that state first, unless it overwrites them itself.
+ */
+void flags_before(struct tr *t, const struct insn *in)
+{
+	if (!recipe_uses(&t->rec, in->writes))
+		return;
+	if (t->fs == FL_RECIPE && (in->fl_write != STATUS_FLAGS || insn_reads_flags(in)))
+		emit_recipe(t);
+	t->rec = no_recipe();
+}
+
+void flags_written(struct tr *t, const struct insn *in)
+{
+	if (!in->fl_write)
+		return;
+	t->fs = FL_HOST;
+	t->rec = in->kind == K_GENERIC ? recipe_of(in) : no_recipe();
+}
+
+void flags_forget(struct tr *t)
+{
+	flags_saved(t);
+	t->rec = no_recipe();
+}
+
 /* sub $cost, r15; jl: the cost is filled in when the block is complete. */
 uint8_t *budget_check(struct tr *t)
 {
 	struct out *o = &t->o;
 
+	e_fit(o, 13);
 	e8(o, 0x49); e8(o, 0x81); e8(o, 0xef);
 	t->head_imm[t->nhead++] = o->p;
 	e32(o, 0);

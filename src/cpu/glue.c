@@ -129,7 +129,7 @@ void glue_build(struct cpu *c)
 		{ &c->glue.link_host, link_host }, { &c->glue.link_saved, link_saved },
 		{ &c->glue.indirect, hot_indirect }, { &c->glue.stop, hot_stop },
 		{ &c->glue.special, hot_special }, { &c->glue.syscall, hot_syscall },
-		{ &c->glue.fault, hot_fault }, { &c->glue.end, hot_end },
+		{ &c->glue.fault, hot_fault }, { &c->glue.misaligned, hot_misaligned }, { &c->glue.end, hot_end },
 		{ &c->glue.string, hot_string }, { &c->glue.rdtsc, hot_rdtsc },
 		{ &c->glue.pushf, hot_pushf }, { &c->glue.iret, hot_iret },
 	};

@@ -109,6 +109,27 @@ static bool is_fp(const ZydisDecodedInstruction *d)
 	}
 }
 
+/* Does it raise a pending unmasked x87 exception before anything else? */
+static bool waits(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
+{
+	switch (d->mnemonic) {
+	case ZYDIS_MNEMONIC_FNCLEX:
+	case ZYDIS_MNEMONIC_FNINIT:
+	case ZYDIS_MNEMONIC_FNSAVE:
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTENV:
+	case ZYDIS_MNEMONIC_FNSTSW:
+		return false;
+	default:
+		break;
+	}
+	for (unsigned i = 0; i < d->operand_count; i++)
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_MMX)
+			return true;
+	return d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->opcode & 0xf8) == 0xd8;
+}
+
 /* General register number, or NO_REG for anything else. */
 static int gpr(ZydisRegister r, bool *high8)
 {
@@ -142,6 +163,8 @@ static void take_reg(struct insn *in, const ZydisDecodedOperand *o)
 	if ((use & USE_W) && (o->size < 32 || (o->actions & ZYDIS_OPERAND_ACTION_CONDWRITE) ||
 	    in->mnemonic == ZYDIS_MNEMONIC_BSF || in->mnemonic == ZYDIS_MNEMONIC_BSR))
 		use |= USE_R;
+	if (use & USE_W)
+		in->writes |= (uint16_t)(1u << r);
 	if (r == RSP && !high8 && (use & USE_W))
 		in->writes_rsp = true;
 	if (o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
@@ -172,7 +195,6 @@ static void take_address16(struct insn *in, const ZydisDecodedInstruction *d)
 	struct insn_mem *m = &in->mem;
 	unsigned rm = d->raw.modrm.rm;
 
-	m->addr16 = true;
 	m->scale = 1;
 	m->disp = d->raw.disp.size ? d->raw.disp.value : 0;
 	if (d->raw.modrm.mod == 0 && rm == 6)
@@ -219,6 +241,7 @@ static void take_mem(struct insn *in, const ZydisDecodedInstruction *d,
 		m->disp = o->mem.disp.value; /* moffs */
 	m->seg = o->mem.segment == ZYDIS_REGISTER_FS ? SEG_FS
 		: o->mem.segment == ZYDIS_REGISTER_GS ? SEG_GS : -1;
+	m->cs = o->mem.segment == ZYDIS_REGISTER_CS && d->machine_mode != ZYDIS_MACHINE_MODE_LONG_64;
 	if (o->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
 		m->seg = -1;
 	m->size = o->size / 8;
@@ -326,8 +349,9 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		     ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_DEBUG))
 			seg_operand = true;
 	if (seg_operand)
-		in->kind = in->map == 0 && in->opcode == 0x8c && !in->has_mem && !in->opsize &&
-			(in->modrm >> 3 & 7) < SEG_COUNT ? K_FROM_SEG : K_SPECIAL;
+		in->kind = in->map == 0 && in->opcode == 0x8c && !in->has_mem &&
+			!insn_opsize16(in) && (in->modrm >> 3 & 7) < SEG_COUNT
+			? K_FROM_SEG : K_SPECIAL;
 	if (in->kind == K_CALL || in->kind == K_JMP || in->kind == K_RET) {
 		bool relative = d->raw.imm[0].is_relative;
 
@@ -345,6 +369,8 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		in->kind = K_GENERIC;
 	if (d->mnemonic == ZYDIS_MNEMONIC_CLFLUSH)
 		in->mem.read = true, in->mem.write = false, in->mem.size = 1;
+	if (in->mem.cs && in->mem.write)
+		in->kind = K_GP;
 	/* Hint encodings with a memory form never access it. */
 	if (in->kind == K_NOP)
 		in->has_mem = false;
@@ -376,7 +402,7 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 	if (st == ZYDIS_STATUS_NO_MORE_DATA)
 		return -1;
 	if (!ZYAN_SUCCESS(st)) {
-		in->kind = st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? K_TOO_LONG : K_UD;
+		in->kind = st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? K_GP : K_UD;
 		in->len = 1;
 		return 0;
 	}
@@ -389,10 +415,12 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 		return 0;
 	}
 	in->fp = is_fp(&d);
+	in->fp_waits = waits(&d, ops);
 	in->width = (uint8_t)(d.operand_width / 8);
 	in->mem.addr32 = d.address_width == 32;
-	if (d.address_width == 16 && (in->kind == K_STRING || in->kind == K_LOOP))
-		in->kind = K_UD; /* 32-bit code with 16-bit counters: nobody's compiler makes it */
+	in->mem.addr16 = d.address_width == 16;
+	if (in->mem.addr16 && in->kind == K_LOOP)
+		in->kind = K_SPECIAL; /* counts in cx */
 	if ((in->mnemonic == ZYDIS_MNEMONIC_FXSAVE || in->mnemonic == ZYDIS_MNEMONIC_FXRSTOR) &&
 	    !code64)
 		in->kind = K_SPECIAL; /* without xmm8..15 */

@@ -37,7 +37,7 @@ enum insn_kind {
 	K_SPECIAL, /* leaves translated code; sys.c decides what it is */
 	K_UD,      /* #UD: invalid or hidden */
 	K_NM,      /* #NM: FP instruction with CR0.TS set */
-	K_TOO_LONG, /* #GP: more than 15 bytes */
+	K_GP,      /* #GP: more than 15 bytes, or a write through cs */
 };
 
 /* The six status flags: CF PF AF ZF SF OF. */
@@ -51,6 +51,7 @@ struct insn_mem {
 	int8_t seg;         /* SEG_FS, SEG_GS, or -1: base zero */
 	bool rip;           /* relative to the next instruction */
 	bool addr32, addr16;
+	bool cs;            /* 32-bit code names cs: not writable */
 	bool read, write;
 	uint16_t size;      /* bytes */
 	int64_t disp;
@@ -77,8 +78,10 @@ struct insn {
 	bool high8;        /* an operand is ah, ch, dh or bh */
 	uint8_t width;     /* operand size in bytes */
 	bool fp;           /* x87, MMX or SSE */
+	bool fp_waits;     /* a pending x87 exception comes first */
 	uint16_t fl_read, fl_write; /* status flags */
 	bool writes_rsp;
+	uint16_t writes;   /* general registers it changes, a bit each */
 	struct insn_mem mem;
 	int64_t imm;       /* first immediate, sign-extended; branch displacement */
 };
@@ -89,6 +92,11 @@ struct insn {
  */
 int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64);
 
+/* 66 has no effect beside REX.W. */
+static inline bool insn_opsize16(const struct insn *in)
+{
+	return in->opsize && !(in->rex & 8);
+}
 static inline bool insn_reads_flags(const struct insn *in)
 {
 	return in->fl_read != 0 || (in->fl_write != 0 && in->fl_write != STATUS_FLAGS);

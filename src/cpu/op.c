@@ -115,8 +115,7 @@ static void emit_patched(struct tr *t, const struct insn *in, const struct ea *e
 	unbind(t, in->reg, in->reg_use, f.reg);
 	unbind(t, in->rm, in->rm_use, f.rm);
 	unbind(t, in->opreg, in->opreg_use, f.opreg);
-	if (in->fl_write)
-		t->fs = FL_HOST;
+	flags_written(t, in);
 }
 
 void op_generic(struct tr *t, const struct insn *in)
@@ -129,12 +128,14 @@ void op_generic(struct tr *t, const struct insn *in)
 			flags_host(t);
 		else if (in->fl_write)
 			late_check(t, in);
+		flags_before(t, in);
 		emit_patched(t, in, NULL);
 		return;
 	}
 	if (access_grouped(t)) {
 		if (reads)
 			flags_host(t);
+		flags_before(t, in);
 		access_delta(t);
 		ea = (struct ea){ RSP, R10, 0, (int32_t)in->mem.disp };
 		emit_patched(t, in, &ea);
@@ -143,6 +144,7 @@ void op_generic(struct tr *t, const struct insn *in)
 	access_mem(t, in, in->mem.size, in->mem.write);
 	if (reads)
 		flags_host(t);
+	flags_before(t, in);
 	if (in->mnemonic != ZYDIS_MNEMONIC_CLFLUSH)
 		emit_patched(t, in, &ea);
 }
@@ -152,6 +154,7 @@ void op_lea(struct tr *t, const struct insn *in)
 	const struct insn_mem *m = &in->mem;
 	unsigned scale = m->scale == 8 ? 3 : m->scale == 4 ? 2 : m->scale == 2 ? 1 : 0;
 
+	flags_before(t, in);
 	if (!homed(in->reg) && !homed(m->base) && !homed(m->index) && !m->rip && !m->addr32 &&
 	    !m->addr16 &&	    in->width >= 4 && m->base != NO_REG) {
 		e_rm(&t->o, in->width == 8, 0x8d, in->reg,
@@ -181,6 +184,7 @@ void op_moffs(struct tr *t, const struct insn *in)
 	static const uint8_t as[] = { 0x8a, 0x8b, 0x88, 0x89 };
 
 	access_mem(t, in, in->mem.size, in->mem.write);
+	flags_before(t, in);
 	if (in->opsize)
 		e8(&t->o, 0x66);
 	e_rm(&t->o, (in->rex & 8) != 0, as[in->opcode & 3], RAX, EA_BASE(R11, 0));
@@ -195,7 +199,7 @@ void op_bt(struct tr *t, const struct insn *in)
 		.ea = EA_BASE(R11, 0) };
 	struct site *s;
 
-	flags_save(t);
+	flags_free(t);
 	s = site_here(t, in, in->width);
 	access_addr(t, in, 0);
 	load_gpr(t, R10, in->reg);
@@ -217,7 +221,7 @@ void op_bt(struct tr *t, const struct insn *in)
 	e_load(o, R10, field(&t->c->tmp[0]));
 	t->delta_in_r10 = false;
 	emit_raw(t, in, &f);
-	t->fs = FL_HOST;
+	flags_written(t, in);
 }
 
 static void zero_at(struct tr *t, int off, int size)
@@ -260,6 +264,7 @@ void op_from_seg(struct tr *t, const struct insn *in)
 {
 	int dst = (in->modrm & 7) | (in->rex & 1) << 3;
 
+	flags_before(t, in);
 	e_rm(&t->o, 0, 0x0fb7, homed(dst) ? R11 : dst, field(&t->c->s.seg[in->modrm >> 3 & 7]));
 	if (homed(dst))
 		e_store(&t->o, home(t, dst), R11);
@@ -270,7 +275,7 @@ void op_helper(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg)
 {
 	struct site *s;
 
-	flags_save(t);
+	flags_forget(t);
 	s = site_here(t, in, 0);
 	e_imm(&t->o, R11, arg);
 	e_imm(&t->o, R10, lo(s));

@@ -34,6 +34,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/insn.h"
+#include "cpu/recipe.h"
 #include "mem/tlb.h"
 
 enum {
@@ -47,17 +48,20 @@ enum {
 	COUNT_BRANCHES = (1 << COUNT_SHIFT) - 1,
 	MAX_QUANTUM = 1 << 19,
 	MAX_BLOCK = 48,      /* instructions in a block */
+	MAX_RECIPES = 63,    /* in a block's sites */
 	LATE_CHECK = 16,     /* a block may overrun its budget by fewer than this */
 };
 
-enum fstate { FL_HOST, FL_SAVED, FL_NONE };
+enum fstate { FL_HOST, FL_SAVED, FL_NONE, FL_RECIPE, FL_MASK = 3 };
 
 /* What a block is keyed by, beside the physical address. */
 enum block_mode {
 	BM_USER = 1,
 	BM_COMPAT = 2, /* 32-bit code */
 	BM_TS = 4,     /* FP instructions raise #NM */
+	BM_AC = 16,    /* operands must be aligned, else #AC */
 	BM_PLAIN = 8,  /* every stack access checked by itself */
+	BM_CAREFUL = 32, /* one instruction, by the careful path */
 };
 
 struct site {
@@ -65,7 +69,7 @@ struct site {
 	uint32_t block; /* address of struct block */
 	uint16_t off;   /* guest instruction, in its page */
 	uint8_t n, b;   /* instructions and branches of the block done before it */
-	uint8_t fl;     /* enum fstate */
+	uint8_t fl;     /* enum fstate | number of the recipe << 2 */
 	uint8_t len;    /* of the instruction */
 	uint16_t size;  /* of the access; of a ret what it pops, of a call SITE_CALL */
 };
@@ -78,6 +82,8 @@ struct block {
 	mfn_t mfn2;     /* second frame of a straddling instruction, or MFN_NONE */
 	struct block *hash_next, *frame_next, *frame2_next;
 	struct link *in_links;
+	struct recipe *recs;  /* by the numbers in its sites */
+	struct recipe rec;    /* what its flags are on entry; REC_NONE: as the entries say */
 	uint32_t entry_host;  /* guest flags in the host's */
 	uint32_t entry_saved; /* guest flags in cpu.flags */
 	uint32_t entry_far;   /* as saved, r11 = guest pc: from another page */
@@ -94,6 +100,7 @@ struct link {
 	uint32_t patch, stub;
 	uint64_t target;    /* kernel: guest virtual address; user: offset in page */
 	uint8_t fl;
+	struct recipe rec;  /* of the flags, at the back edge of a loop */
 	bool far;           /* target is in another page */
 	bool listed;        /* is in cpu.far_links */
 	struct link *far_next;
@@ -163,10 +170,11 @@ struct cpu {
 	struct jc_entry (*jc)[JC_SIZE]; /* by mode */
 	uint16_t *jc_used[2];
 	uint32_t jc_nused[2];
+	uint8_t jc_mode[2];         /* block mode of what is in it */
 	uint8_t *glue_end;
 	struct {
 		uint32_t enter, slow_read, slow_write, slow_group, careful_read, careful_write;
-		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault;
+		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault, misaligned;
 		uint32_t end, string, rdtsc, pushf, iret;
 	} glue;
 
@@ -215,7 +223,8 @@ void cache_free(struct cpu *c);
 void cache_flush(struct cpu *c);       /* forget every translation */
 void cache_drain(struct cpu *c);       /* obey what mem says changed */
 bool cache_room(struct cpu *c);
-struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn);
+struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
+	const struct recipe *rec);
 void cache_insert(struct cpu *c, struct block *b);
 void cache_link(struct cpu *c, struct link *l, struct block *to);
 void *meta_alloc(struct cpu *c, size_t n);
@@ -232,6 +241,7 @@ uint64_t hot_stop(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_special(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector);
+uint64_t hot_misaligned(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc);
 uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused);
@@ -247,24 +257,27 @@ void set_fault(struct cpu *c, const struct mem_fault *f); /* cpu.x = this fault 
 
 /* string instructions: what hot_string() gets in desc */
 enum { STR_MOVS, STR_STOS, STR_LODS, STR_SCAS, STR_CMPS };
-#define STR_DESC(op, size, rep, seg, addr32) \
-	((uint32_t)((op) | (size) << 4 | (rep) << 8 | ((seg) + 1) << 12 | (addr32) << 16))
-int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f);
+/* width of addresses and counts: 0 64, 1 32, 2 16 bits */
+#define STR_DESC(op, size, rep, seg, width) \
+	((uint32_t)((op) | (size) << 4 | (rep) << 8 | ((seg) + 1) << 12 | (width) << 16))
+enum { STR_DONE, STR_MORE, STR_FAULT, STR_MISALIGNED };
+int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f); /* one element */
 uint32_t string_desc(const struct insn *in, bool code64);
 
 /* glue.c */
 void glue_build(struct cpu *c);
 /* run.c */
 void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget);
-bool step_temp(struct cpu *c, unsigned limit, unsigned flags); /* false: c->x is a fetch fault */
+struct block *block_at(struct cpu *c, unsigned mode, const struct recipe *rec);
 /* step.c: one instruction at rip by the careful path; true: c->x is an exit */
 bool step_careful(struct cpu *c);
 bool insn_at(struct cpu *c, struct insn *in);
-void adjust_alignment(struct cpu *c); /* #PF of a misaligned aligned-only access is #GP */
+void refine_fault(struct cpu *c); /* what comes before, or belongs to, a fault in cpu.x */
+unsigned ac_unit(unsigned size); /* access.c */
 /* trans.c */
 enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2 };
 struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
-	unsigned flags, struct mem_fault *f);
+	unsigned flags, const struct recipe *rec, struct mem_fault *f);
 /* sys.c: the instruction at rip; true: c->x is an exit for the hypervisor */
 bool sys_execute(struct cpu *c);
 /* fault.c */

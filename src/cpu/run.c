@@ -26,9 +26,20 @@ static void commit(struct cpu *c)
 	c->s.rflags = (c->s.rflags & ~(uint64_t)FLAG_DF) | (c->hostflags & FLAG_DF);
 }
 
+/* The jump caches know addresses only: they hold blocks of one block mode. */
+static void check_jump_cache(struct cpu *c)
+{
+	uint8_t mode = (uint8_t)cpu_block_mode(c), *held = &c->jc_mode[c->s.mode];
+
+	if (*held != mode)
+		jc_flush(c, (enum mem_mode)c->s.mode);
+	*held = mode;
+}
+
 /* Runs from b on; afterwards all of the guest's state is in c->s. */
 void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget)
 {
+	check_jump_cache(c);
 	c->budget = budget;
 	c->count = budget << COUNT_SHIFT | COUNT_BRANCHES;
 	c->flags = flags_pack(c->s.rflags);
@@ -39,8 +50,11 @@ void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget)
 	commit(c);
 }
 
-/* The block at rip, translated if need be.  NULL: c->x is the fetch fault. */
-static struct block *block_at(struct cpu *c, unsigned mode)
+/*
+ * The block at rip, translated if need be; rec: entered with that recipe for the
+ * flags (NULL: none).  NULL: c->x is the fetch fault.
+ */
+struct block *block_at(struct cpu *c, unsigned mode, const struct recipe *rec)
 {
 	struct mem_fault f;
 	struct block *b = NULL;
@@ -50,9 +64,12 @@ static struct block *block_at(struct cpu *c, unsigned mode)
 		cache_flush(c);
 	mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, c->s.rip, &f);
 	if (mfn != MFN_NONE)
-		b = cache_find(c, c->s.rip, mode, mfn);
+		b = cache_find(c, c->s.rip, mode, mfn, rec);
 	if (mfn != MFN_NONE && b == NULL) {
-		b = translate(c, c->s.rip, mode, MAX_BLOCK, 0, &f);
+		bool careful = (mode & BM_CAREFUL) != 0;
+
+		b = translate(c, c->s.rip, mode, careful ? 1 : MAX_BLOCK,
+			careful ? TR_TEMP | TR_CAREFUL : 0, rec, &f);
 		if (b != NULL)
 			cache_insert(c, b);
 	}
@@ -62,7 +79,7 @@ static struct block *block_at(struct cpu *c, unsigned mode)
 }
 
 /* A block of at most `limit` instructions that is used once, from rip. */
-bool step_temp(struct cpu *c, unsigned limit, unsigned flags)
+static bool run_temp(struct cpu *c, unsigned limit)
 {
 	struct mem_fault f;
 	struct block *b;
@@ -74,7 +91,7 @@ bool step_temp(struct cpu *c, unsigned limit, unsigned flags)
 	code_p = c->code_p;
 	meta_p = c->meta_p;
 	site_p = c->site_p;
-	b = translate(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, limit, TR_TEMP | flags, &f);
+	b = translate(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, limit, TR_TEMP, NULL, &f);
 	if (b == NULL) {
 		set_fault(c, &f);
 		return false;
@@ -87,6 +104,27 @@ bool step_temp(struct cpu *c, unsigned limit, unsigned flags)
 	return true;
 }
 
+/*
+ * Finds the target of c->link and joins the two.  At the back edge of a loop
+ * that is the translation of the loop's head that goes on with the recipe,
+ * unless the head overwrites the flags anyway.
+ */
+static bool resolve_link(struct cpu *c)
+{
+	struct link *l = c->link;
+	uint64_t flushes = c->stats.cache_flushes;
+	struct block *b = block_at(c, cpu_block_mode(c), NULL), *to = b;
+
+	if (b == NULL)
+		return true;
+	if (l->rec.kind != REC_NONE && b->entry_host != b->entry_saved)
+		to = block_at(c, cpu_block_mode(c), &l->rec);
+	if (to != NULL && flushes == c->stats.cache_flushes && !l->from->dead &&
+	    (!(l->from->mode & BM_USER) || to->mfn2 == MFN_NONE))
+		cache_link(c, l, to);
+	return false;
+}
+
 /* Acts on c->leave.  true: c->x is an exit for the caller of cpu_run(). */
 static bool handle(struct cpu *c)
 {
@@ -97,12 +135,12 @@ static bool handle(struct cpu *c)
 	case LEAVE_END:
 		return false;
 	case LEAVE_FAULT:
-		adjust_alignment(c);
+		refine_fault(c);
 		return true;
 	case LEAVE_CAREFUL:
 		return step_careful(c);
 	case LEAVE_PLAIN:
-		b = block_at(c, cpu_block_mode(c) | BM_PLAIN);
+		b = block_at(c, cpu_block_mode(c) | BM_PLAIN, NULL);
 		if (b == NULL)
 			return true;
 		/* One block's worth; a fitting budget keeps the stop exact. */
@@ -114,20 +152,10 @@ static bool handle(struct cpu *c)
 		c->x.reason = CPU_EXIT_SYSCALL;
 		c->x.len = 2;
 		return true;
-	case LEAVE_LINK: {
-		struct link *l = c->link;
-		uint64_t flushes = c->stats.cache_flushes;
-
-		b = block_at(c, cpu_block_mode(c));
-		if (b == NULL)
-			return true;
-		if (flushes == c->stats.cache_flushes && !l->from->dead &&
-		    (!(l->from->mode & BM_USER) || b->mfn2 == MFN_NONE))
-			cache_link(c, l, b);
-		return false;
-	}
+	case LEAVE_LINK:
+		return resolve_link(c);
 	case LEAVE_JUMP:
-		b = block_at(c, cpu_block_mode(c));
+		b = block_at(c, cpu_block_mode(c), NULL);
 		if (b == NULL)
 			return true;
 		jc_insert(c, (enum mem_mode)c->s.mode, c->s.rip, b);
@@ -136,16 +164,19 @@ static bool handle(struct cpu *c)
 	return false;
 }
 
-/* Executes one instruction with the trap flag set; the trap follows it. */
+/*
+ * Executes one instruction with the trap flag set; the trap follows it.  Of a
+ * string instruction one element is done, and only the last one retires it.
+ */
 static bool step_traced(struct cpu *c)
 {
 	uint64_t before = c->s.icount;
+	struct insn in;
+	bool repeats = insn_at(c, &in) && in.kind == K_STRING;
 
-	if (!step_temp(c, 1, 0))
+	if (repeats ? sys_execute(c) : !run_temp(c, 1) || handle(c))
 		return true;
-	if (handle(c))
-		return true;
-	if (c->s.icount == before)
+	if (c->s.icount == before && !repeats)
 		return false;
 	c->x.reason = CPU_EXIT_EXCEPTION;
 	c->x.vector = 1;
@@ -162,14 +193,14 @@ static bool run_some(struct cpu *c, uint64_t left)
 
 	c->plain_next = NULL;
 	if (b == NULL)
-		b = block_at(c, cpu_block_mode(c));
+		b = block_at(c, cpu_block_mode(c), NULL);
 	if (b == NULL)
 		return true;
 	budget = left > LATE_CHECK ? left - LATE_CHECK : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;
 	if (b->n > budget) {
-		if (!step_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK, 0))
+		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK))
 			return true;
 	} else {
 		cpu_enter(c, b, budget);

@@ -11,14 +11,16 @@
 
 /* ---- blocks and links ---- */
 
-struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn)
+struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
+	const struct recipe *rec)
 {
 	uint64_t phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
 	uint64_t page = mode & BM_USER ? 0 : va & PAGE_MASK;
 	struct block *b;
 
 	for (b = c->hash[block_hash(phys, mode)]; b != NULL; b = b->hash_next) {
-		if (b->phys != phys || b->mode != mode || b->page != page)
+		if (b->phys != phys || b->mode != mode || b->page != page ||
+		    (rec == NULL ? b->rec.kind != REC_NONE : !recipe_equal(&b->rec, rec)))
 			continue;
 		if (b->mfn2 != MFN_NONE && mem_fetch(c->mem, block_mem_mode(b),
 		    (va & PAGE_MASK) + PAGE_SIZE, NULL) != b->mfn2)
@@ -70,7 +72,7 @@ void jc_flush(struct cpu *c, enum mem_mode mode)
 unsigned cpu_block_mode(const struct cpu *c)
 {
 	return (c->s.mode == MEM_USER ? BM_USER : 0u) | (c->s.code64 ? 0u : BM_COMPAT) |
-		(c->s.ts ? BM_TS : 0u);
+		(c->s.ts ? BM_TS : 0u) | (c->s.rflags & FLAG_AC ? BM_AC : 0u);
 }
 
 struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f)
@@ -78,7 +80,7 @@ struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f)
 	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, va, f);
 
 	c->stats.block_lookups++;
-	return mfn == MFN_NONE ? NULL : cache_find(c, va, cpu_block_mode(c), mfn);
+	return mfn == MFN_NONE ? NULL : cache_find(c, va, cpu_block_mode(c), mfn, NULL);
 }
 
 /* ---- leaving ---- */
@@ -93,8 +95,10 @@ void site_leave(struct cpu *c, const struct site *s, enum leave why)
 
 	c->count += (uint64_t)(b->n - s->n) << COUNT_SHIFT;
 	c->count += (uint64_t)(b->b - s->b);
-	if (s->fl == FL_HOST)
+	if ((s->fl & FL_MASK) == FL_HOST)
 		c->flags = flags_pack(c->hostflags);
+	else if ((s->fl & FL_MASK) == FL_RECIPE)
+		c->flags = recipe_eval(&b->recs[s->fl >> 2], c->s.gpr);
 	c->s.rip = site_rip(c, s);
 	c->site = s;
 	c->leave = why;
@@ -134,6 +138,19 @@ uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector)
 	c->x.has_error = vector == 13 || vector == 17;
 	c->x.error = 0;
 	c->noncanon = false;
+	return 0;
+}
+
+/* #AC, but a non-canonical address comes first. */
+uint64_t hot_misaligned(struct cpu *c, uint64_t site, uint64_t va)
+{
+	const struct site *s = site_at(site);
+	const struct mem_fault f = { .va = va, .noncanon = true };
+
+	c->access_va = va;
+	if (mem_canonical(va))
+		return hot_fault(c, site, 17);
+	leave_fault(c, s, &f);
 	return 0;
 }
 
@@ -239,7 +256,7 @@ uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 	struct link *l = (struct link *)(uintptr_t)addr;
 	bool user = (l->from->mode & BM_USER) != 0;
 	uint64_t va = (user ? c->pcbase : 0) + l->target;
-	struct block *to = hot_find(c, va, NULL);
+	struct block *to = l->rec.kind == REC_NONE ? hot_find(c, va, NULL) : NULL;
 
 	if (fl == FL_HOST)
 		c->flags = flags_pack(c->hostflags);
@@ -312,7 +329,7 @@ uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused)
 	uint64_t *slot = (uint64_t *)(void *)stack_bytes(c, c->s.gpr[RSP] - 8, 8, MEM_WRITE);
 	uint64_t v = flags_unpack(c->s.rflags, (uint16_t)c->flags);
 
-	if (slot == NULL)
+	if (slot == NULL || (c->s.rflags & FLAG_AC))
 		return hot_special(c, site, unused);
 	*slot = (v & ~(uint64_t)(FLAG_DF | FLAG_RF | FLAG_VM)) | (c->hostflags & FLAG_DF);
 	c->s.gpr[RSP] -= 8;

@@ -22,7 +22,7 @@ static struct ea push_slot(struct tr *t, const struct insn *in)
 		access_delta(t);
 		return (struct ea){ RSP, R10, 0, -8 };
 	}
-	flags_save(t);
+	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
 	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(RSP, -width(t)));
 	access_check(t, s, (unsigned)width(t), true);
@@ -37,7 +37,7 @@ static struct ea pop_slot(struct tr *t, const struct insn *in, int base)
 		access_delta(t);
 		return (struct ea){ RSP, R10, 0, 0 };
 	}
-	flags_save(t);
+	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
 	e_rr(&t->o, !t->compat, 0x89, base, R11);
 	access_check(t, s, (unsigned)width(t), false);
@@ -105,7 +105,7 @@ static void pop_mem(struct tr *t, const struct insn *in)
 
 	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
 	e_store(&t->o, field(&t->c->tmp[1]), R11);
-	flags_save(t);
+	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
 	access_addr(t, in, width(t));
 	access_check(t, s, (unsigned)width(t), true);
@@ -124,6 +124,11 @@ void op_pop(struct tr *t, const struct insn *in)
 		return;
 	}
 	slot = pop_slot(t, in, RSP);
+	if (recipe_uses(&t->rec, in->writes)) {
+		flags_before(t, in);
+		if (slot.index == R10)
+			access_delta(t);
+	}
 	if (homed(reg)) {
 		e_rm(&t->o, !t->compat, 0x8b, R11, slot);
 		e_store(&t->o, home(t, reg), R11);
@@ -140,6 +145,7 @@ void op_leave_frame(struct tr *t, const struct insn *in)
 {
 	struct ea slot = pop_slot(t, in, RBP);
 
+	flags_before(t, in);
 	e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RBP, width(t)));
 	e_rm(&t->o, !t->compat, 0x8b, RBP, slot);
 }
@@ -171,7 +177,7 @@ void pop_return(struct tr *t, const struct insn *in)
 {
 	struct ea slot;
 
-	flags_save(t);
+	flags_saved(t);
 	slot = pop_slot(t, in, RSP);
 	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
 	move_rsp(t, width(t) + (int)(in->imm_len ? (uint16_t)in->imm : 0));

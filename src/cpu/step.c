@@ -3,7 +3,7 @@
  */
 #include <Zydis/Mnemonic.h>
 
-#include "cpu/priv.h"
+#include "cpu/sys.h"
 
 /* The instruction at rip; false when it cannot be fetched. */
 bool insn_at(struct cpu *c, struct insn *in)
@@ -53,30 +53,57 @@ static void general_protection(struct cpu *c)
 	c->x.error = 0;
 }
 
-/*
- * Two things the fast paths leave to be sorted out: a misaligned operand is
- * #GP before it is a page fault, and a non-canonical stack reference is #SS.
- */
-void adjust_alignment(struct cpu *c)
+static bool uses_stack(const struct insn *in)
 {
-	const struct site *s = c->site;
+	switch (in->mnemonic) {
+	case ZYDIS_MNEMONIC_PUSH: case ZYDIS_MNEMONIC_POP: case ZYDIS_MNEMONIC_CALL:
+	case ZYDIS_MNEMONIC_RET: case ZYDIS_MNEMONIC_LEAVE: case ZYDIS_MNEMONIC_ENTER:
+	case ZYDIS_MNEMONIC_PUSHF: case ZYDIS_MNEMONIC_PUSHFQ:
+	case ZYDIS_MNEMONIC_POPF: case ZYDIS_MNEMONIC_POPFQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Was the access at access_va one through rsp or rbp?  Then #GP is #SS. */
+static bool stack_reference(const struct cpu *c, const struct insn *in)
+{
+	if (in->has_mem && !(uses_stack(in) && c->access_va != sys_ea(c, in)))
+		return in->mem.seg < 0 && (in->mem.base == RSP || in->mem.base == RBP);
+	return uses_stack(in);
+}
+
+/* Has the x87 unit an unmasked exception to report? */
+bool fpu_pending(const struct cpu *c)
+{
+	return (get16(c->s.fx + 2) & ~get16(c->s.fx) & 0x3f) != 0;
+}
+
+/*
+ * What the fast paths leave to be sorted out about a memory fault: a pending
+ * x87 exception comes before it, so does #GP for a misaligned operand, and a
+ * non-canonical stack reference is #SS.
+ */
+void refine_fault(struct cpu *c)
+{
+	bool pending = fpu_pending(c);
+	bool misaligned = (c->access_va & 15) != 0 && (c->site->size == 16 || c->site->size == 512);
 	struct insn in;
-	bool aligned_size = s->size == 16 || s->size == 512;
 
-	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != 14 && !c->noncanon))
+	if (c->x.reason != CPU_EXIT_EXCEPTION ||
+	    (c->x.vector != 14 && c->x.vector != 17 && !c->noncanon))
 		return;
-	if ((c->x.vector == 14 && !aligned_size) || !insn_at(c, &in))
+	if ((!c->noncanon && !misaligned && !pending) || !insn_at(c, &in))
 		return;
-	if (c->x.vector == 14) {
-		if ((c->access_va & 15) != 0 && needs_alignment(&in))
-			general_protection(c);
-	} else {
-		bool stack = in.kind == K_PUSH || in.kind == K_POP || in.kind == K_CALL ||
-			in.kind == K_RET || in.kind == K_LEAVE || in.kind == K_CALL_IND ||
-			(in.has_mem && in.mem.seg < 0 && (in.mem.base == RSP || in.mem.base == RBP));
-
-		if (stack)
-			c->x.vector = 12;
+	if (pending && in.fp_waits) {
+		c->x.vector = 16;
+		c->x.has_error = false;
+		c->x.error = 0;
+	} else if (misaligned && c->x.vector != 17 && needs_alignment(&in)) {
+		general_protection(c);
+	} else if (c->noncanon && stack_reference(c, &in)) {
+		c->x.vector = 12;
 	}
 }
 
@@ -93,13 +120,16 @@ static void commit_bounce(struct cpu *c, const struct bounce *b)
 /* true: an exit; false: executed, stores still in c->bounce[]. */
 static bool execute(struct cpu *c)
 {
+	struct block *b = block_at(c, cpu_block_mode(c) | BM_PLAIN | BM_CAREFUL, NULL);
+
+	if (b == NULL)
+		return true;
 	c->nbounce = 0;
 	c->stats.careful_steps++;
-	if (!step_temp(c, 1, TR_CAREFUL))
-		return true;
+	cpu_enter(c, b, b->n);
 	switch (c->leave) {
 	case LEAVE_FAULT:
-		adjust_alignment(c);
+		refine_fault(c);
 		return true;
 	case LEAVE_SPECIAL:
 		c->nbounce = 0;

@@ -17,6 +17,8 @@ struct str {
 	bool rep, until_eq; /* until_eq: repne */
 	int seg;
 	uint64_t mask;      /* of addresses and counts */
+	bool compat;        /* linear addresses have 32 bits */
+	bool ac;            /* operands must be aligned */
 	int64_t step;       /* +size or -size */
 	enum mem_mode mode;
 };
@@ -30,7 +32,9 @@ static struct str unpack(const struct cpu *c, uint32_t desc)
 	s.rep = (desc >> 8 & 3) != 0;
 	s.until_eq = (desc >> 8 & 3) == 2;
 	s.seg = (int)(desc >> 12 & 15) - 1;
-	s.mask = desc >> 16 & 1 ? 0xffffffffu : ~(uint64_t)0;
+	s.mask = ~(uint64_t)0 >> (desc >> 16 == 2 ? 48 : desc >> 16 == 1 ? 32 : 0);
+	s.compat = !c->s.code64;
+	s.ac = (c->s.rflags & FLAG_AC) != 0;
 	s.step = c->hostflags & FLAG_DF ? -(int64_t)s.size : (int64_t)s.size;
 	s.mode = (enum mem_mode)c->s.mode;
 	return s;
@@ -42,14 +46,14 @@ uint32_t string_desc(const struct insn *in, bool code64)
 		[7] = STR_CMPS, [10] = STR_STOS, [11] = STR_STOS, [12] = STR_LODS,
 		[13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS };
 	unsigned rep = 0, size = in->opcode & 1 ? (in->rex & 8 ? 8 : in->opsize ? 2 : 4) : 1;
-	bool addr32 = !code64;
+	unsigned width = code64 ? 0 : 1;
 	int seg = -1;
 
 	for (unsigned i = 0; i < in->len; i++) {
 		switch (in->bytes[i]) {
 		case 0xf3: rep = 1; continue;
 		case 0xf2: rep = 2; continue;
-		case 0x67: addr32 = true; continue;
+		case 0x67: width = code64 ? 1 : 2; continue;
 		case 0x64: seg = SEG_FS; continue;
 		case 0x65: seg = SEG_GS; continue;
 		case 0x66: case 0x2e: case 0x36: case 0x3e: case 0x26: continue;
@@ -57,24 +61,40 @@ uint32_t string_desc(const struct insn *in, bool code64)
 		}
 		break;
 	}
-	return STR_DESC(of[in->opcode & 15], size, rep, seg, (uint32_t)addr32);
+	return STR_DESC(of[in->opcode & 15], size, rep, seg, width);
 }
 
 static uint64_t linear_src(const struct cpu *c, const struct str *s)
 {
 	uint64_t va = c->s.gpr[RSI] & s->mask;
 
-	return s->seg >= 0 ? va + c->s.seg_base[s->seg] : va;
+	if (s->seg >= 0)
+		va += c->s.seg_base[s->seg];
+	return s->compat ? (uint32_t)va : va;
+}
+
+static bool from_src(const struct str *s)
+{
+	return s->op == STR_MOVS || s->op == STR_LODS || s->op == STR_CMPS;
+}
+
+/* Will some access be #AC?  All elements are as far from alignment as the first. */
+static bool misaligned(const struct cpu *c, const struct str *s)
+{
+	return s->ac && (((from_src(s) ? linear_src(c, s) : 0) |
+		(s->op != STR_LODS ? c->s.gpr[RDI] : 0)) & (s->size - 1)) != 0;
 }
 
 static void set_reg(struct cpu *c, const struct str *s, int reg, uint64_t v)
 {
-	c->s.gpr[reg] = v & s->mask;
+	uint64_t keep = s->mask == 0xffff ? ~s->mask : 0;
+
+	c->s.gpr[reg] = (c->s.gpr[reg] & keep) | (v & s->mask);
 }
 
 static void advance(struct cpu *c, const struct str *s, uint64_t n)
 {
-	if (s->op == STR_MOVS || s->op == STR_LODS || s->op == STR_CMPS)
+	if (from_src(s))
 		set_reg(c, s, RSI, c->s.gpr[RSI] + n * (uint64_t)s->step);
 	if (s->op != STR_LODS)
 		set_reg(c, s, RDI, c->s.gpr[RDI] + n * (uint64_t)s->step);
@@ -90,6 +110,15 @@ static uint64_t in_page(uint64_t va, const struct str *s)
 	if (off + s->size > PAGE_SIZE)
 		return 0;
 	return s->step > 0 ? (PAGE_SIZE - off) / s->size : off / s->size + 1;
+}
+
+/* Elements from an offset on before offsets of 32 or 16 bits wrap. */
+static uint64_t before_wrap(uint64_t off, const struct str *s)
+{
+	off &= s->mask;
+	if (s->mask == ~(uint64_t)0)
+		return s->mask;
+	return (s->step > 0 ? s->mask - off : off) / s->size + 1;
 }
 
 /* Host address for an access, or NULL with *r: 1 careful, -1 fault. */
@@ -216,20 +245,25 @@ static int one_run(struct cpu *c, const struct str *s, struct mem_fault *f)
 {
 	uint64_t src = linear_src(c, s), dst = c->s.gpr[RDI] & s->mask;
 	uint64_t n = s->rep ? c->s.gpr[RCX] & s->mask : 1, k;
-	bool uses_src = s->op == STR_MOVS || s->op == STR_LODS || s->op == STR_CMPS;
-	bool uses_dst = s->op != STR_LODS, stop = false;
+	bool uses_src = from_src(s), uses_dst = s->op != STR_LODS, stop = false;
 	uint8_t *ps = NULL, *pd = NULL;
 	int r = 0;
 
 	if (uses_src && (k = in_page(src, s)) < n)
 		n = k;
+	if (uses_src && (k = before_wrap(c->s.gpr[RSI], s)) < n)
+		n = k;
 	if (uses_dst && (k = in_page(dst, s)) < n)
 		n = k;
-	if (n == 0)
+	if (uses_dst && (k = before_wrap(c->s.gpr[RDI], s)) < n)
+		n = k;
+	if (n == 0 || misaligned(c, s))
 		return 2;
+	if (s->op == STR_CMPS && (pd = reach(c, s, dst, MEM_READ, f, &r)) == NULL)
+		return r;
 	if (uses_src && (ps = reach(c, s, src, MEM_READ, f, &r)) == NULL)
 		return r;
-	if (uses_dst && (pd = reach(c, s, dst, s->op == STR_MOVS || s->op == STR_STOS
+	if (uses_dst && pd == NULL && (pd = reach(c, s, dst, s->op == STR_MOVS || s->op == STR_STOS
 	    ? MEM_WRITE : MEM_READ, f, &r)) == NULL)
 		return r > 0 ? 2 : r;
 	switch (s->op) {
@@ -282,37 +316,55 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 	return 1;
 }
 
+/* One element between memory and *v: 0, or which fault. */
+static int copy_element(struct cpu *c, const struct str *s, uint64_t va, uint64_t *v,
+	enum mem_access access, struct mem_fault *f)
+{
+	if (s->ac && mem_canonical(va) && (va & (s->size - 1)) != 0)
+		return STR_MISALIGNED;
+	if (!mem_canonical(va) || !mem_canonical(va + s->size - 1)) {
+		f->va = va;
+		f->noncanon = true;
+		return STR_FAULT;
+	}
+	if (access == MEM_WRITE)
+		return mem_copy_out(c->mem, s->mode, va, v, s->size, f) != 0 ? STR_FAULT : 0;
+	*v = 0;
+	return mem_copy_in(c->mem, s->mode, v, va, s->size, f) != 0 ? STR_FAULT : 0;
+}
+
 /*
  * The element at hand by copies that may cross pages and write any frame.
- * 0: done with the whole instruction, 1: more to do, -1: fault.  Called by the
- * dispatcher, so hostflags and flags are as translated code left them.
+ * Called by the dispatcher, so hostflags and flags are as translated code left
+ * them.
  */
 int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f)
 {
 	struct str s = unpack(c, desc);
 	uint64_t src = linear_src(c, &s), dst = c->s.gpr[RDI] & s.mask;
 	uint64_t a = c->s.gpr[RAX] & size_mask(s.size), b = 0;
-	bool uses_src = s.op == STR_MOVS || s.op == STR_LODS || s.op == STR_CMPS;
+	bool compares = s.op == STR_SCAS || s.op == STR_CMPS;
+	int r = 0;
 
 	if (s.rep && (c->s.gpr[RCX] & s.mask) == 0)
-		return 0;
-	if (uses_src && (a = 0, mem_copy_in(c->mem, s.mode, &a, src, s.size, f)) != 0)
-		return -1;
-	if ((s.op == STR_MOVS || s.op == STR_STOS) &&
-	    mem_copy_out(c->mem, s.mode, dst, &a, s.size, f) != 0)
-		return -1;
-	if ((s.op == STR_SCAS || s.op == STR_CMPS) &&
-	    mem_copy_in(c->mem, s.mode, &b, dst, s.size, f) != 0)
-		return -1;
+		return STR_DONE;
+	if (compares)
+		r = copy_element(c, &s, dst, &b, MEM_READ, f);
+	if (r == 0 && from_src(&s))
+		r = copy_element(c, &s, src, &a, MEM_READ, f);
+	if (r == 0 && (s.op == STR_MOVS || s.op == STR_STOS))
+		r = copy_element(c, &s, dst, &a, MEM_WRITE, f);
+	if (r != 0)
+		return r;
 	if (s.op == STR_LODS)
 		set_acc(c, s.size, a);
 	advance(c, &s, 1);
-	if (s.op == STR_SCAS || s.op == STR_CMPS) {
+	if (compares) {
 		c->string_flags = compare(s.size, a, b);
 		if (!s.rep || (a == b) == s.until_eq || (c->s.gpr[RCX] & s.mask) == 0) {
 			c->flags = c->string_flags;
-			return 0;
+			return STR_DONE;
 		}
 	}
-	return s.rep && (c->s.gpr[RCX] & s.mask) != 0;
+	return s.rep && (c->s.gpr[RCX] & s.mask) != 0 ? STR_MORE : STR_DONE;
 }

@@ -60,10 +60,29 @@ uint64_t sys_ea(const struct cpu *c, const struct insn *in)
 	return c->s.code64 ? va : (uint32_t)va;
 }
 
+/* The faults that come before those of the pages.  -1: cpu.x is one. */
+static int check_address(struct cpu *c, uint64_t va, unsigned n)
+{
+	c->access_va = va;
+	if ((c->s.rflags & FLAG_AC) && mem_canonical(va) && (va & (ac_unit(n) - 1)) != 0) {
+		sys_exception(c, 17, true);
+		return -1;
+	}
+	if (!mem_canonical(va) || !mem_canonical(va + n - 1)) {
+		const struct mem_fault f = { .va = va, .noncanon = true };
+
+		set_fault(c, &f);
+		return -1;
+	}
+	return 0;
+}
+
 int sys_load(struct cpu *c, uint64_t va, void *p, unsigned n)
 {
 	struct mem_fault f;
 
+	if (check_address(c, va, n) != 0)
+		return -1;
 	if (mem_copy_in(c->mem, (enum mem_mode)c->s.mode, p, va, n, &f) == 0)
 		return 0;
 	set_fault(c, &f);
@@ -74,6 +93,8 @@ int sys_store(struct cpu *c, uint64_t va, const void *p, unsigned n)
 {
 	struct mem_fault f;
 
+	if (check_address(c, va, n) != 0)
+		return -1;
 	if (mem_copy_out(c->mem, (enum mem_mode)c->s.mode, va, p, n, &f) == 0)
 		return 0;
 	set_fault(c, &f);
@@ -154,7 +175,7 @@ static bool do_port(struct cpu *c, const struct insn *in, int op)
 	unsigned size = sizes[in->opcode & 1];
 
 	exit_priv(c, in, (enum cpu_priv_op)op);
-	if (size == 4 && in->opsize)
+	if (size == 4 && insn_opsize16(in))
 		size = 2;
 	c->x.priv.size = (uint8_t)size;
 	c->x.priv.port = in->imm_len ? (uint8_t)in->imm : (uint16_t)c->s.gpr[RDX];
@@ -268,7 +289,7 @@ static bool mov_from_seg(struct cpu *c, const struct insn *in)
 		if (sys_store(c, sys_ea(c, in), &v, 2) != 0)
 			return true;
 	} else {
-		if (!in->opsize)
+		if (!insn_opsize16(in))
 			n = 8;
 		memcpy(&c->s.gpr[modrm_rm(in)], &v, n);
 	}
@@ -323,7 +344,7 @@ static bool is_stack_seg(const struct insn *in)
 
 static unsigned stack_width(const struct cpu *c, const struct insn *in)
 {
-	return in->opsize ? 2 : c->s.code64 ? 8 : 4;
+	return insn_opsize16(in) ? 2 : c->s.code64 ? 8 : 4;
 }
 
 static bool do_push(struct cpu *c, const struct insn *in, int unused)
@@ -429,17 +450,24 @@ static const struct row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(AAA) = { sys_bcd, 0 }, M(AAS) = { sys_bcd, 0 }, M(DAA) = { sys_bcd, 0 },
 	M(DAS) = { sys_bcd, 0 }, M(AAM) = { sys_bcd, 0 }, M(AAD) = { sys_bcd, 0 },
 	M(FXSAVE) = { sys_fxsave32, 0 }, M(FXRSTOR) = { sys_fxrstor32, 0 },
-	M(SALC) = { sys_salc, 0 }, M(JCXZ) = { sys_jcxz, 0 },
+	M(SALC) = { sys_salc, 0 }, M(JCXZ) = { sys_loop16, 0 }, M(LOOP) = { sys_loop16, 0 },
+	M(LOOPE) = { sys_loop16, 0 }, M(LOOPNE) = { sys_loop16, 0 },
 };
 
 static bool do_string(struct cpu *c, const struct insn *in)
 {
 	struct mem_fault f;
-	int r = string_slow(c, string_desc(in, c->s.code64), &f);
+	int r;
 
-	if (r < 0)
+	c->flags = flags_pack(c->s.rflags);
+	c->hostflags = c->s.rflags & FLAG_DF;
+	r = string_slow(c, string_desc(in, c->s.code64), &f);
+
+	if (r == STR_FAULT)
 		return sys_fault(c, &f);
-	if (r > 0)
+	if (r == STR_MISALIGNED)
+		return sys_exception(c, 17, true);
+	if (r == STR_MORE)
 		return false;
 	c->s.rflags = flags_unpack(c->s.rflags, (uint16_t)c->flags);
 	return sys_done(c, in);
@@ -450,11 +478,15 @@ bool sys_execute(struct cpu *c)
 	struct insn in;
 
 	memset(&c->x, 0, sizeof c->x);
+	c->noncanon = false;
 	if (!insn_at(c, &in))
 		return sys_exception(c, 6, false);
 	if (in.kind == K_STRING)
 		return do_string(c, &in);
 	if ((in.kind != K_SPECIAL && in.kind != K_PUSHF && in.kind != K_IRET) || rows[in.mnemonic].fn == NULL)
 		return sys_exception(c, 6, false);
-	return rows[in.mnemonic].fn(c, &in, rows[in.mnemonic].arg);
+	if (!rows[in.mnemonic].fn(c, &in, rows[in.mnemonic].arg))
+		return false;
+	refine_fault(c);
+	return true;
 }

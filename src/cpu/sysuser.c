@@ -13,7 +13,7 @@ enum { CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, OF = 0x800, ID = 0x20000
 
 static unsigned width(const struct cpu *c, const struct insn *in)
 {
-	return in->opsize ? 2 : c->s.code64 ? 8 : 4;
+	return insn_opsize16(in) ? 2 : c->s.code64 ? 8 : 4;
 }
 
 bool sys_pushf(struct cpu *c, const struct insn *in, int unused)
@@ -131,6 +131,10 @@ bool sys_maskmov(struct cpu *c, const struct insn *in, int size)
 	uint64_t va = implicit_ea(c, in, c->s.gpr[RDI]);
 	const uint8_t *fx = c->s.fx, *s, *m;
 
+	if (size == 8 && fpu_pending(c))
+		return sys_exception(c, 16, false);
+	if ((c->s.rflags & FLAG_AC) && (va & 7) != 0)
+		return sys_exception(c, 17, true);
 	if (size == 16) {
 		s = fx + 160 + 16 * (src | (in->rex & 4u) << 1);
 		m = fx + 160 + 16 * (mask | (in->rex & 1u) << 3);
@@ -205,13 +209,11 @@ bool sys_arpl(struct cpu *c, const struct insn *in, int unused)
 bool sys_pusha(struct cpu *c, const struct insn *in, int unused)
 {
 	unsigned n = in->opsize ? 2 : 4;
-	uint8_t b[32];
 
 	(void)unused;
-	for (unsigned r = 0; r < 8; r++) /* eax highest, edi lowest */
-		memcpy(b + (7 - r) * n, &c->s.gpr[r], n);
-	if (sys_store(c, sys_rsp(c, -8 * (int)n), b, 8 * n) != 0)
-		return true;
+	for (int r = 0; r < 8; r++) /* one push after the other, eax first */
+		if (sys_store(c, sys_rsp(c, -(r + 1) * (int)n), &c->s.gpr[r], n) != 0)
+			return true;
 	c->s.gpr[RSP] = sys_rsp(c, -8 * (int)n);
 	return sys_done(c, in);
 }
@@ -219,19 +221,19 @@ bool sys_pusha(struct cpu *c, const struct insn *in, int unused)
 bool sys_popa(struct cpu *c, const struct insn *in, int unused)
 {
 	unsigned n = in->opsize ? 2 : 4;
-	uint8_t b[32];
+	uint64_t v = 0;
 
 	(void)unused;
-	if (sys_load(c, sys_rsp(c, 0), b, 8 * n) != 0)
-		return true;
-	c->s.gpr[RSP] = sys_rsp(c, 8 * (int)n);
-	for (unsigned r = 0; r < 8; r++) {
+	for (int r = RDI; r >= RAX; r--) { /* what was popped before a fault stays */
+		if (sys_load(c, sys_rsp(c, (RDI - r) * (int)n), &v, n) != 0)
+			return true;
 		if (r == RSP)
 			continue;
 		if (n == 4)
 			c->s.gpr[r] = 0;
-		memcpy(&c->s.gpr[r], b + (7 - r) * n, n);
+		memcpy(&c->s.gpr[r], &v, n);
 	}
+	c->s.gpr[RSP] = sys_rsp(c, 8 * (int)n);
 	return sys_done(c, in);
 }
 
@@ -300,10 +302,12 @@ bool sys_bcd(struct cpu *c, const struct insn *in, int unused)
 		memcpy(&c->s.gpr[RAX], &ax, 2);
 		set_flags(c, false, false, (uint8_t)ax);
 		break;
-	default: /* aad */
-		ax = (uint8_t)(al + ah * base);
+	default: /* aad: add al, ah * base */
+		ax = (uint8_t)(al + (uint8_t)(ah * base));
 		memcpy(&c->s.gpr[RAX], &ax, 2);
-		set_flags(c, false, false, (uint8_t)ax);
+		set_flags(c, ax < al, ((al ^ ax ^ (ah * base)) & 0x10) != 0, (uint8_t)ax);
+		if ((ax ^ al) & (ax ^ (ah * base)) & 0x80)
+			c->s.rflags |= OF;
 	}
 	return sys_done(c, in);
 }
@@ -317,12 +321,22 @@ bool sys_salc(struct cpu *c, const struct insn *in, int unused)
 	return sys_done(c, in);
 }
 
-bool sys_jcxz(struct cpu *c, const struct insn *in, int unused)
+/* jcxz, loop, loope, loopne with cx. */
+bool sys_loop16(struct cpu *c, const struct insn *in, int unused)
 {
+	uint16_t cx = (uint16_t)c->s.gpr[RCX];
+	bool zf = (c->s.rflags & ZF) != 0, taken = cx == 0;
+
 	(void)unused;
+	if (in->mnemonic != ZYDIS_MNEMONIC_JCXZ) {
+		cx--;
+		memcpy(&c->s.gpr[RCX], &cx, 2);
+		taken = cx != 0 && (in->mnemonic == ZYDIS_MNEMONIC_LOOP ||
+			zf == (in->mnemonic == ZYDIS_MNEMONIC_LOOPE));
+	}
 	sys_done(c, in);
 	c->s.brctr++;
-	if ((uint16_t)c->s.gpr[RCX] == 0)
+	if (taken)
 		c->s.rip = (uint32_t)(c->s.rip + (uint64_t)in->imm);
 	return false;
 }
@@ -337,7 +351,7 @@ bool sys_fxsave32(struct cpu *c, const struct insn *in, int unused)
 
 	(void)unused;
 	if (va & 15)
-		return sys_exception(c, 13, true);
+		return sys_exception(c, (c->s.rflags & FLAG_AC) && (va & 3) ? 17 : 13, true);
 	memcpy(image, c->s.fx, sizeof image);
 	memset(image + 6, 0, 18);
 	if (sys_store(c, va, image, sizeof image) != 0)
@@ -352,7 +366,7 @@ bool sys_fxrstor32(struct cpu *c, const struct insn *in, int unused)
 
 	(void)unused;
 	if (va & 15)
-		return sys_exception(c, 13, true);
+		return sys_exception(c, (c->s.rflags & FLAG_AC) && (va & 3) ? 17 : 13, true);
 	if (sys_load(c, va, image, sizeof image) != 0)
 		return true;
 	if (get32(image + 24) & 0xffff0000)

@@ -113,16 +113,17 @@ static void head(struct tr *t)
 		}
 	}
 	b->entry_host = lo(o->p);
-	if (!t->late && !t->temp) {
+	if (!t->late && !t->temp && b->rec.kind == REC_NONE) {
 		t->fs = FL_HOST;
-		flags_save(t);
+		flags_saved(t);
 	}
 	if (skip != NULL)
 		e_patch(skip, o->p);
 	b->entry_saved = lo(o->p);
 	if (t->abs || t->temp)
 		b->entry_far = b->entry_saved;
-	t->fs = t->late ? FL_NONE : FL_SAVED;
+	t->rec = b->rec;
+	t->fs = t->late ? FL_NONE : b->rec.kind != REC_NONE ? FL_RECIPE : FL_SAVED;
 	if (t->temp) {
 		e_rr(o, 1, 0x81, 5, R15);           /* the budget is exact: no check */
 		t->head_imm[t->nhead++] = o->p;
@@ -142,13 +143,13 @@ static void leave_block(struct tr *t, const struct insn *in)
 		op_leave(t, in, t->c->glue.syscall, 0);
 		break;
 	case K_IRET:
-		flags_save(t);
+		flags_saved(t);
 		op_leave(t, in, t->c->glue.iret, 0);
 		break;
 	case K_UD:
 		op_leave(t, in, t->c->glue.fault, 6);
 		break;
-	case K_TOO_LONG:
+	case K_GP:
 		op_leave(t, in, t->c->glue.fault, 13);
 		break;
 	case K_NM:
@@ -159,9 +160,20 @@ static void leave_block(struct tr *t, const struct insn *in)
 	}
 }
 
+/* cmp and jcc fuse: keep them in one 32-byte line (e_fit()). */
+static void fit_with_branch(struct tr *t, const struct insn *in)
+{
+	if (in->kind == K_JCC)
+		e_fit(&t->o, 6);
+	else if (in->kind == K_GENERIC && !in->has_mem && in->fl_write && t->i + 1 < t->count &&
+	    in[1].kind == K_JCC && !homed(in->reg) && !homed(in->rm))
+		e_fit(&t->o, in->len + 6u);
+}
+
 static void emit_one(struct tr *t, const struct insn *in)
 {
 	access_group(t, in);
+	fit_with_branch(t, in);
 	if (in->kind < sizeof emitters / sizeof *emitters && emitters[in->kind] != NULL)
 		emitters[in->kind](t, in);
 	else if (in->kind == K_STRING)
@@ -228,7 +240,7 @@ static uint64_t now_ns(void)
 
 /* NULL: the first instruction cannot be fetched, *f says why. */
 struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
-	unsigned flags, struct mem_fault *f)
+	unsigned flags, const struct recipe *rec, struct mem_fault *f)
 {
 	mfn_t mfn = mem_fetch(c->mem, mode & BM_USER ? MEM_USER : MEM_KERNEL, va, f);
 	uint64_t start = now_ns();
@@ -246,7 +258,8 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.compat = (mode & BM_COMPAT) != 0;
 	t.careful = (flags & TR_CAREFUL) != 0;
 	t.temp = (flags & TR_TEMP) != 0;
-	t.count = t.i = t.ncold = t.nhead = 0;
+	t.count = t.i = t.ncold = t.nhead = t.nrecs = 0;
+	t.rec = (struct recipe){ .kind = REC_NONE };
 	t.n = t.br = 0;
 	t.delta_in_r10 = t.next_straddles = false;
 	b->phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
@@ -254,6 +267,8 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	b->mfn2 = MFN_NONE;
 	b->mode = (uint8_t)mode;
 	b->temp = t.temp;
+	if (rec != NULL)
+		b->rec = *rec;
 	if (c->tier == CPU_REFERENCE)
 		limit = 1;
 	if (decode(&t, va, mfn, limit < MAX_BLOCK ? limit : MAX_BLOCK, f) != 0)
@@ -266,6 +281,8 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	cold_emit(&t);
 	for (int i = 0; i < t.nhead; i++)
 		put32(t.head_imm[i], (uint32_t)b->n << COUNT_SHIFT | b->b);
+	b->recs = meta_alloc(c, (size_t)t.nrecs * sizeof *b->recs);
+	memcpy(b->recs, t.recs, (size_t)t.nrecs * sizeof *b->recs);
 	b->host_end = lo(t.o.p);
 	c->stats.host_bytes += (uint64_t)(t.o.p - c->code_p);
 	c->code_p = t.o.p;

@@ -6,12 +6,14 @@
 
 #include "cpu/emit.h"
 #include "cpu/priv.h"
+#include "cpu/recipe.h"
 
 /* Host code that goes behind the block: it runs rarely. */
 enum cold_kind {
 	COLD_SLOW,   /* a TLB check failed: recover the address, call glue */
 	COLD_GLUE,   /* just call glue with the site */
 	COLD_EXIT,   /* a branch taken in mid-block */
+	COLD_AC,     /* a misaligned operand with the AC flag set */
 	COLD_LATE,   /* the late check found the budget used up: finish one instruction */
 };
 
@@ -23,6 +25,7 @@ struct cold {
 	uint32_t tag;         /* COLD_SLOW: address of the tag table */
 	uint64_t target;      /* COLD_EXIT: offset in the page, may be outside it */
 	uint8_t n, b, fl;     /* COLD_EXIT: done, and where the flags are */
+	struct recipe rec;    /* COLD_EXIT */
 	const struct insn *in; /* COLD_LATE */
 };
 
@@ -46,6 +49,9 @@ struct tr {
 	int i;               /* current one */
 	unsigned n, br;      /* retired before it */
 	enum fstate fs;
+	struct recipe rec;   /* of the flags as they are now; REC_NONE: unknown */
+	int nrecs;
+	struct recipe recs[MAX_RECIPES]; /* that sites refer to */
 	bool next_straddles; /* the instruction behind the block is in two pages */
 	bool late;           /* block head check is still to come */
 	bool delta_in_r10;   /* r10 == cpu.stack_delta */
@@ -62,8 +68,12 @@ static inline struct ea home(const struct tr *t, int reg) { return EA_ABS(&t->c-
 static inline struct ea field(const void *p) { return EA_ABS(p); }
 
 /* flags.c */
-void flags_save(struct tr *t);    /* make the host's flags free to clobber */
-void flags_host(struct tr *t);    /* make the guest's flags the host's */
+void flags_free(struct tr *t);   /* make the host's flags free to clobber */
+void flags_saved(struct tr *t);  /* the same, and the guest's are in cpu.flags */
+void flags_host(struct tr *t);   /* make the guest's flags the host's */
+void flags_forget(struct tr *t); /* flags_saved(), and what registers tell is void */
+void flags_before(struct tr *t, const struct insn *in);  /* checks done, effects next */
+void flags_written(struct tr *t, const struct insn *in); /* in has just been emitted */
 void late_check(struct tr *t, const struct insn *in);
 uint8_t *budget_check(struct tr *t); /* pays for the block; the jump to take when broke */
 

@@ -15,9 +15,11 @@ enum kind {
 
 /*
  * IA32_ARCH_CAPABILITIES: this CPU does not speculate past anything.  Linux
- * then leaves out its per-exit mitigations (verw and friends).
+ * then leaves out its per-exit mitigations (verw and friends), and with
+ * enhanced IBRS calls through registers directly instead of by retpolines.
  */
 #define ARCH_CAPABILITIES (UINT64_C(1) << 0 |  /* RDCL_NO */ \
+	UINT64_C(1) << 1 |  /* IBRS_ALL */ \
 	UINT64_C(1) << 3 |  /* SKIP_L1DFL */ \
 	UINT64_C(1) << 4 |  /* SSB_NO */ \
 	UINT64_C(1) << 5 |  /* MDS_NO */ \
@@ -40,6 +42,8 @@ static const struct {
 	{ 0x00000010, TSC, 0 },
 	{ 0x00000017, FIXED, 0 },                            /* PLATFORM_ID */
 	{ 0x0000001b, FIXED, 0xfee00900 },                   /* APIC_BASE */
+	{ 0x00000048, DROP, 0 },                             /* SPEC_CTRL */
+	{ 0x00000049, DROP, 0 },                             /* PRED_CMD */
 	{ 0x0000008b, DROP, 0 },                             /* UCODE_REV */
 	{ 0x000000ce, FIXED, 0 },                            /* PLATFORM_INFO */
 	{ 0x0000010a, FIXED, ARCH_CAPABILITIES },

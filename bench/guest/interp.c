@@ -8,21 +8,19 @@
 enum op { PUSH, LOAD, STORE, ADD, MUL, HALF, ODD, LESS, JZ, JMP, END };
 enum var { N, BOUND, X, STEPS, VARS };
 
+/* The number before a line is the place of its first word, for the jumps. */
 static const int program[] = {
-	/*  0 */ LOAD, N, LOAD, BOUND, LESS, JZ, 49,
+	/*  0 */ LOAD, N, LOAD, BOUND, LESS, JZ, 58,
 	/*  7 */ LOAD, N, STORE, X,
-	/* 11 */ PUSH, 1, LOAD, X, LESS, JZ, 42,
+	/* 11 */ PUSH, 1, LOAD, X, LESS, JZ, 49,
 	/* 18 */ LOAD, STEPS, PUSH, 1, ADD, STORE, STEPS,
-	/* 25 */ LOAD, X, ODD, JZ, 50,
-	/* 30 */ LOAD, X, PUSH, 3, MUL, PUSH, 1, ADD, STORE, X,
-	/* 40 */ JMP, 11,
-	/* 42 */ LOAD, N, PUSH, 1, ADD, JMP, 56,
-	/* 49 */ END,
-	/* 50 */ LOAD, X, HALF, STORE, X, END,
-	/* 56 */ STORE, N, JMP, 0,
+	/* 25 */ LOAD, X, ODD, JZ, 42,
+	/* 30 */ LOAD, X, PUSH, 3, MUL, PUSH, 1, ADD, STORE, X, JMP, 11,
+	/* 42 */ LOAD, X, HALF, STORE, X, JMP, 11,
+	/* 49 */ LOAD, N, PUSH, 1, ADD, STORE, N, JMP, 0,
+	/* 58 */ END,
 };
 
-/* The even branch ends in JMP 11, which does not fit above: patched in. */
 static long run(const int *code, long *var)
 {
 	static const void *const at[] = {

@@ -98,7 +98,8 @@ enum ttd_end {
 	TTD_END_REBOOT = 1,  /* the guest wants to boot again: destroy, create, run */
 	TTD_END_SUSPEND = 2,
 	TTD_END_CRASH = 3,   /* ttd_vm_crash_reason() says why */
-	TTD_END_STOPPED = 4, /* ttd_vm_stop(), or stop_icount was reached */
+	TTD_END_STOPPED = 4, /* ttd_vm_stop(), stop_icount was reached, or a log's end */
+	TTD_END_DIVERGED = 5, /* a replay left its recording: see ttd_vm_finish() */
 };
 
 struct ttd_vm;
@@ -141,6 +142,113 @@ TTD_API void ttd_vm_position(struct ttd_vm *vm, struct ttd_position *pos);
  */
 TTD_API void ttd_vm_counters(struct ttd_vm *vm,
 	void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx);
+
+/*
+ * Recording and replaying.
+ *
+ * A trace is a folder: the event log (ttd.log.NAME) and the console's output.
+ * Traces live in $TTD_TRACE_DIR, else $XDG_DATA_HOME/ttd, else
+ * ~/.local/share/ttd, where `latest` names the newest.  Where a function takes
+ * a trace, that is NULL for the latest, a name in there, or a path with a
+ * slash: of the folder, or of a log itself.
+ *
+ * A recording or replaying machine is used like any other; after the last
+ * ttd_vm_run() comes ttd_vm_finish(), then ttd_vm_destroy().
+ */
+#define TTD_PATH_MAX 4096
+
+struct ttd_record {
+	size_t size;
+	const char *trace;   /* to create; NULL: NAME-N in the traces' folder */
+	int force;           /* replace an existing one */
+	int no_witnesses;    /* log inputs only: a replay cannot notice much */
+	uint64_t interval;   /* instructions between digests; 0: the default */
+	int on_full_stop;    /* log cannot be written: stop the guest, else it runs on */
+	int sync;            /* every commit waits for the disk */
+	/* One line about the recording while it runs, on any thread.  May be NULL. */
+	void (*note)(void *ctx, const char *line);
+	void *note_ctx;
+};
+#define TTD_RECORD_INIT \
+	{ \
+		.size = sizeof(struct ttd_record) \
+	}
+
+struct ttd_replay {
+	size_t size;
+	const char *trace;
+	const char *to;      /* stop at "N" (icount), "brctr:N", "N%" or "end"; NULL: end */
+	double speed;        /* of the original pace; 0: as fast as it goes */
+	int verify;          /* digest all memory at each digest, not only what was written */
+	int log;             /* keep this run's own log as ttd.log.NAME.replay.N */
+	int reference;       /* by the slow engine */
+	void (*console_out)(void *ctx, const void *p, size_t n);
+	void *console_ctx;
+	/* Now and then: how far it is, in instructions of the recording. */
+	void (*progress)(void *ctx, uint64_t icount, uint64_t total);
+	void *progress_ctx;
+};
+#define TTD_REPLAY_INIT \
+	{ \
+		.size = sizeof(struct ttd_replay) \
+	}
+
+TTD_API struct ttd_vm *ttd_vm_create_recording(const struct ttd_config *cfg,
+	const struct ttd_record *rec, struct ttd_error *err);
+TTD_API struct ttd_vm *ttd_vm_create_replay(const struct ttd_replay *rep,
+	struct ttd_error *err);
+
+enum ttd_outcome {
+	TTD_RECORDED,       /* the log is complete */
+	TTD_RECORDED_PART,  /* it could not be written to its end: text says why */
+	TTD_VERIFIED,       /* replayed to the log's end, final digests equal */
+	TTD_REPLAYED_PART,  /* stopped at `to` or by ttd_vm_stop(); all equal so far */
+	TTD_REPLAYED_CUT,   /* the recording was cut short; all of it is equal */
+	TTD_REPLAY_DIVERGED,
+	TTD_REPLAY_DAMAGED, /* all before the damage is equal */
+};
+
+struct ttd_result {
+	enum ttd_outcome outcome;
+	char trace[TTD_PATH_MAX]; /* the folder */
+	char text[1024];          /* what is wrong; XenTT's line for a divergence */
+	char expected[256], actual[256], last[256]; /* of a divergence */
+	uint64_t icount, brctr;
+	uint64_t inputs, witnesses, digests; /* written, or found equal */
+	uint64_t log_bytes;
+};
+
+/* Ends a recording or a replay.  -1: the machine is neither. */
+TTD_API int ttd_vm_finish(struct ttd_vm *vm, struct ttd_result *result);
+
+/* Name and command line of the machine that a replaying or other vm is. */
+TTD_API const char *ttd_vm_name(const struct ttd_vm *vm);
+
+struct ttd_trace_info {
+	char name[256], path[TTD_PATH_MAX], log[TTD_PATH_MAX];
+	char domain[65], version[64], vendor[16];
+	char kernel[TTD_PATH_MAX], ramdisk[TTD_PATH_MAX], cmdline[TTD_PATH_MAX];
+	char kernel_digest[33], ramdisk_digest[33], session[33];
+	uint32_t memory_mb, engine, abi, cpu, format;
+	enum ttd_clock clock;
+	uint64_t created_ns, log_bytes, icount, brctr, torn, interval, chunks;
+	int complete;           /* it ended, as `end` says */
+	enum ttd_end end;
+	char end_text[256];
+	uint64_t memory_digest, state_digest;
+	uint64_t inputs, witnesses, digests; /* when complete */
+};
+
+TTD_API int ttd_trace_root(char path[TTD_PATH_MAX], struct ttd_error *err);
+TTD_API int ttd_trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX],
+	struct ttd_error *err);
+TTD_API int ttd_trace_info(const char *trace, struct ttd_trace_info *info,
+	struct ttd_error *err);
+/* Calls fn for each trace in the traces' folder, oldest name first. */
+TTD_API int ttd_trace_each(void (*fn)(void *ctx, const char *name), void *ctx,
+	struct ttd_error *err);
+/* Removes a trace: what recording and replaying put there, and then the folder. */
+TTD_API int ttd_trace_remove(const char *trace, struct ttd_error *err);
 
 #ifdef __cplusplus
 }

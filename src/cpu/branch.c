@@ -265,7 +265,7 @@ void cold_emit(struct tr *t)
 	for (int i = 0; i < t->ncold; i++) {
 		struct cold k = t->cold[i];
 
-		t->delta_in_r10 = false;
+		t->delta_reg = NO_REG;
 		e_patch(k.from, t->o.p);
 		switch (k.kind) {
 		case COLD_SLOW:

@@ -107,7 +107,7 @@ void cache_flush(struct cpu *c)
 
 void cache_insert(struct cpu *c, struct block *b)
 {
-	struct block **h = &c->hash[block_hash(b->phys, b->mode)];
+	struct block **h = &c->hash[block_hash(b->phys, b->page, b->mode)];
 	struct block **f = &c->frame_blocks[(b->phys >> PAGE_SHIFT) - MEM_FIRST_MFN];
 
 	b->hash_next = *h;
@@ -148,7 +148,7 @@ static void unlink_far(struct cpu *c)
 
 static void kill_block(struct cpu *c, struct block *b)
 {
-	struct block **pb = &c->hash[block_hash(b->phys, b->mode)];
+	struct block **pb = &c->hash[block_hash(b->phys, b->page, b->mode)];
 
 	b->dead = true;
 	while (*pb != NULL && *pb != b)

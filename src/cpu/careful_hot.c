@@ -34,6 +34,11 @@ static uint64_t careful(struct cpu *c, uint64_t site, uint64_t va, enum mem_acce
 	struct mem_fault f;
 
 	c->access_va = va;
+	if (c->store_nowhere) {
+		c->ret = (uint64_t)(uintptr_t)(c->bounce_mem + (va & 63));
+		c->resume = s->host;
+		return 1;
+	}
 	if (!mem_canonical(va) || !mem_canonical(va + s->size - 1)) {
 		f = (struct mem_fault){ .va = va, .noncanon = true };
 		leave_fault(c, s, &f);

@@ -46,6 +46,7 @@ struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e)
 	c->mem = m;
 	c->tier = tier;
 	c->host_mxcsr = 0x1f80;
+	c->rep_at = UINT64_MAX;
 	c->s.rflags = FLAG_IF | 2;
 	c->s.code64 = 1;
 	c->s.tsc_mul = (uint64_t)1 << 30;
@@ -79,11 +80,13 @@ void cpu_retire(struct cpu *c, unsigned len)
 	if (!c->s.code64)
 		c->s.rip = (uint32_t)c->s.rip;
 	c->s.icount++;
+	c->s.rflags &= ~(uint64_t)FLAG_RF;
 }
 
 void cpu_save(const struct cpu *c, struct wbuf *w)
 {
 	const struct cpu_state *s = &c->s;
+	uint8_t fx[sizeof s->fx];
 
 	wbuf_u16(w, STATE_VERSION);
 	for (int i = 0; i < 16; i++)
@@ -103,7 +106,10 @@ void cpu_save(const struct cpu *c, struct wbuf *w)
 	wbuf_u64(w, s->tsc_offset);
 	wbuf_u64(w, s->tsc_mul);
 	wbuf_u32(w, s->tsc_aux);
-	wbuf_put(w, s->fx, sizeof s->fx);
+	/* The FPU's opcode and pointers are the host's; the guest is shown zeros. */
+	memcpy(fx, s->fx, sizeof fx);
+	memset(fx + 6, 0, 18);
+	wbuf_put(w, fx, sizeof fx);
 }
 
 static bool state_valid(const struct cpu_state *s)

@@ -66,7 +66,7 @@ struct cpu_state {
 enum cpu_exit_reason {
 	CPU_EXIT_TARGET,    /* state.icount == target */
 	CPU_EXIT_KICK,      /* cpu_kick() was called; at some boundary before target */
-	CPU_EXIT_EXCEPTION, /* vector, error, cr2; for #DB by TF the instruction has retired */
+	CPU_EXIT_EXCEPTION, /* vector, error, cr2; of #DB, error is what it sets in DR6 (below) */
 	CPU_EXIT_INT,       /* int n, int3, int1, into: vector, len */
 	CPU_EXIT_SYSCALL,   /* len; the hypervisor tells hypercall from guest syscall by mode */
 	CPU_EXIT_SYSENTER,  /* len */
@@ -134,6 +134,8 @@ struct cpu_priv {
 
 struct cpu_exit {
 	enum cpu_exit_reason reason;
+	bool unfinished;  /* KICK: rip is at a string instruction that has begun: no place
+	                     to give the guest anything, which a replay would give before it */
 	uint8_t len;      /* of the instruction: SYSCALL, SYSENTER, INT, PRIV */
 	uint8_t vector;   /* EXCEPTION, INT */
 	bool has_error;   /* EXCEPTION: an error code belongs to the vector */
@@ -173,6 +175,15 @@ void cpu_kick(struct cpu *c);
 
 /* The instruction at rip was emulated: rip += len, one more retired. */
 void cpu_retire(struct cpu *c, unsigned len);
+
+/*
+ * Breakpoints, as DR0..3 and DR7 describe them.  One on an instruction raises
+ * #DB before it, unless RF is set; one on data after the instruction, which
+ * has retired then (but a string instruction may be at one of its elements).
+ * So does TF.  The exit's error holds the DR6 bits: 1 << n, and CPU_DR6_BS.
+ */
+#define CPU_DR6_BS 0x4000u
+void cpu_set_debug(struct cpu *c, const uint64_t dr[4], uint64_t dr7);
 
 /*
  * Executes the one instruction at rip, which just faulted on a write through

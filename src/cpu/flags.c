@@ -60,7 +60,7 @@ static void undo(struct tr *t, const struct recipe *r)
 {
 	struct out *o = &t->o;
 
-	t->delta_in_r10 = false;
+	t->delta_reg = NO_REG;
 	if (r->b == NO_REG) {
 		e_lea(o, R10, EA_BASE(r->a, r->kind == REC_SUB ? r->imm : -r->imm));
 	} else if (r->kind == REC_SUB) {
@@ -118,7 +118,7 @@ void flags_saved(struct tr *t)
 	e_rm(o, 0, 0x89, RAX, field(&t->c->flags));  /* mov ax, flags */
 	e_mov(o, RAX, R10);
 	t->fs = FL_SAVED;
-	t->delta_in_r10 = false;
+	t->delta_reg = NO_REG;
 }
 
 void flags_host(struct tr *t)
@@ -135,7 +135,7 @@ void flags_host(struct tr *t)
 	e8(o, 0x9e);                                  /* sahf */
 	e_mov(o, RAX, R10);
 	t->fs = FL_HOST;
-	t->delta_in_r10 = false;
+	t->delta_reg = NO_REG;
 }
 
 /*

@@ -369,8 +369,11 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		in->kind = K_GENERIC;
 	if (d->mnemonic == ZYDIS_MNEMONIC_CLFLUSH)
 		in->mem.read = true, in->mem.write = false, in->mem.size = 1;
-	if (in->mem.cs && in->mem.write)
-		in->kind = K_GP;
+	/* arpl and pop come to their store late: sysuser.c, sys.c. */
+	if (in->mem.cs && in->mem.write && in->mnemonic != ZYDIS_MNEMONIC_ARPL)
+		in->kind = in->kind == K_POP ? K_SPECIAL : K_GP;
+	if (in->mnemonic == ZYDIS_MNEMONIC_MOVSXD && insn_opsize16(in))
+		in->mem.size = 2;
 	/* Hint encodings with a memory form never access it. */
 	if (in->kind == K_NOP)
 		in->has_mem = false;
@@ -427,6 +430,8 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 	take_raw(in, &d);
 	take_operands(in, &d, ops);
 	take_flags(in, &d);
+	if (in->kind == K_STRING) /* not among the operands */
+		in->writes |= 1u << RSI | 1u << RDI | 1u << RCX;
 	refine_kind(in, &d, ops);
 	return 0;
 }

@@ -72,7 +72,7 @@ static int bind(struct tr *t, int reg, unsigned use, int *free, int nfree, int *
 		__builtin_trap(); /* cannot be: no form has so many operands */
 	bound[*taken] = reg;
 	if (free[*taken] == R10)
-		t->delta_in_r10 = false;
+		t->delta_reg = NO_REG;
 	if (use & USE_R)
 		e_load(&t->o, free[*taken], home(t, reg));
 	return free[(*taken)++];
@@ -132,12 +132,11 @@ void op_generic(struct tr *t, const struct insn *in)
 		emit_patched(t, in, NULL);
 		return;
 	}
-	if (access_grouped(t)) {
+	if (group_covers(t, in->mem.base)) {
 		if (reads)
 			flags_host(t);
 		flags_before(t, in);
-		access_delta(t);
-		ea = (struct ea){ RSP, R10, 0, (int32_t)in->mem.disp };
+		ea = group_operand(t, in->mem.base, (int)in->mem.disp);
 		emit_patched(t, in, &ea);
 		return;
 	}
@@ -219,7 +218,7 @@ void op_bt(struct tr *t, const struct insn *in)
 	e_store(o, field(&t->c->tmp[0]), R10);
 	flags_host(t);
 	e_load(o, R10, field(&t->c->tmp[0]));
-	t->delta_in_r10 = false;
+	t->delta_reg = NO_REG;
 	emit_raw(t, in, &f);
 	flags_written(t, in);
 }
@@ -281,7 +280,7 @@ void op_helper(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg)
 	e_imm(&t->o, R10, lo(s));
 	e_jmp(&t->o, glue);
 	s->host = lo(t->o.p);
-	t->delta_in_r10 = false;
+	t->delta_reg = NO_REG;
 }
 
 /* A call of C that leaves translated code, the instruction not executed. */

@@ -73,7 +73,7 @@ struct site {
 	uint8_t len;    /* of the instruction */
 	uint16_t size;  /* of the access; of a ret what it pops, of a call SITE_CALL */
 };
-enum { SITE_CALL = 0xffff };
+enum { SITE_CALL = 0xffff, SITE_WRITE = 0x8000 /* a group's check, for writing */ };
 _Static_assert(sizeof(struct site) == 16, "one site per instruction: keep it small");
 
 struct block {
@@ -131,13 +131,21 @@ struct bounce {
 	uint8_t *host;
 };
 
+/* A breakpoint by debug registers. */
+struct watch {
+	uint64_t va;
+	uint8_t size;
+	bool on, exec, reads;
+};
+enum { BREAKS = 16 };
+
 struct cpu {
 	struct cpu_state s; /* first: gpr[] are the homes and the spill area */
 
 	/* What translated code names. */
 	uint64_t flags;     /* saved status flags: low 16 bits, ah:al */
 	uint64_t pcbase;
-	uint64_t stack_delta;
+	uint64_t delta[16]; /* host minus guest address of a group's page, by base */
 	uint64_t tmp[4];
 	uint64_t count;     /* r15 while outside */
 	uint64_t host_rsp;
@@ -159,6 +167,8 @@ struct cpu {
 	uint64_t budget;    /* instructions handed out for this entry */
 	uint64_t fetch_gen[2];
 	volatile int kick;
+	bool rep_cut;       /* left in the middle of a repeated string instruction, */
+	uint64_t rep_at;    /* which is the one that icount has come to */
 
 	/* Code cache. */
 	uint8_t *code, *code_p, *code_end;
@@ -185,8 +195,16 @@ struct cpu {
 	/* Careful path. */
 	struct bounce bounce[2];
 	unsigned nbounce;
+	bool store_nowhere; /* stores of the careful path always succeed and are lost */
 	bool store_through; /* cpu_step_store(): ignore read-only */
 	uint8_t *bounce_mem;
+
+	/* Debug registers: debug_hot.c. */
+	struct watch watch[4];
+	bool watching, breaking;  /* some are on data, on instructions */
+	uint8_t hits;             /* DR6 bits of the instruction just completed */
+	uint16_t breaks[BREAKS];  /* offsets in a page where translations stop */
+	unsigned nbreaks;
 
 	struct cpu_stats stats;
 	void *sigstack;
@@ -208,9 +226,11 @@ static inline uint64_t site_rip(const struct cpu *c, const struct site *s)
 	return (b->mode & BM_USER ? c->pcbase : b->page) + s->off;
 }
 
-static inline unsigned block_hash(uint64_t phys, unsigned mode)
+static inline unsigned block_hash(uint64_t phys, uint64_t page, unsigned mode)
 {
-	return (unsigned)((phys * 0x9e3779b97f4a7c15u + mode * 0x7f4a7c15u) >> (64 - HASH_BITS));
+	uint64_t h = phys * 0x9e3779b97f4a7c15u + page * 0xd6e8feb86659fd93u;
+
+	return (unsigned)((h + mode * 0x7f4a7c15u) >> (64 - HASH_BITS));
 }
 static inline void link_set(struct link *l, uint32_t to)
 {
@@ -264,6 +284,14 @@ enum { STR_DONE, STR_MORE, STR_FAULT, STR_MISALIGNED };
 int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f); /* one element */
 uint32_t string_desc(const struct insn *in, bool code64);
 
+/* debug_hot.c */
+bool debug_stops_at(const struct cpu *c, unsigned off);
+int debug_fill(struct cpu *c, enum mem_mode mode, uint64_t va, enum mem_access access,
+	struct mem_fault *f);
+void debug_access(struct cpu *c, uint64_t va, unsigned size, bool write);
+bool debug_break(struct cpu *c);
+void debug_exit(struct cpu *c, unsigned bits); /* cpu.x = #DB */
+
 /* glue.c */
 void glue_build(struct cpu *c);
 /* run.c */
@@ -272,14 +300,16 @@ struct block *block_at(struct cpu *c, unsigned mode, const struct recipe *rec);
 /* step.c: one instruction at rip by the careful path; true: c->x is an exit */
 bool step_careful(struct cpu *c);
 bool insn_at(struct cpu *c, struct insn *in);
-void refine_fault(struct cpu *c); /* what comes before, or belongs to, a fault in cpu.x */
+/* cpu.x is a fault: what comes before it or changes it.  False: there is none after all. */
+bool refine_fault(struct cpu *c);
 unsigned ac_unit(unsigned size); /* access.c */
 /* trans.c */
-enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2 };
+enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2, TR_PASS = 4 /* breakpoints */ };
 struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
 	unsigned flags, const struct recipe *rec, struct mem_fault *f);
 /* sys.c: the instruction at rip; true: c->x is an exit for the hypervisor */
 bool sys_execute(struct cpu *c);
+bool sys_knows(const struct insn *in);
 /* fault.c */
 int fault_init(struct cpu *c, struct err *e);
 void fault_enter(struct cpu *c); /* this thread runs c now */

@@ -84,7 +84,8 @@ struct recipe recipe_of(const struct insn *in)
 	r.size = in->opcode & 1 || in->opcode == 0x83 ? in->width : 1;
 	r.imm = (int32_t)in->imm;
 	if (in->high8 || !usable(r.a) || (r.b != NO_REG && !usable(r.b)) ||
-	    (changes && r.a == r.b) || (in->opcode == 0x82))
+	    (changes && r.a == r.b) || (in->opcode == 0x82) ||
+	    (changes && r.b == NO_REG && r.imm == INT32_MIN)) /* -imm is no imm32 */
 		r.kind = REC_NONE;
 	return r;
 }

@@ -79,7 +79,7 @@ struct block *block_at(struct cpu *c, unsigned mode, const struct recipe *rec)
 }
 
 /* A block of at most `limit` instructions that is used once, from rip. */
-static bool run_temp(struct cpu *c, unsigned limit)
+static bool run_temp(struct cpu *c, unsigned limit, unsigned flags)
 {
 	struct mem_fault f;
 	struct block *b;
@@ -91,7 +91,8 @@ static bool run_temp(struct cpu *c, unsigned limit)
 	code_p = c->code_p;
 	meta_p = c->meta_p;
 	site_p = c->site_p;
-	b = translate(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, limit, TR_TEMP, NULL, &f);
+	b = translate(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, limit, TR_TEMP | flags,
+		NULL, &f);
 	if (b == NULL) {
 		set_fault(c, &f);
 		return false;
@@ -125,6 +126,28 @@ static bool resolve_link(struct cpu *c)
 	return false;
 }
 
+static bool handle(struct cpu *c);
+
+/* One instruction, breakpoints on it having been looked at.  true: exit. */
+static bool step_one(struct cpu *c)
+{
+	return !run_temp(c, 1, TR_PASS) || handle(c);
+}
+
+/* An instruction for sys.c, or one where a breakpoint may be. */
+static bool special(struct cpu *c)
+{
+	struct insn in;
+
+	if (!debug_stops_at(c, c->s.rip & (PAGE_SIZE - 1)))
+		return sys_execute(c);
+	if (debug_break(c))
+		return true;
+	if (!insn_at(c, &in) || sys_knows(&in))
+		return sys_execute(c);
+	return step_one(c);
+}
+
 /* Acts on c->leave.  true: c->x is an exit for the caller of cpu_run(). */
 static bool handle(struct cpu *c)
 {
@@ -135,8 +158,7 @@ static bool handle(struct cpu *c)
 	case LEAVE_END:
 		return false;
 	case LEAVE_FAULT:
-		refine_fault(c);
-		return true;
+		return refine_fault(c);
 	case LEAVE_CAREFUL:
 		return step_careful(c);
 	case LEAVE_PLAIN:
@@ -147,10 +169,10 @@ static bool handle(struct cpu *c)
 		c->plain_next = b;
 		return false;
 	case LEAVE_SPECIAL:
-		return sys_execute(c);
+		return special(c);
 	case LEAVE_SYSCALL:
 		c->x.reason = CPU_EXIT_SYSCALL;
-		c->x.len = 2;
+		c->x.len = c->site->len;
 		return true;
 	case LEAVE_LINK:
 		return resolve_link(c);
@@ -174,19 +196,34 @@ static bool step_traced(struct cpu *c)
 	struct insn in;
 	bool repeats = insn_at(c, &in) && in.kind == K_STRING;
 
-	if (repeats ? sys_execute(c) : !run_temp(c, 1) || handle(c))
+	if (debug_break(c))
+		return true;
+	if (repeats ? sys_execute(c) : step_one(c))
 		return true;
 	if (c->s.icount == before && !repeats)
 		return false;
-	c->x.reason = CPU_EXIT_EXCEPTION;
-	c->x.vector = 1;
-	c->x.has_error = false;
-	c->x.error = 0;
+	debug_exit(c, CPU_DR6_BS);
 	return true;
 }
 
-/* Runs some of the `left` instructions.  true: exit. */
-static bool run_some(struct cpu *c, uint64_t left)
+/*
+ * What was touched by the instruction just completed may be watched.  One that
+ * did not complete will be executed again.
+ */
+static bool trap_hits(struct cpu *c, bool exit)
+{
+	unsigned hits = c->hits;
+
+	c->hits = 0;
+	if (!exit)
+		debug_exit(c, hits);
+	else if (c->x.reason == CPU_EXIT_EXCEPTION && c->x.vector == 1)
+		c->x.error |= hits;
+	return true;
+}
+
+/* Runs some of the `left` instructions by whole blocks.  true: exit. */
+static bool run_blocks(struct cpu *c, uint64_t left)
 {
 	struct block *b = c->plain_next;
 	uint64_t budget;
@@ -200,12 +237,27 @@ static bool run_some(struct cpu *c, uint64_t left)
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;
 	if (b->n > budget) {
-		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK))
+		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK, 0))
 			return true;
 	} else {
 		cpu_enter(c, b, budget);
 	}
 	return handle(c);
+}
+
+/* RF lasts for one instruction, and matters only where there are breakpoints. */
+static bool run_some(struct cpu *c, uint64_t left)
+{
+	uint64_t before = c->s.icount;
+	bool exit;
+
+	if (!c->breaking)
+		c->s.rflags &= ~(uint64_t)FLAG_RF;
+	exit = c->s.rflags & FLAG_TF ? step_traced(c)
+		: c->s.rflags & FLAG_RF ? step_one(c) : run_blocks(c, left);
+	if (c->s.icount != before)
+		c->s.rflags &= ~(uint64_t)FLAG_RF;
+	return c->hits != 0 ? trap_hits(c, exit) : exit;
 }
 
 void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
@@ -216,16 +268,18 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 	c->plain_next = NULL;
 	memset(&c->x, 0, sizeof c->x);
 	while (!done) {
+		if (c->rep_cut) {
+			c->rep_cut = false;
+			c->rep_at = c->s.icount;
+		}
 		if (c->s.icount >= target || c->kick) {
+			c->x.unfinished = c->rep_at == c->s.icount;
 			c->x.reason = c->s.icount >= target ? CPU_EXIT_TARGET : CPU_EXIT_KICK;
 			c->kick = 0;
 			break;
 		}
 		cache_drain(c);
-		if (c->s.rflags & FLAG_TF)
-			done = step_traced(c);
-		else
-			done = run_some(c, target - c->s.icount);
+		done = run_some(c, target - c->s.icount);
 	}
 	*exit = c->x;
 	c->stats.exits[exit->reason]++;

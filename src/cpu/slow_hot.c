@@ -18,7 +18,7 @@ struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
 	uint64_t page = mode & BM_USER ? 0 : va & PAGE_MASK;
 	struct block *b;
 
-	for (b = c->hash[block_hash(phys, mode)]; b != NULL; b = b->hash_next) {
+	for (b = c->hash[block_hash(phys, page, mode)]; b != NULL; b = b->hash_next) {
 		if (b->phys != phys || b->mode != mode || b->page != page ||
 		    (rec == NULL ? b->rec.kind != REC_NONE : !recipe_equal(&b->rec, rec)))
 			continue;
@@ -203,7 +203,7 @@ static uint64_t slow_access(struct cpu *c, const struct site *s, uint64_t va,
 		site_leave(c, s, LEAVE_CAREFUL);
 		return 0;
 	}
-	r = mem_tlb_fill(c->mem, block_mem_mode(site_block(s)), va, access, &f);
+	r = debug_fill(c, block_mem_mode(site_block(s)), va, access, &f);
 	if (r == 0) {
 		c->resume = s->host;
 		return 1;
@@ -225,28 +225,39 @@ uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va)
 	return slow_access(c, site_at(site), va, MEM_WRITE);
 }
 
+/* Goes on in the plain translation of the instruction at the site, if there is one. */
+static uint64_t go_on_plain(struct cpu *c)
+{
+	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, c->s.rip, NULL);
+	struct block *to = mfn == MFN_NONE ? NULL
+		: cache_find(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, mfn, NULL);
+
+	if (to == NULL)
+		return 0;
+	c->resume = to->entry_saved;
+	return 1;
+}
+
 /*
- * A run of stack accesses may be checked as one only where the check has no
- * effect the guest could see: the page is there, and its A and D bits are set
- * already.  Otherwise each instruction checks for itself.
+ * A run of accesses may be checked as one only where the check has no effect the
+ * guest could see: the page is there, and its A and D bits are set already.
  */
 uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va)
 {
 	const struct site *s = site_at(site);
 	enum mem_mode mode = block_mem_mode(site_block(s));
-	unsigned size = s->size & 0x7fff;
-	bool write = (s->size & 0x8000) != 0;
-	uint64_t want = PTE_A | (write ? PTE_D | PTE_RW : 0), pte;
+	enum mem_access access = s->size & SITE_WRITE ? MEM_WRITE : MEM_READ;
+	unsigned size = s->size & (SITE_WRITE - 1u);
 
 	c->stats.tlb_slow++;
 	if ((va & (PAGE_SIZE - 1)) + size <= PAGE_SIZE &&
-	    mem_peek(c->mem, mode, va, &pte) != MFN_NONE && (pte & want) == want &&
-	    mem_tlb_fill(c->mem, mode, va, write ? MEM_WRITE : MEM_READ, NULL) == 0) {
+	    mem_no_effect(c->mem, mode, va, access) &&
+	    debug_fill(c, mode, va, access, NULL) == 0) {
 		c->resume = s->host;
 		return 1;
 	}
 	site_leave(c, s, LEAVE_PLAIN);
-	return 0;
+	return go_on_plain(c);
 }
 
 /* ---- jumps ---- */
@@ -319,7 +330,7 @@ static uint8_t *stack_bytes(struct cpu *c, uint64_t va, unsigned n, enum mem_acc
 
 	if ((va & (PAGE_SIZE - 1)) + n > PAGE_SIZE)
 		return NULL;
-	if (tag[i] != (va & PAGE_MASK) && mem_tlb_fill(c->mem, mode, va, access, NULL) != 0)
+	if (tag[i] != (va & PAGE_MASK) && debug_fill(c, mode, va, access, NULL) != 0)
 		return NULL;
 	return (uint8_t *)(uintptr_t)(t->host[i] + (va & (PAGE_SIZE - 1)));
 }

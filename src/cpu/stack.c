@@ -3,6 +3,9 @@
  *
  * Covered by a group's check, the slot is [rsp + disp + r10]; else the slot's
  * address goes through access_check() into r11.
+ *
+ * In a run of covered pushes and pops rsp is not moved by each: it lags behind,
+ * and catches up before anything else looks at it or could leave the block.
  */
 #include "cpu/trans.h"
 
@@ -10,7 +13,36 @@ static int width(const struct tr *t) { return t->compat ? 4 : 8; }
 
 static void move_rsp(struct tr *t, int by)
 {
-	e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RSP, by));
+	t->lag += by;
+	if (!group_covers(t, RSP))
+		stack_sync(t);
+}
+
+void stack_sync(struct tr *t)
+{
+	if (t->lag != 0)
+		e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RSP, t->lag));
+	t->lag = 0;
+}
+
+/* Neither names rsp, nor has a site, nor leaves: or is a covered stack access. */
+bool stack_may_lag(const struct tr *t, const struct insn *in)
+{
+	switch (in->kind) {
+	case K_PUSH:
+	case K_POP:
+		return !in->has_mem && in->opreg != RSP && in->rm != RSP && group_covers(t, RSP);
+	case K_CALL:
+	case K_RET:
+		return group_covers(t, RSP);
+	case K_NOP:
+		return true;
+	case K_GENERIC:
+		return !in->has_mem && !in->fp && !t->late && in->reg != RSP && in->rm != RSP &&
+			in->opreg != RSP && in->map <= 1 && (in->opcode & 0xfe) != 0xf6;
+	default:
+		return false;
+	}
 }
 
 /* The slot a push writes, as an operand; clobbers both scratch registers. */
@@ -18,10 +50,8 @@ static struct ea push_slot(struct tr *t, const struct insn *in)
 {
 	struct site *s;
 
-	if (access_grouped(t)) {
-		access_delta(t);
-		return (struct ea){ RSP, R10, 0, -8 };
-	}
+	if (group_covers(t, RSP))
+		return group_operand(t, RSP, t->lag - 8);
 	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
 	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(RSP, -width(t)));
@@ -33,10 +63,8 @@ static struct ea pop_slot(struct tr *t, const struct insn *in, int base)
 {
 	struct site *s;
 
-	if (base == RSP && access_grouped(t)) {
-		access_delta(t);
-		return (struct ea){ RSP, R10, 0, 0 };
-	}
+	if (base == RSP && group_covers(t, RSP))
+		return group_operand(t, RSP, t->lag);
 	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
 	e_rr(&t->o, !t->compat, 0x89, base, R11);
@@ -49,7 +77,7 @@ static int spare(struct tr *t, struct ea slot)
 {
 	if (slot.index == R10)
 		return R11;
-	t->delta_in_r10 = false;
+	t->delta_reg = NO_REG;
 	return R10;
 }
 
@@ -127,7 +155,7 @@ void op_pop(struct tr *t, const struct insn *in)
 	if (recipe_uses(&t->rec, in->writes)) {
 		flags_before(t, in);
 		if (slot.index == R10)
-			access_delta(t);
+			slot = group_operand(t, RSP, t->lag);
 	}
 	if (homed(reg)) {
 		e_rm(&t->o, !t->compat, 0x8b, R11, slot);
@@ -170,6 +198,7 @@ void push_return(struct tr *t, const struct insn *in)
 		store_slot(t, slot, tmp);
 	}
 	move_rsp(t, -width(t));
+	stack_sync(t);
 }
 
 /* r11 = return address; flags saved. */
@@ -181,4 +210,5 @@ void pop_return(struct tr *t, const struct insn *in)
 	slot = pop_slot(t, in, RSP);
 	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
 	move_rsp(t, width(t) + (int)(in->imm_len ? (uint16_t)in->imm : 0));
+	stack_sync(t);
 }

@@ -69,6 +69,9 @@ static bool uses_stack(const struct insn *in)
 /* Was the access at access_va one through rsp or rbp?  Then #GP is #SS. */
 static bool stack_reference(const struct cpu *c, const struct insn *in)
 {
+	/* pop reads the stack first, and may name it as its operand too */
+	if (in->mnemonic == ZYDIS_MNEMONIC_POP && c->access_va == c->s.gpr[RSP])
+		return true;
 	if (in->has_mem && !(uses_stack(in) && c->access_va != sys_ea(c, in)))
 		return in->mem.seg < 0 && (in->mem.base == RSP || in->mem.base == RBP);
 	return uses_stack(in);
@@ -80,31 +83,63 @@ bool fpu_pending(const struct cpu *c)
 	return (get16(c->s.fx + 2) & ~get16(c->s.fx) & 0x3f) != 0;
 }
 
+enum { X87_NO_RESULT = 0x19 }; /* invalid, overflow, underflow: nothing is stored */
+
+/*
+ * An x87 store that meets an unmasked exception stores nothing, so it cannot
+ * fault: it ends with the exception pending.  Tries; true: so it was.
+ */
+static bool x87_stores_nothing(struct cpu *c, const struct insn *in)
+{
+	const struct cpu_state before = c->s;
+	const struct cpu_exit x = c->x;
+	struct block *b;
+
+	if (!in->fp_waits || !in->mem.write || (in->opcode & 0xf8) != 0xd8 || in->map != 0 ||
+	    (~get16(c->s.fx) & X87_NO_RESULT) == 0)
+		return false;
+	c->s.rflags &= ~(uint64_t)FLAG_AC;
+	c->store_nowhere = true;
+	b = block_at(c, cpu_block_mode(c) | BM_PLAIN | BM_CAREFUL, NULL);
+	if (b != NULL)
+		cpu_enter(c, b, b->n);
+	c->store_nowhere = false;
+	c->s.rflags |= before.rflags & FLAG_AC;
+	if (get16(c->s.fx + 2) & ~get16(c->s.fx) & X87_NO_RESULT)
+		return true;
+	c->s = before;
+	c->x = x;
+	return false;
+}
+
 /*
  * What the fast paths leave to be sorted out about a memory fault: a pending
  * x87 exception comes before it, so does #GP for a misaligned operand, and a
  * non-canonical stack reference is #SS.
  */
-void refine_fault(struct cpu *c)
+bool refine_fault(struct cpu *c)
 {
-	bool pending = fpu_pending(c);
+	bool pending = fpu_pending(c), unmasked = (~get16(c->s.fx) & X87_NO_RESULT) != 0;
 	bool misaligned = (c->access_va & 15) != 0 && (c->site->size == 16 || c->site->size == 512);
 	struct insn in;
 
 	if (c->x.reason != CPU_EXIT_EXCEPTION ||
 	    (c->x.vector != 14 && c->x.vector != 17 && !c->noncanon))
-		return;
-	if ((!c->noncanon && !misaligned && !pending) || !insn_at(c, &in))
-		return;
+		return true;
+	if ((!c->noncanon && !misaligned && !pending && !unmasked) || !insn_at(c, &in))
+		return true;
 	if (pending && in.fp_waits) {
 		c->x.vector = 16;
 		c->x.has_error = false;
 		c->x.error = 0;
+	} else if (x87_stores_nothing(c, &in)) {
+		return false;
 	} else if (misaligned && c->x.vector != 17 && needs_alignment(&in)) {
 		general_protection(c);
 	} else if (c->noncanon && stack_reference(c, &in)) {
 		c->x.vector = 12;
 	}
+	return true;
 }
 
 static void commit_bounce(struct cpu *c, const struct bounce *b)
@@ -129,8 +164,8 @@ static bool execute(struct cpu *c)
 	cpu_enter(c, b, b->n);
 	switch (c->leave) {
 	case LEAVE_FAULT:
-		refine_fault(c);
-		return true;
+		c->nbounce = 0;
+		return refine_fault(c);
 	case LEAVE_SPECIAL:
 		c->nbounce = 0;
 		return sys_execute(c);
@@ -143,9 +178,11 @@ bool step_careful(struct cpu *c)
 {
 	if (execute(c))
 		return true;
-	for (unsigned i = 0; i < c->nbounce; i++)
+	for (unsigned i = 0; i < c->nbounce; i++) {
+		debug_access(c, c->bounce[i].va, c->bounce[i].size, c->bounce[i].write);
 		if (c->bounce[i].write)
 			commit_bounce(c, &c->bounce[i]);
+	}
 	return false;
 }
 

@@ -7,10 +7,15 @@
  * element by string_slow() and comes back.  A fault commits rcx, rsi and rdi,
  * so the instruction goes on where it stopped; it counts when it completes, and
  * only then changes flags (SDM vol. 2, REP).
+ *
+ * A guest can make one instruction last for hours.  After the first REP_RUNS
+ * pages of it a kick is obeyed in the middle, which cpu_exit.unfinished tells.
  */
 #include "cpu/priv.h"
 
 #include <Zydis/Mnemonic.h>
+
+enum { REP_RUNS = 16384 };
 
 struct str {
 	unsigned op, size;
@@ -130,7 +135,7 @@ static uint8_t *reach(struct cpu *c, const struct str *s, uint64_t va, enum mem_
 	const uint64_t *tag = access == MEM_WRITE ? t->wtag : t->rtag;
 
 	if (tag[i] != (va & PAGE_MASK)) {
-		*r = mem_tlb_fill(c->mem, s->mode, va, access, f);
+		*r = debug_fill(c, s->mode, va, access, f);
 		if (*r != 0)
 			return NULL;
 	}
@@ -260,9 +265,9 @@ static int one_run(struct cpu *c, const struct str *s, struct mem_fault *f)
 	if (n == 0 || misaligned(c, s))
 		return 2;
 	if (s->op == STR_CMPS && (pd = reach(c, s, dst, MEM_READ, f, &r)) == NULL)
-		return r;
+		return r > 0 ? 2 : r;
 	if (uses_src && (ps = reach(c, s, src, MEM_READ, f, &r)) == NULL)
-		return r;
+		return r > 0 ? 2 : r;
 	if (uses_dst && pd == NULL && (pd = reach(c, s, dst, s->op == STR_MOVS || s->op == STR_STOS
 	    ? MEM_WRITE : MEM_READ, f, &r)) == NULL)
 		return r > 0 ? 2 : r;
@@ -288,6 +293,7 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 	const struct site *at = (const struct site *)(uintptr_t)site;
 	struct str s = unpack(c, (uint32_t)desc);
 	struct mem_fault f;
+	unsigned runs = 0;
 	int r;
 
 	c->stats.string_helpers++;
@@ -303,8 +309,9 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 			leave_fault(c, at, &f);
 			return 0;
 		}
-		if (r == 2) {
-			site_leave(c, at, LEAVE_SPECIAL);
+		if (r == 2 || (r == 0 && ++runs > REP_RUNS && c->kick)) {
+			site_leave(c, at, r == 2 ? LEAVE_SPECIAL : LEAVE_STOP);
+			c->rep_cut = true;
 			return 0;
 		}
 		if (r == 1 || !s.rep)
@@ -327,6 +334,7 @@ static int copy_element(struct cpu *c, const struct str *s, uint64_t va, uint64_
 		f->noncanon = true;
 		return STR_FAULT;
 	}
+	debug_access(c, va, s->size, access == MEM_WRITE);
 	if (access == MEM_WRITE)
 		return mem_copy_out(c->mem, s->mode, va, v, s->size, f) != 0 ? STR_FAULT : 0;
 	*v = 0;

@@ -83,6 +83,7 @@ int sys_load(struct cpu *c, uint64_t va, void *p, unsigned n)
 
 	if (check_address(c, va, n) != 0)
 		return -1;
+	debug_access(c, va, n, false);
 	if (mem_copy_in(c->mem, (enum mem_mode)c->s.mode, p, va, n, &f) == 0)
 		return 0;
 	set_fault(c, &f);
@@ -95,6 +96,7 @@ int sys_store(struct cpu *c, uint64_t va, const void *p, unsigned n)
 
 	if (check_address(c, va, n) != 0)
 		return -1;
+	debug_access(c, va, n, true);
 	if (mem_copy_out(c->mem, (enum mem_mode)c->s.mode, va, p, n, &f) == 0)
 		return 0;
 	set_fault(c, &f);
@@ -391,7 +393,8 @@ static bool do_pop(struct cpu *c, const struct insn *in, int unused)
 		memcpy(&c->s.gpr[in->opreg], &v, n);
 	} else if (!in->has_mem) {
 		memcpy(&c->s.gpr[modrm_rm(in)], &v, n);
-	} else if (sys_store(c, sys_ea(c, in), &v, n) != 0) {
+	} else if (in->mem.cs ? sys_exception(c, 13, true)
+	    : sys_store(c, sys_ea(c, in), &v, n) != 0) {
 		c->s.gpr[RSP] = rsp;
 		return true;
 	}
@@ -467,10 +470,18 @@ static bool do_string(struct cpu *c, const struct insn *in)
 		return sys_fault(c, &f);
 	if (r == STR_MISALIGNED)
 		return sys_exception(c, 17, true);
+	c->rep_cut = r == STR_MORE;
 	if (r == STR_MORE)
 		return false;
 	c->s.rflags = flags_unpack(c->s.rflags, (uint16_t)c->flags);
 	return sys_done(c, in);
+}
+
+/* Is it one of those that sys_execute() takes? */
+bool sys_knows(const struct insn *in)
+{
+	return in->kind == K_SPECIAL || in->kind == K_PUSHF || in->kind == K_IRET ||
+		in->kind == K_STRING;
 }
 
 bool sys_execute(struct cpu *c)
@@ -483,10 +494,9 @@ bool sys_execute(struct cpu *c)
 		return sys_exception(c, 6, false);
 	if (in.kind == K_STRING)
 		return do_string(c, &in);
-	if ((in.kind != K_SPECIAL && in.kind != K_PUSHF && in.kind != K_IRET) || rows[in.mnemonic].fn == NULL)
+	if (!sys_knows(&in) || rows[in.mnemonic].fn == NULL)
 		return sys_exception(c, 6, false);
 	if (!rows[in.mnemonic].fn(c, &in, rows[in.mnemonic].arg))
 		return false;
-	refine_fault(c);
-	return true;
+	return refine_fault(c);
 }

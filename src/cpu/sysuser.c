@@ -194,6 +194,8 @@ bool sys_arpl(struct cpu *c, const struct insn *in, int unused)
 	if ((dst & 3) < src) {
 		dst = (dst & ~(uint64_t)3) | src;
 		if (in->has_mem) {
+			if (in->mem.cs)
+				return sys_exception(c, 13, true);
 			if (sys_store(c, sys_ea(c, in), &dst, 2) != 0)
 				return true;
 		} else {

@@ -28,6 +28,8 @@ static void adjust_kind(struct tr *t, struct insn *in)
 		in->kind = K_SPECIAL;
 	if (in->kind == K_IRET && t->temp)
 		in->kind = K_SPECIAL;
+	if (!t->pass && debug_stops_at(t->c, in->off))
+		in->kind = K_SPECIAL; /* run.c looks for a breakpoint */
 }
 
 /*
@@ -101,27 +103,27 @@ static void head(struct tr *t)
 	struct site *s;
 
 	t->late = !t->temp && overwrites_flags_first(t);
-	if (!t->abs && !t->temp) {
-		b->entry_far = lo(o->p);
-		e_rr(o, 1, 0x81, 4, R11);           /* and $~0xfff, r11 */
-		e32(o, 0xfffff000);
-		e_store(o, field(&t->c->pcbase), R11);
-		if (!t->late) {
+	b->entry_host = lo(o->p);
+	if (!t->late && !t->temp && b->rec.kind == REC_NONE) {
+		t->fs = FL_HOST;
+		flags_saved(t);
+		if (!t->abs) {
 			e8(o, 0xe9);
 			skip = o->p;
 			e32(o, 0);
 		}
 	}
-	b->entry_host = lo(o->p);
-	if (!t->late && !t->temp && b->rec.kind == REC_NONE) {
-		t->fs = FL_HOST;
-		flags_saved(t);
+	b->entry_far = lo(o->p);
+	if (!t->abs && !t->temp) {
+		e_rr(o, 1, 0x81, 4, R11);           /* and $~0xfff, r11 */
+		e32(o, 0xfffff000);
+		e_store(o, field(&t->c->pcbase), R11);
 	}
 	if (skip != NULL)
 		e_patch(skip, o->p);
 	b->entry_saved = lo(o->p);
-	if (t->abs || t->temp)
-		b->entry_far = b->entry_saved;
+	if (t->late)
+		b->entry_host = b->entry_saved;
 	t->rec = b->rec;
 	t->fs = t->late ? FL_NONE : b->rec.kind != REC_NONE ? FL_RECIPE : FL_SAVED;
 	if (t->temp) {
@@ -172,7 +174,9 @@ static void fit_with_branch(struct tr *t, const struct insn *in)
 
 static void emit_one(struct tr *t, const struct insn *in)
 {
-	access_group(t, in);
+	if (!stack_may_lag(t, in))
+		stack_sync(t);
+	group_begin(t, in);
 	fit_with_branch(t, in);
 	if (in->kind < sizeof emitters / sizeof *emitters && emitters[in->kind] != NULL)
 		emitters[in->kind](t, in);
@@ -198,6 +202,7 @@ static void body(struct tr *t)
 		t->n++;
 		t->br += in->kind == K_JCC;
 	}
+	stack_sync(t);
 	if (t->next_straddles && !t->abs)
 		exit_far(t, in->off + in->len); /* C5: never linked to */
 	else
@@ -226,8 +231,9 @@ static void note_frames(struct tr *t)
 	unsigned from = t->in[0].off, to = last->off + last->len;
 
 	mem_code_mark(t->c->mem, b->phys >> PAGE_SHIFT, from, to < PAGE_SIZE ? to : PAGE_SIZE);
+	/* (Bytes that are no instruction: all 15 were looked at.) */
 	if (b->mfn2 != MFN_NONE)
-		mem_code_mark(t->c->mem, b->mfn2, 0, to - PAGE_SIZE);
+		mem_code_mark(t->c->mem, b->mfn2, 0, to > PAGE_SIZE ? to - PAGE_SIZE : 15);
 }
 
 static uint64_t now_ns(void)
@@ -258,10 +264,13 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.compat = (mode & BM_COMPAT) != 0;
 	t.careful = (flags & TR_CAREFUL) != 0;
 	t.temp = (flags & TR_TEMP) != 0;
+	t.pass = (flags & (TR_CAREFUL | TR_PASS)) != 0;
 	t.count = t.i = t.ncold = t.nhead = t.nrecs = 0;
 	t.rec = (struct recipe){ .kind = REC_NONE };
 	t.n = t.br = 0;
-	t.delta_in_r10 = t.next_straddles = false;
+	t.delta_reg = NO_REG;
+	t.lag = 0;
+	t.next_straddles = false;
 	b->phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
 	b->page = t.abs ? t.page : 0;
 	b->mfn2 = MFN_NONE;

@@ -29,10 +29,11 @@ struct cold {
 	const struct insn *in; /* COLD_LATE */
 };
 
-/* A run of stack accesses under one check. */
+/* A run of accesses around one register under one check. */
 struct group {
+	int8_t base;
 	int first, last; /* indices of instructions */
-	int lo, hi;      /* byte range relative to rsp before the first */
+	int lo, hi;      /* byte range relative to base before the first */
 	bool write;
 };
 
@@ -44,6 +45,7 @@ struct tr {
 	bool abs;            /* addresses built in (kernel) */
 	bool compat;
 	bool careful, temp;
+	bool pass;          /* breakpoints have been looked at */
 	int count;           /* instructions decoded */
 	struct insn in[MAX_BLOCK];
 	int i;               /* current one */
@@ -54,8 +56,9 @@ struct tr {
 	struct recipe recs[MAX_RECIPES]; /* that sites refer to */
 	bool next_straddles; /* the instruction behind the block is in two pages */
 	bool late;           /* block head check is still to come */
-	bool delta_in_r10;   /* r10 == cpu.stack_delta */
-	int ngroups, group;  /* planned; index of the current or next one */
+	int8_t delta_reg;    /* r10 == cpu.delta[delta_reg]; NO_REG: it holds none */
+	int lag;             /* bytes rsp still has to move: see stack.c */
+	int ngroups;
 	struct group groups[MAX_BLOCK];
 	int ncold;
 	struct cold cold[4 * MAX_BLOCK];
@@ -82,11 +85,16 @@ struct site *site_here(struct tr *t, const struct insn *in, unsigned size);
 void access_addr(struct tr *t, const struct insn *in, int rsp_bias); /* r11 = linear address */
 void access_check(struct tr *t, struct site *s, unsigned size, bool write); /* r11 = host address */
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write);
-void access_group(struct tr *t, const struct insn *in);
-bool access_grouped(struct tr *t); /* the current instruction's stack access is covered */
-void access_delta(struct tr *t);   /* r10 = stack delta */
+struct ea access_table(const void *p); /* the table's entry for index r10 */
+void access_lookup(struct tr *t, const uint64_t *tag, unsigned size);
+void access_slow(struct tr *t, const struct site *s, const uint64_t *tag, uint32_t glue);
+struct tlb *access_tlb(struct tr *t);
+
+/* group.c */
 void plan_groups(struct tr *t);
-bool stack_operand(const struct insn *in); /* plain [rsp + disp] */
+void group_begin(struct tr *t, const struct insn *in);
+bool group_covers(const struct tr *t, int base);
+struct ea group_operand(struct tr *t, int base, int disp);
 
 /* op.c */
 void op_generic(struct tr *t, const struct insn *in);
@@ -100,6 +108,8 @@ void op_leave(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
 void load_gpr(struct tr *t, int dst, int reg); /* host register = guest register */
 
 /* stack.c */
+bool stack_may_lag(const struct tr *t, const struct insn *in);
+void stack_sync(struct tr *t); /* rsp is exact again */
 void op_push(struct tr *t, const struct insn *in);
 void op_pop(struct tr *t, const struct insn *in);
 void op_leave_frame(struct tr *t, const struct insn *in);

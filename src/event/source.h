@@ -18,6 +18,8 @@
  *      xen/run.c); horizon() is the icount at which it wants to be asked at
  *      the latest, and the caller stops the vCPU exactly there.
  *  P3. Everything else that happens to the guest is a function of its state.
+ *      witness() is told what does happen, so that a recorder can write it down
+ *      and a replayer can compare.
  */
 #ifndef TTD_EVENT_SOURCE_H
 #define TTD_EVENT_SOURCE_H
@@ -33,8 +35,9 @@ enum event_type {
 	EV_CONSOLE,   /* data: bytes typed at the console */
 	EV_CONTROL,   /* data: text for the guest's control/shutdown */
 	EV_SYSRQ,     /* data: one character for control/sysrq */
-	EV_STOP,      /* leave the run loop; the guest does not notice */
-	EV_TYPES
+	EV_STOP,      /* leave the run loop; the guest does not notice.  value 1: diverged */
+	EV_DIGEST,    /* take a digest and hand it to witness(); nor does it notice this */
+	EV_TYPES      /* (the log stores these numbers) */
 };
 
 enum { EVENT_DATA_MAX = 256 };
@@ -53,6 +56,30 @@ struct source_pos {
 };
 
 #define SOURCE_NEVER UINT64_MAX
+
+/* Something the guest did that a replay must do too, at the same position. */
+enum witness_type {
+	WITNESS_EXCEPTION = 4, /* the log's numbers */
+	WITNESS_HYPERCALL,
+	WITNESS_UPCALL,
+	WITNESS_DIGEST = 3,    /* the answer to EV_DIGEST */
+};
+
+struct witness {
+	uint8_t type;   /* enum witness_type */
+	uint8_t flags;  /* enum log_flag */
+	uint8_t check;  /* digest of the registers */
+	uint32_t code;  /* vector, hypercall number */
+	uint32_t error; /* of an exception */
+	uint64_t value; /* cr2; digest of memory */
+	uint64_t value2; /* digest of everything else */
+};
+
+enum witness_answer {
+	WITNESS_OK,
+	WITNESS_DIVERGED, /* the recording has something else here: end the run */
+	WITNESS_LOG_END,  /* the recording ends here: stop */
+};
 
 struct source;
 
@@ -73,6 +100,9 @@ struct source_ops {
 	int (*push)(struct source *s, const struct event *ev);
 	/* [any thread, async-signal-safe] The next next() or idle() is EV_STOP. */
 	void (*stop)(struct source *s);
+	/* NULL when nobody wants to know. */
+	enum witness_answer (*witness)(struct source *s, const struct source_pos *now,
+		const struct witness *w);
 	void (*destroy)(struct source *s);
 };
 

@@ -21,6 +21,7 @@ SAME(TTD_END_REBOOT, DOMAIN_REBOOT);
 SAME(TTD_END_SUSPEND, DOMAIN_SUSPEND);
 SAME(TTD_END_CRASH, DOMAIN_CRASH);
 SAME(TTD_END_STOPPED, DOMAIN_STOPPED);
+SAME(TTD_END_DIVERGED, DOMAIN_DIVERGED);
 
 const char *ttd_version(void)
 {
@@ -59,7 +60,8 @@ static void discard(void *ctx, const void *p, size_t n)
 	(void)n;
 }
 
-static int create(struct ttd_vm *vm, const struct ttd_config *cfg, struct err *e)
+static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct vm_extra *x,
+	struct err *e)
 {
 	struct domain_config dc = {0};
 
@@ -79,40 +81,75 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, struct err *e
 	dc.stop_icount = cfg->stop_icount;
 	dc.console_out = cfg->console_out != NULL ? cfg->console_out : discard;
 	dc.console_ctx = cfg->console_ctx;
+	if (x != NULL) {
+		dc.source = x->source;
+		dc.source_ctx = x->source_ctx;
+		dc.stop_brctr = x->stop_brctr;
+	}
 	vm->domain = domain_create(&dc, e);
 	return vm->domain != NULL ? 0 : -1;
 }
 
-struct ttd_vm *ttd_vm_create(const struct ttd_config *cfg, struct ttd_error *err)
+void vm_error(struct ttd_error *err, const struct err *e)
+{
+	if (err == NULL)
+		return;
+	err->status = (enum ttd_status)e->status;
+	_Static_assert(sizeof err->text == sizeof e->text, "texts of one size");
+	memcpy(err->text, e->text, sizeof e->text);
+}
+
+struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x, struct err *e)
 {
 	struct ttd_vm *vm = calloc(1, sizeof *vm);
-	struct err e;
 
-	if (vm == NULL) {
-		err_set(&e, ST_HOST, "out of memory");
-	} else if (check(cfg, &e) == 0 && create(vm, cfg, &e) == 0) {
+	if (vm == NULL)
+		err_set(e, ST_HOST, "out of memory");
+	else if (check(cfg, e) == 0 && create(vm, cfg, x, e) == 0)
 		return vm;
-	}
 	ttd_vm_destroy(vm);
-	if (err != NULL) {
-		err->status = (enum ttd_status)e.status;
-		_Static_assert(sizeof err->text == sizeof e.text, "texts of one size");
-		memcpy(err->text, e.text, sizeof e.text);
-	}
 	return NULL;
 }
 
+struct ttd_vm *ttd_vm_create(const struct ttd_config *cfg, struct ttd_error *err)
+{
+	struct err e;
+	struct ttd_vm *vm = vm_create(cfg, NULL, &e);
+
+	if (vm == NULL)
+		vm_error(err, &e);
+	return vm;
+}
+
+/* The domain first: its source uses what the other two hold. */
 void ttd_vm_destroy(struct ttd_vm *vm)
 {
 	if (vm == NULL)
 		return;
 	if (vm->domain != NULL)
 		domain_destroy(vm->domain);
+	recording_free(vm->recording);
+	replaying_free(vm->replaying);
 	free(vm->name);
 	free(vm->kernel);
 	free(vm->ramdisk);
 	free(vm->cmdline);
 	free(vm);
+}
+
+int ttd_vm_finish(struct ttd_vm *vm, struct ttd_result *result)
+{
+	memset(result, 0, sizeof *result);
+	if (vm->recording != NULL)
+		return recording_finish(vm, result);
+	if (vm->replaying != NULL)
+		return replaying_finish(vm, result);
+	return -1;
+}
+
+const char *ttd_vm_name(const struct ttd_vm *vm)
+{
+	return vm->name;
 }
 
 enum ttd_end ttd_vm_run(struct ttd_vm *vm)
@@ -140,5 +177,6 @@ void ttd_vm_shutdown(struct ttd_vm *vm, const char *how)
 
 void ttd_vm_stop(struct ttd_vm *vm)
 {
+	replaying_stop(vm->replaying);
 	domain_stop(vm->domain);
 }

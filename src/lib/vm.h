@@ -6,11 +6,34 @@
 
 #include <ttd/ttd.h>
 
+#include "util/err.h"
 #include "xen/domain.h"
+
+struct recording; /* record.c */
+struct replaying; /* replay.c */
 
 struct ttd_vm {
 	struct domain *domain;
 	char *name, *kernel, *ramdisk, *cmdline; /* the domain borrows them */
+	struct recording *recording; /* NULL: it is none */
+	struct replaying *replaying;
 };
+
+/* What the caller's configuration does not say. */
+struct vm_extra {
+	struct source *(*source)(void *ctx, const struct live_params *live, struct err *e);
+	void *source_ctx;
+	uint64_t stop_brctr;
+};
+
+struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x, struct err *e);
+/* For a public function that failed: fills *err (may be NULL). */
+void vm_error(struct ttd_error *err, const struct err *e);
+
+int recording_finish(struct ttd_vm *vm, struct ttd_result *r);
+void recording_free(struct recording *r);
+int replaying_finish(struct ttd_vm *vm, struct ttd_result *r);
+void replaying_free(struct replaying *r);
+void replaying_stop(struct replaying *r); /* [any thread, async-signal-safe] ends a pause */
 
 #endif

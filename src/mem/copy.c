@@ -56,9 +56,9 @@ int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, 
 		return -1;
 	while (n > 0) {
 		size_t k = page_left(dst, n);
-		mfn_t mfn = mem_peek(m, mode, dst, NULL);
-
 		/* A store into its own page tables may unmap the rest: give up there. */
+		mfn_t mfn = mem_translate(m, mode, dst, MEM_WRITE, f);
+
 		if (mfn == MFN_NONE)
 			return -1;
 		mem_guest_store(m, mfn, (unsigned)(dst & ~PAGE_MASK), p, k);

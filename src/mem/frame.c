@@ -64,6 +64,7 @@ void mem_destroy(struct mem *m)
 		munmap(m->ram, m->all_pages << PAGE_SHIFT);
 	if (m->frames != NULL)
 		munmap(m->frames, m->all_pages * sizeof *m->frames);
+	epoch_free(m);
 	free(m->dirty_code.v);
 	munmap(m, sizeof *m);
 }
@@ -185,6 +186,7 @@ int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_
 	if (n == 0)
 		return 0;
 	before_write(m, mfn, off, p, n);
+	note_write(m, mfn);
 	memcpy(frame_host(m, mfn) + off, p, n);
 	return 0;
 }
@@ -224,6 +226,7 @@ static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root)
 	uint64_t *to = (void *)frame_host(m, root);
 	const uint64_t *from = (const void *)frame_host(m, old);
 
+	note_write(m, root);
 	for (unsigned i = 256; i < 512; i++)
 		to[i] |= from[i] & PTE_A;
 	tlb_note_pt(m, root, 4, (gva_t)1 << 63);

@@ -23,6 +23,9 @@
  *  M4. A read entry exists only if the accessed bits of its walk are set, a
  *      write entry only if the dirty bit is set too: TLB hits then have no
  *      effect a guest could see.
+ *  M5. After mem_epoch_begin() no write entry is left, and a frame's bytes
+ *      change only after it was noted as written: when a write entry for it
+ *      comes to be, in mem_write_frame(), or when a walk sets A or D bits.
  */
 #ifndef TTD_MEM_MEM_H
 #define TTD_MEM_MEM_H
@@ -131,6 +134,25 @@ int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, 
 
 /* XXH3 digest of all frames, RAM then extra. */
 uint64_t mem_digest(const struct mem *m);
+
+/*
+ * Write epochs.  mem_epoch_begin() starts one: forgets what was written.
+ * mem_epoch_dirty() lists the frames that may have been written since, in
+ * ascending order; the list stays until the next call of either.  Before the
+ * first mem_epoch_begin() nothing is noted and the list is empty.  -1, NULL:
+ * no memory.
+ */
+int mem_epoch_begin(struct mem *m);
+const mfn_t *mem_epoch_dirty(struct mem *m, size_t *n);
+
+/*
+ * Sum over all frames that are not all zero of their XXH3 digest with the
+ * frame's number as seed.  mem_sum() begins a write epoch with each call and
+ * looks only at what was written since the last one; mem_sum_all() looks at
+ * everything and begins nothing.  Both give the same.
+ */
+uint64_t mem_sum(struct mem *m);
+uint64_t mem_sum_all(const struct mem *m);
 
 struct mem_stats {
 	uint64_t fills, walks, flushes, invalidations;

@@ -69,6 +69,11 @@ struct mem {
 	mfn_t window_mfn;
 	uint64_t window_pages;
 	struct code_queue dirty_code;
+	/* epoch.c: a bit per frame written in this write epoch (M5); NULL: nobody asks. */
+	uint64_t *written;
+	mfn_t *dirty;       /* the list last given out */
+	uint64_t *sums;     /* digest per frame as of the last mem_sum(); NULL: none yet */
+	uint64_t sum;
 	struct mem_stats stats;
 };
 
@@ -80,10 +85,21 @@ static inline struct frame *frame_of(const struct mem *m, mfn_t mfn)
 {
 	return &m->frames[mfn - MEM_FIRST_MFN];
 }
+/* The frame's bytes are about to change, or may from now on (M5). */
+static inline void note_write(struct mem *m, mfn_t mfn)
+{
+	uint64_t i = mfn - MEM_FIRST_MFN;
+
+	if (m->written != NULL)
+		m->written[i / 64] |= (uint64_t)1 << i % 64;
+}
 static inline uint8_t *frame_host(const struct mem *m, mfn_t mfn)
 {
 	return m->ram + ((mfn - MEM_FIRST_MFN) << PAGE_SHIFT);
 }
+
+/* epoch.c */
+void epoch_free(struct mem *m);
 
 /* tlb_hot.c */
 void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va);

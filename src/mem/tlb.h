@@ -49,6 +49,9 @@ struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
 int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
 	struct mem_fault *f);
 
+/* Would the access succeed and change nothing, not even an A or D bit? */
+bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access);
+
 /* MFN behind a fetch from va, through the fetch TLB. */
 mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f);
 

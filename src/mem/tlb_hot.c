@@ -118,8 +118,10 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 		uint64_t set = PTE_A | (level == 1 && access == MEM_WRITE ? PTE_D : 0);
 		mfn_t table = MEM_FIRST_MFN + (((uint8_t *)e - m->ram) >> PAGE_SHIFT);
 
-		if ((*e & set) != set)
+		if ((*e & set) != set) {
+			note_write(m, table);
 			*e |= set;
+		}
 		tlb_note_pt(m, table, level, va);
 	}
 	return 0;
@@ -166,6 +168,7 @@ static void note_write_entry(struct mem *m, struct frame *fr, enum mem_mode mode
 
 static void fill_write(struct mem *m, enum mem_mode mode, mfn_t mfn, gva_t page, unsigned i)
 {
+	note_write(m, mfn);
 	note_write_entry(m, frame_of(m, mfn), mode, i, (uint64_t)frame_host(m, mfn));
 	m->tlb[mode].wtag[i] = page;
 }
@@ -194,6 +197,22 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 	if (!window && w.writable && (*w.entry[1] & PTE_D))
 		fill_write(m, mode, w.mfn, page, i);
 	return 0;
+}
+
+bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access)
+{
+	struct walk w;
+
+	if (!mem_canonical(va))
+		return false;
+	if (in_window(m, mode, va))
+		return access == MEM_READ;
+	if (walk(m, mode, va, &w) >= 0 || (access == MEM_WRITE && !w.writable))
+		return false;
+	for (unsigned level = 4; level >= 1; level--)
+		if (!(*w.entry[level] & PTE_A))
+			return false;
+	return access == MEM_READ || (*w.entry[1] & PTE_D);
 }
 
 mfn_t mem_translate(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,

@@ -2,8 +2,8 @@
  * ctl.c - what is left of the privileged CPU state: control and debug
  * registers, I/O privilege, the VM assists, and the hypercalls on them.
  *
- * Debug registers are kept and checked as Xen does, but breakpoints in them
- * do not trigger: only DR6 of single steps is alive.
+ * Debug registers are kept and checked as Xen does; the CPU knows DR0..3 and
+ * DR7, and tells what each #DB sets in DR6.
  */
 #include "xen/internal.h"
 
@@ -16,7 +16,6 @@
 #define CR4_FIXED UINT64_C(0x660) /* PAE MCE OSFXSR OSXMMEXCPT */
 
 #define DR6_DEFAULT UINT64_C(0xffff0ff0)
-#define DR6_BS UINT64_C(0x4000)
 #define DR6_CLEAR UINT64_C(0xffffefff) /* bits that may be set at all */
 #define DR7_DEFAULT UINT64_C(0x400)
 #define DR7_CLEAR UINT64_C(0xffff27ff)
@@ -32,9 +31,14 @@ void ctl_init(struct ctl_state *c)
 	c->dr[7] = DR7_DEFAULT;
 }
 
-void ctl_single_step(struct domain *d)
+void ctl_debug(struct domain *d, uint32_t dr6)
 {
-	d->ctl.dr[6] |= DR6_BS;
+	d->ctl.dr[6] |= dr6;
+}
+
+void ctl_arm(struct domain *d)
+{
+	cpu_set_debug(d->cpu, d->ctl.dr, d->ctl.dr[7]);
 }
 
 uint64_t ctl_cr0(struct domain *d)
@@ -58,6 +62,7 @@ static int set_dr7(struct domain *d, uint64_t value)
 			if ((value >> i & 3) == 2) /* I/O breakpoint */
 				return -EPERM;
 	d->ctl.dr[7] = value;
+	ctl_arm(d);
 	return 0;
 }
 
@@ -73,6 +78,7 @@ int ctl_set_dr(struct domain *d, unsigned nr, uint64_t value)
 		    (UINT64_C(16) << 39)))
 			return -EPERM;
 		d->ctl.dr[nr] = value;
+		ctl_arm(d);
 		return 0;
 	case 4:
 	case 6:

@@ -61,7 +61,8 @@ static int create_parts(struct domain *d, const struct domain_config *cfg, struc
 	d->cpu = cpu_create(d->mem, cfg->reference ? CPU_REFERENCE : CPU_OPTIMISED, e);
 	if (d->cpu == NULL)
 		return -1;
-	d->source = live_create(&live, e);
+	d->source = cfg->source != NULL ? cfg->source(cfg->source_ctx, &live, e)
+		: live_create(&live, e);
 	return d->source == NULL ? -1 : 0;
 }
 
@@ -143,6 +144,7 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e)
 	d->clock = cfg->clock;
 	d->profile = cfg->profile;
 	d->stop_icount = cfg->stop_icount;
+	d->stop_brctr = cfg->stop_brctr;
 	d->console_out = cfg->console_out;
 	d->console_ctx = cfg->console_ctx;
 	d->name = strdup(cfg->name != NULL ? cfg->name : "guest");
@@ -175,8 +177,10 @@ void domain_destroy(struct domain *d)
 enum domain_end domain_run(struct domain *d)
 {
 	/* A stopped guest goes on; one that has ended stays ended. */
-	if (d->ended == DOMAIN_STOPPED)
+	if (d->ended == DOMAIN_STOPPED) {
 		d->ended = RUNNING;
+		d->stop_asked = false;
+	}
 	while (d->ended == RUNNING)
 		run_step(d);
 	return (enum domain_end)d->ended;
@@ -199,6 +203,7 @@ void domain_shutdown(struct domain *d, const char *how)
 
 void domain_stop(struct domain *d)
 {
+	d->stop_asked = true;
 	d->source->ops->stop(d->source);
 }
 

@@ -19,6 +19,9 @@ enum domain_clock {
 	CLOCK_VIRTUAL, /* guest time is a function of instructions only; idle jumps */
 };
 
+struct source;
+struct live_params;
+
 struct domain_config {
 	const char *name;
 	const char *kernel, *ramdisk, *cmdline; /* ramdisk, cmdline may be NULL */
@@ -28,7 +31,15 @@ struct domain_config {
 	uint64_t wallclock_sec;  /* guest's wall clock at boot; 0: host's for CLOCK_HOST,
 	                            a fixed date for CLOCK_VIRTUAL */
 	uint64_t stop_icount;    /* stop there when not 0 */
+	uint64_t stop_brctr;     /* stop at the first instruction behind so many branches */
 	bool profile;            /* measure host_exit_ns */
+	/*
+	 * Makes the event source (event/source.h) that the domain then owns: a
+	 * recorder, a replayer.  `live` says how a live one would be made.
+	 * NULL: a live one.
+	 */
+	struct source *(*source)(void *ctx, const struct live_params *live, struct err *e);
+	void *source_ctx;
 	/* Console output, called on the vCPU thread; must not block for long. */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
@@ -39,7 +50,8 @@ enum domain_end {
 	DOMAIN_REBOOT,
 	DOMAIN_SUSPEND,
 	DOMAIN_CRASH,   /* domain_crash_reason() says why in one line */
-	DOMAIN_STOPPED, /* domain_stop(), or stop_icount reached */
+	DOMAIN_STOPPED, /* domain_stop(), stop_icount or stop_brctr reached, a log's end */
+	DOMAIN_DIVERGED, /* the replay does something else than its recording */
 };
 
 struct domain_stats {
@@ -60,6 +72,13 @@ const char *domain_crash_reason(const struct domain *d);
 void domain_console_in(struct domain *d, const void *p, size_t n); /* [any thread] */
 void domain_shutdown(struct domain *d, const char *how); /* [any thread] "poweroff", "reboot" */
 void domain_stop(struct domain *d); /* [any thread, async-signal-safe] end domain_run() soon */
+
+/* What a log's END holds: position and digests; `text` is why it crashed. */
+struct log_end;
+void domain_get_end(struct domain *d, struct log_end *end);
+/* Digests look at all memory each time, not only at what was written since the last one. */
+void domain_set_full_digests(struct domain *d, bool full);
+uint64_t domain_tsc_mul(void); /* of every domain: guest ns = icount * this / 2^32 */
 
 void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all memory */
 /* For --stats and the benchmarks. */

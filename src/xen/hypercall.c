@@ -4,10 +4,20 @@
  * A hypercall changes rax only, except for what the syscall instruction does
  * itself: rcx = return address, r11 = rflags.  Numbers without an entry give
  * -ENOSYS, which Linux takes as "this Xen has no such thing".
+ *
+ * A call with a long list does WORK_MAX of it at a time.  Then, as under Xen,
+ * its argument registers (or its multicall entry) say what is left, rip is back
+ * at the syscall instruction, and the guest makes the call again without
+ * knowing; in between events are delivered and a stop is obeyed.  Where it
+ * gives way depends on the list alone, so a replay does the same.
  */
 #include "xen/internal.h"
 
 #include <errno.h>
+
+#include "event/log.h"
+
+enum { WORK_MAX = 1 << 16, SYSCALL_LEN = 2 };
 
 static const struct {
 	const char *name;
@@ -43,6 +53,8 @@ static const struct {
 static int64_t call(struct domain *d, uint64_t nr, const struct hypercall_args *h)
 {
 	d->stats.hypercalls++;
+	witness(d, WITNESS_HYPERCALL, d->in_multicall ? LOG_MULTICALL : 0,
+		nr < UINT32_MAX ? (uint32_t)nr : UINT32_MAX, 0, 0);
 	if (nr >= sizeof(table) / sizeof(table[0]))
 		return -ENOSYS;
 	d->stats.hypercall_count[nr]++;
@@ -52,6 +64,29 @@ static int64_t call(struct domain *d, uint64_t nr, const struct hypercall_args *
 const char *hypercall_name(unsigned nr)
 {
 	return nr < sizeof(table) / sizeof(table[0]) ? table[nr].name : NULL;
+}
+
+bool hypercall_work(struct domain *d, uint32_t units)
+{
+	if (d->call.work < WORK_MAX)
+		d->call.work += units;
+	return d->call.work >= WORK_MAX;
+}
+
+int64_t hypercall_again(struct domain *d, const struct hypercall_args *h)
+{
+	d->call.again = true;
+	d->call.args = *h;
+	return 0;
+}
+
+static void repeat(struct cpu_state *s, const struct hypercall_args *h)
+{
+	static const enum cpu_reg reg[] = { RDI, RSI, RDX, R10, R8 };
+
+	for (unsigned i = 0; i < sizeof(reg) / sizeof(reg[0]); i++)
+		s->gpr[reg[i]] = h->a[i];
+	s->rip -= SYSCALL_LEN;
 }
 
 /* The syscall instruction has been retired. */
@@ -66,40 +101,66 @@ void hypercall(struct domain *d)
 
 	s->gpr[RCX] = s->rip;
 	s->gpr[R11] = s->rflags;
+	d->call = (struct hypercall_progress){0};
 	result = call(d, nr, &h);
+	if (d->call.again) {
+		repeat(s, &d->call.args);
+		return;
+	}
 	/* iret has set rax itself, and may have pushed a frame since. */
 	if (nr != __HYPERVISOR_iret)
 		s->gpr[RAX] = (uint64_t)result;
 }
 
+/* What is left of an entry's own long list goes back into it. */
+static int multicall_put_back(struct domain *d, gva_t va)
+{
+	uint64_t args[3]; /* no call that gives way changes more of them */
+
+	memcpy(args, d->call.args.a, sizeof(args));
+	d->call.again = false;
+	return copy_to_guest(d, va + offsetof(struct multicall_entry, args), args, sizeof(args));
+}
+
+/* 1: this entry gave way half-way.  A result is written when it is complete. */
+static int64_t multicall_one(struct domain *d, gva_t va)
+{
+	struct multicall_entry m;
+	struct hypercall_args args;
+	int64_t result = -ENOSYS;
+
+	if (copy_from_guest(d, &m, va, sizeof(m)) < 0)
+		return -EFAULT;
+	for (unsigned k = 0; k < 6; k++)
+		args.a[k] = m.args[k];
+	if (m.op != __HYPERVISOR_iret)
+		result = call(d, m.op, &args);
+	if (d->call.again)
+		return multicall_put_back(d, va) < 0 ? -EFAULT : 1;
+	return copy_to_guest(d, va + offsetof(struct multicall_entry, result), &result,
+		sizeof(result));
+}
+
 int64_t hc_multicall(struct domain *d, const struct hypercall_args *h)
 {
-	gva_t va = h->a[0];
-	uint32_t n = (uint32_t)h->a[1];
-	struct multicall_entry m;
+	struct hypercall_args left = *h;
 	int64_t rc = 0;
 
 	if (d->in_multicall)
 		return -EINVAL;
 	d->in_multicall = true;
-	for (uint32_t i = 0; i < n && d->ended == RUNNING; i++, va += sizeof(m)) {
-		struct hypercall_args args;
-		int64_t result = -ENOSYS;
-
-		if (copy_from_guest(d, &m, va, sizeof(m)) < 0) {
-			rc = -EFAULT;
+	left.a[1] = (uint32_t)left.a[1];
+	while (rc == 0 && left.a[1] > 0 && d->ended == RUNNING) {
+		rc = multicall_one(d, left.a[0]);
+		if (rc < 0)
 			break;
+		if (rc == 0) {
+			left.a[0] += sizeof(struct multicall_entry);
+			left.a[1]--;
 		}
-		for (unsigned k = 0; k < 6; k++)
-			args.a[k] = m.args[k];
-		if (m.op != __HYPERVISOR_iret)
-			result = call(d, m.op, &args);
-		if (copy_to_guest(d, va + offsetof(struct multicall_entry, result), &result,
-		    sizeof(result)) < 0) {
-			rc = -EFAULT;
-			break;
-		}
+		if (rc == 1 || (left.a[1] > 0 && hypercall_work(d, 1)))
+			rc = 1;
 	}
 	d->in_multicall = false;
-	return rc;
+	return rc == 1 ? hypercall_again(d, &left) : rc;
 }

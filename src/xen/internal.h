@@ -136,6 +136,19 @@ struct console_state {
 struct pin_state {
 	uint8_t *level;
 	uint64_t n;
+	uint32_t *seen;     /* per frame: the operation that visited it last; not state */
+	uint32_t operation;
+};
+
+/* hypercall.c */
+struct hypercall_args {
+	uint64_t a[6];
+};
+/* How far the hypercall in progress has come; nothing of it outlives the call. */
+struct hypercall_progress {
+	uint32_t work;   /* done so far, in units of a page-table entry */
+	bool again;      /* stopped half-way: to be called again, with args */
+	struct hypercall_args args;
 };
 
 enum { RUNNING = -1 };
@@ -148,7 +161,8 @@ struct domain {
 	char *name;
 	enum domain_clock clock;
 	bool profile;
-	uint64_t stop_icount;
+	uint64_t stop_icount, stop_brctr;
+	bool full_digests;
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
 	mfn_t store_ring;
@@ -165,6 +179,10 @@ struct domain {
 	bool blocked;         /* in SCHEDOP_block */
 	bool check_upcall;
 	bool in_multicall;
+	struct hypercall_progress call;
+	volatile bool stop_asked; /* by any thread: domain_stop(); not state */
+	uint64_t stuck_at;    /* run.c: icount of the last exception, */
+	uint32_t stuck;       /* and how many there were before it at that icount */
 	uint64_t polled;      /* run.c: icount at which inputs were last taken */
 	bool kicked;          /* run.c: inputs wait; not state, a replay has no kicks */
 
@@ -202,18 +220,33 @@ void machine_fini(struct domain *d);
 int copy_from_guest(struct domain *d, void *dst, gva_t src, size_t n);
 int copy_to_guest(struct domain *d, gva_t dst, const void *src, size_t n);
 
+/*
+ * witness.c: tells the source what the guest does, for a recorder or replayer
+ * (enum witness_type and log_flag); nothing happens when it does not listen.
+ */
+void witness_tell(struct domain *d, unsigned type, unsigned flags, uint32_t code,
+	uint32_t error, uint64_t value);
+void witness_digest(struct domain *d);
+static inline void witness(struct domain *d, unsigned type, unsigned flags, uint32_t code,
+	uint32_t error, uint64_t value)
+{
+	if (d->source->ops->witness != NULL)
+		witness_tell(d, type, flags, code, error, value);
+}
+
 /* run.c */
 void run_step(struct domain *d);
 void apply_event(struct domain *d, const struct event *ev);
+struct source_pos position(struct domain *d);
 void handle_exit(struct domain *d, const struct cpu_exit *x);
 
 /* hypercall.c */
-struct hypercall_args {
-	uint64_t a[6];
-};
 typedef int64_t hypercall_fn(struct domain *d, const struct hypercall_args *h);
 void hypercall(struct domain *d);
 const char *hypercall_name(unsigned nr); /* NULL: none such */
+/* Counts work; true when a long call should give way, by hypercall_again(). */
+bool hypercall_work(struct domain *d, uint32_t units);
+int64_t hypercall_again(struct domain *d, const struct hypercall_args *h);
 
 hypercall_fn hc_set_trap_table, hc_mmu_update, hc_set_gdt, hc_stack_switch,
 	hc_fpu_taskswitch, hc_set_debugreg, hc_get_debugreg, hc_update_descriptor,
@@ -223,7 +256,7 @@ hypercall_fn hc_set_trap_table, hc_mmu_update, hc_set_gdt, hc_stack_switch,
 	hc_event_channel_op, hc_physdev_op, hc_xenpmu_op;
 
 /* trap.c */
-enum { BOUNCE_MASK_EVENTS = 1, BOUNCE_ERROR = 2 };
+enum { BOUNCE_MASK_EVENTS = 1, BOUNCE_ERROR = 2, BOUNCE_RF = 4 };
 void trap_exception(struct domain *d, unsigned vector, bool has_error, uint32_t error);
 void trap_page_fault(struct domain *d, uint64_t cr2, uint32_t error);
 void trap_int(struct domain *d, unsigned vector, unsigned len);
@@ -275,7 +308,8 @@ void cpuid_policy(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 bool msr_read(struct domain *d, uint32_t msr, uint64_t *value);
 bool msr_write(struct domain *d, uint32_t msr, uint64_t value);
 void ctl_init(struct ctl_state *c);
-void ctl_single_step(struct domain *d); /* DR6 after #DB */
+void ctl_debug(struct domain *d, uint32_t dr6); /* #DB sets these bits */
+void ctl_arm(struct domain *d);                 /* makes the CPU know the breakpoints */
 uint64_t ctl_cr0(struct domain *d);
 void ctl_set_cr4(struct domain *d, uint64_t value);
 int ctl_set_dr(struct domain *d, unsigned nr, uint64_t value);
@@ -328,6 +362,7 @@ int store_populate(struct domain *d, struct err *e);
 
 /* pin.c */
 int pin_init(struct pin_state *p, uint64_t ram_pages);
+void pin_free(struct pin_state *p);
 int64_t pin_table(struct domain *d, mfn_t mfn, unsigned level);
 int64_t unpin_table(struct domain *d, mfn_t mfn);
 void pin_save(const struct pin_state *p, struct wbuf *w);

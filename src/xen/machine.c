@@ -75,6 +75,6 @@ void machine_fini(struct domain *d)
 {
 	if (d->store != NULL)
 		xs_destroy(d->store);
-	free(d->pin.level);
+	pin_free(&d->pin);
 	free(d->con.in);
 }

@@ -149,21 +149,23 @@ int64_t hc_memory_op(struct domain *d, const struct hypercall_args *h)
 
 int64_t hc_console_io(struct domain *d, const struct hypercall_args *h)
 {
-	uint64_t n = (uint32_t)h->a[1];
-	gva_t va = h->a[2];
+	struct hypercall_args left = *h;
 
 	if ((uint32_t)h->a[0] != CONSOLEIO_write)
 		return -ENOSYS;
-	while (n > 0) {
+	left.a[1] = (uint32_t)left.a[1];
+	while (left.a[1] > 0) {
 		char buf[256];
-		size_t part = n < sizeof(buf) ? n : sizeof(buf);
+		size_t part = left.a[1] < sizeof(buf) ? left.a[1] : sizeof(buf);
 
-		if (copy_from_guest(d, buf, va, part) < 0)
+		if (copy_from_guest(d, buf, left.a[2], part) < 0)
 			return -EFAULT;
 		if (d->console_out != NULL)
 			d->console_out(d->console_ctx, buf, part);
-		va += part;
-		n -= part;
+		left.a[2] += part;
+		left.a[1] -= part;
+		if (left.a[1] > 0 && hypercall_work(d, 64))
+			return hypercall_again(d, &left);
 	}
 	return 0;
 }

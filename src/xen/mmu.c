@@ -46,37 +46,62 @@ static int64_t update_m2p(struct domain *d, mfn_t mfn, uint64_t pfn)
 	return mem_write_frame(d->mem, table, va & (PAGE_SIZE - 1), &pfn, 8) < 0 ? -EINVAL : 0;
 }
 
-int64_t hc_mmu_update(struct domain *d, const struct hypercall_args *h)
+static int64_t update_one(struct domain *d, gva_t va)
 {
-	uint32_t n = (uint32_t)h->a[1] & 0x7fffffff, done = 0;
-	gva_t va = h->a[0];
+	struct mmu_update u;
+
+	if (copy_from_guest(d, &u, va, sizeof(u)) < 0)
+		return -EFAULT;
+	switch (u.ptr & 3) {
+	case MMU_MACHPHYS_UPDATE:
+		return update_m2p(d, u.ptr >> PAGE_SHIFT, u.val);
+	case MMU_PT_UPDATE_PRESERVE_AD:
+		return update_entry(d, u.ptr, u.val, true);
+	default:
+		return update_entry(d, u.ptr, u.val, false);
+	}
+}
+
+/*
+ * Both list calls: {list, count, address of the number done, domid}.  A call
+ * that gave way has bit 31 of its count set, and in the number what it had done
+ * before (Xen's MMU_UPDATE_PREEMPTED).
+ */
+#define RESUMED 0x80000000u
+
+static int64_t do_list(struct domain *d, const struct hypercall_args *h, size_t size,
+	int64_t (*one)(struct domain *d, gva_t va))
+{
+	uint32_t n = (uint32_t)h->a[1] & ~RESUMED, done = 0, before = 0;
+	struct hypercall_args left = *h;
+	bool again = false;
 	int64_t rc = 0;
 
+	if (((uint32_t)h->a[1] & RESUMED) && h->a[2] != 0 &&
+	    copy_from_guest(d, &before, h->a[2], sizeof(before)) < 0)
+		return -EFAULT;
+	while (done < n && !again) {
+		rc = one(d, h->a[0] + (uint64_t)done * size);
+		if (rc < 0)
+			break;
+		done++;
+		again = hypercall_work(d, 1) && done < n;
+	}
+	before += done;
+	if (h->a[2] != 0)
+		copy_to_guest(d, h->a[2], &before, sizeof(before));
+	if (!again)
+		return rc;
+	left.a[0] += (uint64_t)done * size;
+	left.a[1] = (n - done) | RESUMED;
+	return hypercall_again(d, &left);
+}
+
+int64_t hc_mmu_update(struct domain *d, const struct hypercall_args *h)
+{
 	if (!self(h->a[3]) || (h->a[3] >> 16 & 0xffff) != 0)
 		return -ESRCH;
-	for (; done < n; done++, va += sizeof(struct mmu_update)) {
-		struct mmu_update u;
-
-		rc = copy_from_guest(d, &u, va, sizeof(u));
-		if (rc < 0)
-			break;
-		switch (u.ptr & 3) {
-		case MMU_MACHPHYS_UPDATE:
-			rc = update_m2p(d, u.ptr >> PAGE_SHIFT, u.val);
-			break;
-		case MMU_PT_UPDATE_PRESERVE_AD:
-			rc = update_entry(d, u.ptr, u.val, true);
-			break;
-		default:
-			rc = update_entry(d, u.ptr, u.val, false);
-			break;
-		}
-		if (rc < 0)
-			break;
-	}
-	if (h->a[2] != 0)
-		copy_to_guest(d, h->a[2], &done, sizeof(done));
-	return rc;
+	return do_list(d, h, sizeof(struct mmu_update), update_one);
 }
 
 /* The machine address of the L1 entry for va, 0 if the tables do not reach it. */
@@ -111,6 +136,7 @@ static int64_t copy_page(struct domain *d, mfn_t dst, mfn_t src)
 	uint8_t page[PAGE_SIZE];
 	const uint8_t *from = zero;
 
+	hypercall_work(d, 8);
 	if (!is_ram(d, dst))
 		return -EINVAL;
 	if (src != MFN_NONE) {
@@ -170,24 +196,16 @@ static int64_t extended(struct domain *d, const struct mmuext_op *op)
 	}
 }
 
+static int64_t extended_one(struct domain *d, gva_t va)
+{
+	struct mmuext_op op;
+
+	return copy_from_guest(d, &op, va, sizeof(op)) < 0 ? -EFAULT : extended(d, &op);
+}
+
 int64_t hc_mmuext_op(struct domain *d, const struct hypercall_args *h)
 {
-	uint32_t n = (uint32_t)h->a[1] & 0x7fffffff, done = 0;
-	gva_t va = h->a[0];
-	int64_t rc = 0;
-
 	if (!self(h->a[3]))
 		return -ESRCH;
-	for (; done < n; done++, va += sizeof(struct mmuext_op)) {
-		struct mmuext_op op;
-
-		rc = copy_from_guest(d, &op, va, sizeof(op));
-		if (rc == 0)
-			rc = extended(d, &op);
-		if (rc < 0)
-			break;
-	}
-	if (h->a[2] != 0)
-		copy_to_guest(d, h->a[2], &done, sizeof(done));
-	return rc;
+	return do_list(d, h, sizeof(struct mmuext_op), extended_one);
 }

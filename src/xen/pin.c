@@ -8,19 +8,30 @@
  * mark away, so that what becomes ordinary memory is written at full speed.
  * An unpinned L4 releases its user half only: the kernel half is shared with
  * every other L4.
+ *
+ * Tables of a hostile guest may contain each other in any way: one operation
+ * looks into a frame once at most, and counts it as work (hypercall.c).
  */
 #include "xen/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { USER_SLOTS = 256, SLOTS = 512 };
 
 int pin_init(struct pin_state *p, uint64_t ram_pages)
 {
 	p->level = calloc(ram_pages, 1);
+	p->seen = calloc(ram_pages, sizeof(*p->seen));
 	p->n = ram_pages;
-	return p->level == NULL ? -1 : 0;
+	return p->level == NULL || p->seen == NULL ? -1 : 0;
+}
+
+void pin_free(struct pin_state *p)
+{
+	free(p->level);
+	free(p->seen);
 }
 
 static uint8_t *level_of(struct domain *d, mfn_t mfn)
@@ -43,8 +54,30 @@ static bool hole_slot(unsigned level, unsigned i)
 	return level == 4 && i >= 256 && i < 272;
 }
 
+/* The first visit to a frame in this operation. */
+static bool visit(struct domain *d, mfn_t table)
+{
+	uint32_t *seen = &d->pin.seen[table - MEM_FIRST_MFN];
+
+	if (*seen == d->pin.operation)
+		return false;
+	*seen = d->pin.operation;
+	hypercall_work(d, 1);
+	return true;
+}
+
+static void next_operation(struct pin_state *p)
+{
+	if (++p->operation != 0)
+		return;
+	memset(p->seen, 0, p->n * sizeof(*p->seen));
+	p->operation = 1;
+}
+
 static void mark(struct domain *d, mfn_t table, unsigned level)
 {
+	if (!visit(d, table))
+		return;
 	mem_frame_set(d->mem, table, FRAME_PT);
 	for (unsigned i = 0; level > 1 && i < SLOTS; i++) {
 		mfn_t next = hole_slot(level, i) ? MFN_NONE : child(d, table, i);
@@ -58,6 +91,8 @@ static void unmark(struct domain *d, mfn_t table, unsigned level)
 {
 	unsigned n = level == 4 ? USER_SLOTS : SLOTS;
 
+	if (!visit(d, table))
+		return;
 	mem_frame_clear(d->mem, table, FRAME_PT);
 	for (unsigned i = 0; level > 1 && i < n; i++) {
 		mfn_t next = child(d, table, i);
@@ -72,6 +107,7 @@ int64_t pin_table(struct domain *d, mfn_t mfn, unsigned level)
 	if (!is_ram(d, mfn) || *level_of(d, mfn) != 0)
 		return -EINVAL;
 	*level_of(d, mfn) = (uint8_t)level;
+	next_operation(&d->pin);
 	mark(d, mfn, level);
 	return 0;
 }
@@ -84,6 +120,7 @@ int64_t unpin_table(struct domain *d, mfn_t mfn)
 		return -EINVAL;
 	level = *level_of(d, mfn);
 	*level_of(d, mfn) = 0;
+	next_operation(&d->pin);
 	unmark(d, mfn, level);
 	return 0;
 }

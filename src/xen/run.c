@@ -16,7 +16,10 @@
  *      icount is used up.
  *  R3. A timer fires at the first icount at which guest time has reached it;
  *      the vCPU is stopped exactly there.
- *  R4. The upcall is looked at after something that a replay repeats: an exit
+ *  R4. A guest whose exceptions lead to nothing but exceptions would never come
+ *      to an icount at which it can be stopped: STUCK_MAX of them in a row end
+ *      it.  (A kernel stack is full after a few hundred.)
+ *  R5. The upcall is looked at after something that a replay repeats: an exit
  *      that the guest's own instruction caused, or an event bit set here
  *      (check_upcall).  A guest that unmasks by a plain store is not
  *      interrupted by the end of a slice before it looks itself.
@@ -25,7 +28,9 @@
 
 #include <time.h>
 
-static struct source_pos position(struct domain *d)
+enum { STUCK_MAX = 100000 };
+
+struct source_pos position(struct domain *d)
 {
 	const struct cpu_state *s = regs_of(d);
 
@@ -61,7 +66,10 @@ void apply_event(struct domain *d, const struct event *ev)
 		control(d, "sysrq", ev);
 		break;
 	case EV_STOP:
-		domain_end_with(d, DOMAIN_STOPPED);
+		domain_end_with(d, ev->value != 0 ? DOMAIN_DIVERGED : DOMAIN_STOPPED);
+		break;
+	case EV_DIGEST:
+		witness_digest(d);
 		break;
 	case EV_WALLCLOCK:
 	case EV_TYPES:
@@ -113,6 +121,10 @@ static uint64_t next_stop(struct domain *d)
 		target = timer;
 	if (d->stop_icount != 0 && d->stop_icount < target)
 		target = d->stop_icount;
+	/* An instruction is at most one branch: this never goes too far. */
+	if (d->stop_brctr > regs_of(d)->brctr &&
+	    d->stop_brctr - regs_of(d)->brctr < target - now.icount)
+		target = now.icount + (d->stop_brctr - regs_of(d)->brctr);
 	if (d->kicked || target <= now.icount)
 		target = now.icount + 1;
 	return target;
@@ -161,6 +173,20 @@ static uint64_t host_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* R1, R4: the vCPU came back and stands where it stood. */
+static void not_moved(struct domain *d)
+{
+	uint64_t icount = regs_of(d)->icount;
+
+	d->polled = icount;
+	d->stuck = d->stuck_at == icount ? d->stuck + 1 : 0;
+	d->stuck_at = icount;
+	if (d->stuck > STUCK_MAX)
+		domain_crash(d, "%u exceptions in a row without an instruction between them "
+			"(rip %#llx, cr2 %#llx)", d->stuck, (unsigned long long)regs_of(d)->rip,
+			(unsigned long long)d->ctl.cr2);
+}
+
 static void run_vcpu(struct domain *d)
 {
 	struct cpu_state *s = regs_of(d);
@@ -168,23 +194,36 @@ static void run_vcpu(struct domain *d)
 	uint64_t came_back, t = 0;
 
 	cpu_run(d->cpu, next_stop(d), &x);
-	if (x.reason == CPU_EXIT_KICK)
-		d->kicked = true;
 	came_back = s->icount;
+	if (x.reason == CPU_EXIT_KICK) {
+		d->kicked = true;
+		if (x.unfinished)
+			d->polled = came_back; /* inputs wait; a stop need not */
+		if (x.unfinished && d->stop_asked)
+			domain_end_with(d, DOMAIN_STOPPED);
+	}
 	if (d->profile)
 		t = host_now();
 	handle_exit(d, &x);
 	if (d->profile)
 		d->stats.host_exit_ns[x.reason & 7] += host_now() - t;
 	if (x.reason != CPU_EXIT_TARGET && x.reason != CPU_EXIT_KICK && s->icount == came_back)
-		d->polled = came_back;
+		not_moved(d);
+}
+
+static bool stop_reached(struct domain *d)
+{
+	const struct cpu_state *s = regs_of(d);
+
+	return (d->stop_icount != 0 && s->icount >= d->stop_icount) ||
+		(d->stop_brctr != 0 && s->brctr >= d->stop_brctr);
 }
 
 void run_step(struct domain *d)
 {
 	take_inputs(d);
 	timer_expire(d);
-	if (d->stop_icount != 0 && regs_of(d)->icount >= d->stop_icount)
+	if (stop_reached(d))
 		domain_end_with(d, DOMAIN_STOPPED);
 	if (d->ended != RUNNING)
 		return;

@@ -19,6 +19,8 @@ void xen_save(const struct domain *d, struct wbuf *w)
 	wbuf_u8(w, d->blocked);
 	wbuf_u8(w, d->check_upcall);
 	wbuf_u64(w, d->polled);
+	wbuf_u64(w, d->stuck_at);
+	wbuf_u32(w, d->stuck);
 	xs_save(d->store, w);
 }
 
@@ -48,8 +50,11 @@ int xen_load(struct domain *d, struct rbuf *r)
 	d->blocked = rbuf_u8(r) != 0;
 	d->check_upcall = rbuf_u8(r) != 0;
 	d->polled = rbuf_u64(r);
+	d->stuck_at = rbuf_u64(r);
+	d->stuck = rbuf_u32(r);
 	if (r->bad || !frames_ok(d) || xs_load(d->store, r) < 0)
 		return -1;
+	ctl_arm(d);
 	d->ended = RUNNING;
 	return 0;
 }

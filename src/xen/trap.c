@@ -21,6 +21,8 @@
 
 #include <xen/callback.h>
 
+#include "event/log.h"
+
 enum { VEC_DB = 1, VEC_BP = 3, VEC_NM = 7, VEC_PF = 14, VEC_SYSCALL32 = 0x80 };
 
 static void swap_mode(struct domain *d, enum mem_mode mode)
@@ -61,6 +63,8 @@ static void bounce(struct domain *d, uint64_t handler, unsigned flags, uint32_t 
 		rflags |= FLAG_IF;
 	if (d->ctl.assist & (1u << VMASST_TYPE_architectural_iopl))
 		rflags |= (uint64_t)d->ctl.iopl << 12;
+	if (flags & BOUNCE_RF)
+		rflags |= FLAG_RF; /* as the CPU does for faults */
 	frame[n++] = s->gpr[RCX];
 	frame[n++] = s->gpr[R11];
 	if (flags & BOUNCE_ERROR)
@@ -100,9 +104,13 @@ void trap_exception(struct domain *d, unsigned vector, bool has_error, uint32_t 
 	struct cpu_state *s = regs_of(d);
 
 	d->stats.exceptions++;
+	witness(d, WITNESS_EXCEPTION, (has_error ? LOG_ERROR : 0) |
+		(vector == VEC_PF ? LOG_CR2 : 0), vector & 0xff, error,
+		vector == VEC_PF ? d->ctl.cr2 : 0);
 	if (vector == VEC_DB)
-		ctl_single_step(d);
-	enter_trap(d, vector & 0xff, has_error ? BOUNCE_ERROR : 0, error);
+		ctl_debug(d, error);
+	enter_trap(d, vector & 0xff, (has_error ? BOUNCE_ERROR : 0) |
+		(vector != VEC_DB ? BOUNCE_RF : 0), error);
 	if (vector == VEC_NM)
 		s->ts = 0; /* Xen clears the virtual TS when it hands out #NM */
 }
@@ -137,6 +145,7 @@ void trap_int(struct domain *d, unsigned vector, unsigned len)
 	}
 	cpu_retire(d->cpu, len);
 	d->stats.exceptions++;
+	witness(d, WITNESS_EXCEPTION, 0, vector, 0, 0);
 	enter_trap(d, vector, 0, 0);
 }
 
@@ -193,6 +202,7 @@ void trap_upcall(struct domain *d)
 	if (!upcall_pending(d) || upcall_mask(d) != 0 || c->addr == 0)
 		return;
 	d->stats.upcalls++;
+	witness(d, WITNESS_UPCALL, 0, 0, 0, 0);
 	bounce(d, c->addr, BOUNCE_MASK_EVENTS, 0, "event callback", 0);
 }
 

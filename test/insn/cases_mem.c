@@ -718,6 +718,27 @@ static bool kick(struct engine *e, char *why, size_t size)
 	return true;
 }
 
+/* A jump found in the cache leads to code of the right kind: with CR0.TS, #NM. */
+static bool ts_jump(struct engine *e, char *why, size_t size)
+{
+	/* lea rax, [rip + 2]; jmp rax; fld1 */
+	static const uint8_t code[] = { 0x48, 0x8d, 0x05, 0x02, 0, 0, 0, 0xff, 0xe0, 0xd9, 0xe8 };
+	struct ctx c;
+
+	open_ctx(&c, e, why, size);
+	for (int i = 0; i < 4; i++) {
+		load(&c, code, sizeof(code));
+		c.s->ts = i & 1;
+		run(&c);
+		WANT(&c, "vector", c.x.vector, i & 1 ? 7 : 6);
+		load(&c, code, sizeof(code));
+		c.s->ts = i & 1;
+		run(&c);
+		WANT(&c, "vector again", c.x.vector, i & 1 ? 7 : 6);
+	}
+	return true;
+}
+
 const struct engine_case engine_cases[] = {
 	{ "ad-read", ad_read }, { "ad-write", ad_write }, { "ad-again", ad_again },
 	{ "ad-fault", ad_fault }, { "remap", remap }, { "protect", protect },
@@ -727,5 +748,6 @@ const struct engine_case engine_cases[] = {
 	{ "old-scans", old_scans },
 	{ "exit-details", exit_details }, { "rdtsc", rdtsc }, { "task-switched", task_switched },
 	{ "step-store", step_store }, { "save-load", save_load }, { "kick", kick },
+	{ "ts-jump", ts_jump },
 };
 const unsigned engine_case_count = sizeof(engine_cases) / sizeof(engine_cases[0]);

@@ -108,8 +108,8 @@ static void pick_prefixes(struct gen *g, struct cand *k)
 	bool c64 = g->c->code64;
 
 	if (chance(&g->r, 6)) {
-		/* In 32-bit code fs and gs are null, and cs cannot be written. */
-		uint8_t s = segs[c64 ? rndn(&g->r, 8) : 5 + rndn(&g->r, 4)];
+		/* In 32-bit code fs and gs are null. */
+		uint8_t s = segs[c64 ? rndn(&g->r, 8) : 4 + rndn(&g->r, 5)];
 
 		k->pre[k->npre++] = s;
 		k->seg = s == 0x64 ? 4 : s == 0x65 ? 5 : 0;
@@ -433,17 +433,18 @@ static unsigned group_off(const struct tcase *c, unsigned group)
 	return c->off[c->n];
 }
 
-static bool is_branch(const struct insn *in, bool code64)
+bool is_branch(const uint8_t b[15], bool code64)
 {
 	unsigned i = 0;
 
-	while (in->b[i] == 0x66 || in->b[i] == 0x67 || in->b[i] == 0x2e || in->b[i] == 0x3e ||
-	    in->b[i] == 0xf2 || in->b[i] == 0xf3 || (code64 && (in->b[i] & 0xf0) == 0x40))
+	while (i < 13 && (b[i] == 0x66 || b[i] == 0x67 || b[i] == 0x2e || b[i] == 0x3e ||
+	    b[i] == 0x26 || b[i] == 0x36 || b[i] == 0x64 || b[i] == 0x65 ||
+	    b[i] == 0xf2 || b[i] == 0xf3 || (code64 && (b[i] & 0xf0) == 0x40)))
 		i++;
-	uint8_t o = in->b[i], m = (in->b[i + 1] >> 3) & 7;
+	uint8_t o = b[i], m = (b[i + 1] >> 3) & 7;
 	return (o & 0xf0) == 0x70 || (o >= 0xe0 && o <= 0xe3) || o == 0xe8 || o == 0xe9 ||
 		o == 0xeb || o == 0xc2 || o == 0xc3 ||
-		(o == 0x0f && (in->b[i + 1] & 0xf0) == 0x80) || (o == 0xff && (m == 2 || m == 4));
+		(o == 0x0f && (b[i + 1] & 0xf0) == 0x80) || (o == 0xff && (m == 2 || m == 4));
 }
 
 static bool apply_fix(struct tcase *c, unsigned i)
@@ -478,8 +479,7 @@ bool assemble(struct tcase *c)
 	for (unsigned i = 0; i < c->n; i++) {
 		c->off[i] = (uint16_t)at;
 		at += c->in[i].len;
-		c->is_branch[i] = is_branch(&c->in[i], c->code64);
-		c->branches |= c->is_branch[i];
+		c->branches |= is_branch(c->in[i].b, c->code64);
 	}
 	c->off[c->n] = (uint16_t)at;
 	if (at + sizeof(sentinel) > MAX_CODE)

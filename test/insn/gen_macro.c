@@ -26,6 +26,12 @@ static void to_reg(struct gen *g, unsigned reg, uint64_t v)
 
 /* ---- string operations ---- */
 
+/* Of a rep over two names of one frame hardware may read ahead of its writes. */
+static uint64_t one_name(uint64_t va)
+{
+	return va - DATA_ALIAS < PAGE ? va - DATA_ALIAS + DATA_VA : va;
+}
+
 void macro_string(struct gen *g)
 {
 	static const uint8_t ops[] = { 0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf };
@@ -36,6 +42,10 @@ void macro_string(struct gen *g)
 
 	if (chance(&g->r, 15))
 		dst = src + rndn(&g->r, 20) - 10; /* overlapping */
+	if (rep) {
+		src = one_name(src);
+		dst = one_name(dst);
+	}
 	if (segfs && g->c->code64)
 		src -= g->c->fsbase;
 	if (chance(&g->r, 40))
@@ -50,7 +60,7 @@ void macro_string(struct gen *g)
 		to_reg(g, T_RCX, (chance(&g->r, 5) ? rndn(&g->r, 3000) : rndn(&g->r, 24)) + a32);
 	if (segfs && g->c->code64)
 		b[n++] = 0x64;
-	if (a32 && g->c->code64)
+	if (a32 && (g->c->code64 || chance(&g->r, 20)))
 		b[n++] = 0x67;
 	if (chance(&g->r, 20))
 		b[n++] = 0x66;
@@ -238,6 +248,8 @@ void macro_stack(struct gen *g)
 
 		if (chance(&g->r, 20))
 			fl |= (uint32_t)rnd(&g->r) & 0x3ff87200; /* mostly fixed bits */
+		if (chance(&g->r, 10))
+			fl |= 0x40000;
 		if (chance(&g->r, 4))
 			fl |= 0x100;
 		memcpy(b + 1, &fl, 4);
@@ -362,11 +374,12 @@ void macro_fpenv(struct gen *g)
 		{ { 0xdd }, 1, 4, AUX_RSTOR }, { { 0x0f, 0xae }, 2, 1, AUX_FXRSTOR },
 		{ { 0x48, 0x0f, 0xae }, 3, 1, AUX_FXRSTOR },
 	};
-	/* In 32-bit code FXSAVE leaves out xmm8..15; the engine does not. */
-	unsigned k = g->c->code64 ? rndn(&g->r, 13) : 9 + rndn(&g->r, 4);
+	unsigned k = rndn(&g->r, 13);
 	uint32_t cell, v;
 
 	if (k < 9) {
+		if (!g->c->code64 && forms[k].op[0] == 0x48)
+			return;
 		put_abs(g, forms[k].op, forms[k].n, forms[k].reg,
 			(uint32_t)AUX_VA + forms[k].at, NULL, 0);
 		return;

@@ -31,6 +31,8 @@ static void start_gprs(struct gen *g)
 	c->rflags = 0x202 | (rnd(&g->r) & 0x8d5);
 	if (chance(&g->r, 20))
 		c->rflags |= 0x400;
+	if (chance(&g->r, 3))
+		c->rflags |= 0x40000;
 	c->fsbase = chance(&g->r, 50) ? 0 : DATA_VA + rndn(&g->r, 2 * PAGE);
 	c->gsbase = chance(&g->r, 60) ? HIGH_VA + rndn(&g->r, PAGE) : rndn(&g->r, 4096);
 }
@@ -56,10 +58,6 @@ static void start_x87(struct gen *g)
 		fsw |= (uint16_t)(1u << rndn(&g->r, 6));
 	if ((fsw & ~fcw) & 0x3f)
 		fsw |= 0x8080;
-	/* Which comes first, a pending exception or a page fault, and whether a
-	 * store is begun, is not uniform: one of the two kinds per case. */
-	if (~fcw & 0x3f)
-		g->faulty = false;
 	memcpy(fx, &fcw, 2);
 	memcpy(fx + 2, &fsw, 2);
 	fx[4] = (uint8_t)(chance(&g->r, 50) ? rnd(&g->r) : chance(&g->r, 50) ? 0 : 0xff);

@@ -11,7 +11,7 @@
 
 static const struct opent ints[] = {
 	ALU(0x00), ALU(0x08), ALU(0x10), ALU(0x18), ALU(0x20), ALU(0x28), ALU(0x30), ALU(0x38),
-	{ 0, 0x63, 0x63, 0, OP_MODRM | OP_ONLY64 | OP_NO66, 1 },
+	{ 0, 0x63, 0x63, 0, OP_MODRM | OP_ONLY64, 1 }, { 0, 0x63, 0x63, 0, OP_MODRM | OP_ONLY32, 1 },
 	{ 0, 0x69, 0x69, 0, OP_MODRM, 1 }, { 0, 0x6b, 0x6b, 0, OP_MODRM, 1 },
 	{ 0, 0x80, 0x81, 0, OP_MODRM | OP_LOCK, 6 }, { 0, 0x83, 0x83, 0, OP_MODRM | OP_LOCK, 4 },
 	{ 0, 0x84, 0x85, 0, OP_MODRM, 2 }, { 0, 0x86, 0x87, 0, OP_MODRM | OP_LOCK, 2 },
@@ -51,6 +51,7 @@ static const struct opent stack[] = {
 	{ 0, 0x8f, 0x8f, 1, OP_STK | OP_MODRM, 2 }, { 0, 0xff, 0xff, 0x40, OP_STK | OP_MODRM, 2 },
 	{ 0, 0x9c, 0x9c, 0, OP_STK, 1 }, { 1, 0xa0, 0xa0, 0, OP_STK | OP_ONLY64, 1 },
 	{ 1, 0xa8, 0xa8, 0, OP_STK | OP_ONLY64, 1 },
+	{ 0, 0x60, 0x61, 0, OP_STK | OP_ONLY32, 2 },
 };
 const struct optable op_stack = { stack, COUNT(stack) };
 

@@ -115,4 +115,83 @@ CASE c32-jecxz
 	nop
 3:	nop
 END 6 1
+CASE c32-loop16
+	mov ecx, 0x10003
+1:	inc eax
+	.byte 0x67
+	loop 1b
+	mov ecx, 0x20002
+2:	inc edx
+	cmp edx, 1
+	.byte 0x67
+	loope 2b
+	.byte 0x67
+	loopne 3f
+	nop
+3:	nop
+END 6 1
+CASE c32-string16
+	mov ecx, 0x10003
+	mov esi, DATA
+	mov edi, DATA
+	.byte 0x67
+	rep lodsb
+END 14 1
+CASE c32-string16-none
+	mov ecx, 0x10000
+	.byte 0x67
+	rep stosd
+END 6 1
+CASE c32-cs-load
+	mov eax, cs:[ebx]
+END 6 1
+CASE c32-cs-store
+	mov cs:[ebx], eax
+END 13 1
+CASE c32-cs-rmw
+	.byte 0x2e
+	add dword ptr [HOLE], eax
+END 13 1
+CASE c32-cs-pop
+	.byte 0x2e
+	pop dword ptr [ebx]
+END 13 1
+CASE c32-cs-movs
+	.byte 0x2e
+	movsd
+END 6 1
+CASE c32-pusha-fault
+	mov esp, STACK + 10
+	pusha
+END 14 1
+CASE c32-popa-fault
+	mov esp, STACK_END - 13
+	popa
+END 14 1
+CASE c32-fxsave
+	fld1
+	fxsave [ebx]
+	fninit
+	fxrstor [ebx]
+	mov dword ptr [ebx + 4], 0
+	mov dword ptr [ebx + 28], 0
+	mov dword ptr [ebx + 8], 0
+	mov dword ptr [ebx + 12], 0
+	mov dword ptr [ebx + 16], 0
+	mov dword ptr [ebx + 20], 0
+END 6 1
+CASE c32-ac
+	pushfd
+	or dword ptr [esp], 0x40000
+	popfd
+	mov eax, [ebx + 4]
+	add eax, [ebx + 2]
+END 17 1
+CASE c32-aad
+	mov ax, 0x7fff
+	aad 0x11
+	pushfd
+	mov ax, 0x0281
+	aad 0x3f
+END 6 1
 	.code64

@@ -99,11 +99,12 @@ struct tcase {
 	uint8_t code[MAX_CODE];
 	unsigned code_len;
 	uint16_t off[MAX_INSN + 1];
-	uint8_t is_branch[MAX_INSN];
 };
 
 /* Lays out c->in and appends the sentinel, ud2.  False: a branch is too far. */
 bool assemble(struct tcase *c);
+/* Do these bytes begin with a near branch? */
+bool is_branch(const uint8_t b[15], bool code64);
 
 /* How a run ended.  vec < 0: no fault seen (ttd only: it hit its limit, or
  * left through another exit, named in `odd`). */
@@ -185,6 +186,7 @@ struct rig {
 	struct native *native;
 	struct engine *opt, *ref;
 	bool engines; /* false: compare the CPU with itself */
+	bool no_cpu;  /* compare the engines with each other only */
 	const uint8_t *init;
 };
 

@@ -44,7 +44,7 @@ struct native {
 	pid_t pid, owner;
 	int fd;
 	/* The worker's own. */
-	bool started, stepping;
+	bool started, stepping, at_branch;
 	uint64_t last, steps, branched;
 	uint64_t fsbase, gsbase;
 	uint8_t *arena;
@@ -84,6 +84,18 @@ static const int reg_index[16] = {
 	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 };
 
+/* Is what the CPU executes next a branch?  The case may have changed its code. */
+static bool at_branch(const struct tcase *c, uint64_t rip)
+{
+	uint64_t off = rip - CODE_VA, room = CODE_PAGES * PAGE - off;
+	uint8_t b[15] = { 0 };
+
+	if (off >= CODE_PAGES * PAGE)
+		return false;
+	memcpy(b, (const void *)rip, room < sizeof(b) ? room : sizeof(b));
+	return is_branch(b, c->code64);
+}
+
 static void load_case(struct native *n, const struct tcase *c, ucontext_t *uc)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -102,6 +114,7 @@ static void load_case(struct native *n, const struct tcase *c, ucontext_t *uc)
 		*(uint64_t *)(fx + 512) = 3; /* x87 and SSE are given, the rest initial */
 	set_bases(n, c);
 	n->last = CODE_VA + c->start;
+	n->at_branch = at_branch(c, n->last);
 	n->steps = n->branched = 0;
 }
 
@@ -132,11 +145,10 @@ static bool step(struct native *n, const struct tcase *c, ucontext_t *uc)
 		return false;
 	if (rip != n->last) {
 		n->steps++;
-		for (unsigned i = 0; i < c->n; i++)
-			if (CODE_VA + c->start + c->off[i] == n->last)
-				n->branched += c->is_branch[i];
+		n->branched += n->at_branch;
 		n->last = rip;
 	}
+	n->at_branch = at_branch(c, rip);
 	uc->uc_mcontext.gregs[REG_EFL] |= 0x100;
 	return n->steps < MAX_STEPS;
 }

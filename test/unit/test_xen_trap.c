@@ -44,7 +44,7 @@ static void frame_from_kernel(void **state)
 	assert_int_equal(stack64(d, 2), PF_P); /* U by virtual mode */
 	assert_int_equal(stack64(d, 3), rip);
 	assert_int_equal(stack64(d, 4), UINT64_C(0x10000e030));
-	assert_int_equal(stack64(d, 5), 2 | FLAG_TF | FLAG_AC | FLAG_CF); /* IF = !mask */
+	assert_int_equal(stack64(d, 5), 2 | FLAG_TF | FLAG_AC | FLAG_CF | FLAG_RF); /* IF = !mask */
 	assert_int_equal(stack64(d, 6), sp);
 	assert_int_equal(stack64(d, 7), 0xe02b);
 	assert_int_equal(s->rflags, 2 | FLAG_IF | FLAG_CF);
@@ -67,7 +67,7 @@ static void frame_from_user(void **state)
 	assert_int_equal(s->gpr[RSP], d->trap.kernel_sp - 56);
 	assert_int_equal(stack64(d, 2), UVA + 0x10);
 	assert_int_equal(stack64(d, 3), 0x33);
-	assert_int_equal(stack64(d, 4), 2 | FLAG_IF);
+	assert_int_equal(stack64(d, 4), 2 | FLAG_IF | FLAG_RF);
 	assert_int_equal(stack64(d, 5), UVA + 0x2000);
 	assert_int_equal(stack64(d, 6), 0x2b);
 	assert_int_equal(shared(d)->vcpu_info[0].evtchn_upcall_mask, 1); /* flags bit 2 */
@@ -260,7 +260,7 @@ static void debug_registers(void **state)
 
 	(void)state;
 	assert_int_equal(call(d, __HYPERVISOR_set_debugreg, 6, 0, 0, 0), 0);
-	trap_exception(d, 1, false, 0);
+	trap_exception(d, 1, false, CPU_DR6_BS);
 	assert_int_equal(call(d, __HYPERVISOR_get_debugreg, 6, 0, 0, 0), 0xffff4ff0);
 	assert_int_equal(call(d, __HYPERVISOR_set_debugreg, 0, UINT64_C(0xffff800000000000), 0, 0),
 		-1);

@@ -10,13 +10,20 @@ enum { ID_HELP = 0x10000 };
 void option_start(struct option_state *s, const struct command *cmd, int argc, char **argv)
 {
 	int n = 0;
+	char *l;
 
-	*s = (struct option_state){.cmd = cmd, .argc = argc, .argv = argv};
+	*s = (struct option_state){.cmd = cmd, .argc = argc, .argv = argv, .letters = ":h"};
+	l = s->letters + 2;
 	for (const struct option_row *o = cmd->options; o != NULL && o->name != NULL; o++) {
 		if (n == OPTIONS_MAX - 2)
 			break;
 		s->table[n++] = (struct option){o->name,
 			o->arg != NULL ? required_argument : no_argument, NULL, o->id};
+		if (o->id < 0x80) {
+			*l++ = (char)o->id;
+			if (o->arg != NULL)
+				*l++ = ':';
+		}
 	}
 	s->table[n] = (struct option){"help", no_argument, NULL, ID_HELP};
 	opterr = 0;
@@ -40,7 +47,7 @@ static int wrong(const struct option_state *s, struct err *e)
 
 int option_next(struct option_state *s, struct err *e)
 {
-	int id = getopt_long(s->argc, s->argv, ":h", s->table, NULL);
+	int id = getopt_long(s->argc, s->argv, s->letters, s->table, NULL);
 
 	s->value = optarg;
 	switch (id) {
@@ -77,7 +84,11 @@ void command_help(const struct command *cmd, FILE *to)
 	if (cmd->options != NULL)
 		fputs("\noptions:\n", to);
 	for (const struct option_row *o = cmd->options; o != NULL && o->name != NULL; o++) {
-		snprintf(left, sizeof left, "--%s%s%s", o->name, o->arg != NULL ? " " : "",
+		char letter[8] = "";
+
+		if (o->id < 0x80)
+			snprintf(letter, sizeof letter, "-%c, ", o->id);
+		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg != NULL ? " " : "",
 			o->arg != NULL ? o->arg : "");
 		fprintf(to, "  %-28s %s\n", left, o->help);
 	}

@@ -18,7 +18,7 @@ struct option_row {
 	const char *name;
 	const char *arg; /* its word in the help text; NULL: the option takes none */
 	const char *help;
-	int id;          /* what option_next() returns; > 0 */
+	int id;          /* what option_next() returns; a letter's: -LETTER too */
 };
 
 struct command {
@@ -41,6 +41,7 @@ struct option_state {
 	int argc;
 	char **argv;
 	struct option table[OPTIONS_MAX];
+	char letters[2 * OPTIONS_MAX + 3];
 	const char *value; /* of the option just returned */
 	int first;         /* after OPTION_END: index of the first operand */
 };
@@ -61,7 +62,8 @@ void command_help(const struct command *cmd, FILE *to);
 const struct command *command_find(const char *name);
 void command_list(FILE *to);
 
-extern const struct command command_run;
+extern const struct command command_run, command_record, command_replay, command_ls,
+	command_info, command_rm;
 extern const struct command command_help_cmd;
 
 #endif

@@ -164,7 +164,7 @@ static void release(struct console *c)
 	free(c);
 }
 
-struct console *console_open(struct diag *diag, struct err *e)
+struct console *console_open(struct diag *diag, bool input, struct err *e)
 {
 	struct console *c = calloc(1, sizeof *c);
 	int rc;
@@ -174,11 +174,11 @@ struct console *console_open(struct diag *diag, struct err *e)
 		return NULL;
 	}
 	c->diag = diag;
-	c->input_open = true;
+	c->input_open = input;
 	pthread_mutex_init(&c->lock, NULL);
 	c->wake = eventfd(0, EFD_CLOEXEC);
 	block_signals(c);
-	c->raw = terminal_ours();
+	c->raw = input && terminal_ours();
 	rc = c->wake < 0 || c->sigfd < 0 ? errno : 0;
 	if (rc == 0)
 		rc = pthread_create(&c->thread, NULL, console_thread, c);
@@ -228,7 +228,12 @@ void console_attach(struct console *c, struct ttd_vm *vm)
 	pthread_mutex_unlock(&c->lock);
 }
 
-int console_why(struct console *c)
+bool console_on_terminal(void)
+{
+	return isatty(STDOUT_FILENO) == 1;
+}
+
+int console_why(const struct console *c)
 {
 	return atomic_load(&c->why);
 }

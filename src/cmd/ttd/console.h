@@ -17,6 +17,8 @@
 
 #include <ttd/ttd.h>
 
+#include <stdbool.h>
+
 #include "util/diag.h"
 #include "util/err.h"
 
@@ -25,8 +27,11 @@ struct console;
 /* Why the run was ended from outside; a signal's number, or one of these. */
 enum { CONSOLE_RUNNING = 0, CONSOLE_LEFT = -1, CONSOLE_OUTPUT_GONE = -2 };
 
-/* Takes over the terminal when there is one and starts the console thread. */
-struct console *console_open(struct diag *diag, struct err *e);
+/*
+ * Starts the console thread; with `input` it takes over the terminal when
+ * there is one, without it standard input is left alone.
+ */
+struct console *console_open(struct diag *diag, bool input, struct err *e);
 
 /* Ends the console thread and gives the terminal back: only the report is left. */
 void console_restore(struct console *c);
@@ -40,7 +45,10 @@ void console_attach(struct console *c, struct ttd_vm *vm);
 /* The guest's output; matches ttd_config.console_out with the console as ctx. */
 void console_out(void *console, const void *p, size_t n);
 
+/* What console_out() writes to is a terminal. */
+bool console_on_terminal(void);
+
 /* CONSOLE_RUNNING unless somebody ended the run. */
-int console_why(struct console *c);
+int console_why(const struct console *c);
 
 #endif

@@ -11,6 +11,11 @@
 
 static const struct command *const commands[] = {
 	&command_run,
+	&command_record,
+	&command_replay,
+	&command_ls,
+	&command_info,
+	&command_rm,
 	&command_help_cmd,
 };
 

@@ -1,8 +1,10 @@
 /*
- * run.c - ttd run: boots a guest on this terminal and runs it to its end.
+ * run.c - ttd run and ttd record: boots a guest on this terminal and runs it
+ * to its end; record writes a trace meanwhile.
  */
 #include <ttd/ttd.h>
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,21 +17,36 @@
 
 enum {
 	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
-	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT
+	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
+	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC
 };
 
-static const struct option_row options[] = {
-	{"kernel", "FILE", "Linux kernel with Xen PV support: bzImage or vmlinux", OPT_KERNEL},
-	{"ramdisk", "FILE", "initial ramdisk", OPT_RAMDISK},
-	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", OPT_MEMORY},
-	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", OPT_EXTRA},
-	{"clock", "host|virtual", "guest time follows the host's, or instructions only", OPT_CLOCK},
-	{"name", "NAME", "name of the guest (default guest)", OPT_NAME},
-	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", OPT_ON_REBOOT},
-	{"stop-at", "ICOUNT", "stop after exactly so many instructions", OPT_STOP_AT},
-	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
-	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON},
-	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE},
+#define RUN_OPTIONS \
+	{"kernel", "FILE", "Linux kernel with Xen PV support: bzImage or vmlinux", OPT_KERNEL}, \
+	{"ramdisk", "FILE", "initial ramdisk", OPT_RAMDISK}, \
+	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", OPT_MEMORY}, \
+	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", OPT_EXTRA}, \
+	{"clock", "host|virtual", "guest time follows the host's, or instructions only", OPT_CLOCK}, \
+	{"name", "NAME", "name of the guest (default guest)", OPT_NAME}, \
+	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", OPT_ON_REBOOT}, \
+	{"stop-at", "ICOUNT", "stop after exactly so many instructions", OPT_STOP_AT}, \
+	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS}, \
+	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON}, \
+	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE}
+
+static const struct option_row run_options[] = {
+	RUN_OPTIONS,
+	{NULL, NULL, NULL, 0},
+};
+
+static const struct option_row record_options[] = {
+	{"output", "TRACE", "name or path of the trace (default NAME-N)", 'o'},
+	{"force", NULL, "replace a trace that exists", OPT_FORCE},
+	RUN_OPTIONS,
+	{"interval", "ICOUNT", "instructions between digests (default 268435456)", OPT_INTERVAL},
+	{"no-witnesses", NULL, "log inputs only; a replay then notices little", OPT_NO_WITNESS},
+	{"on-full", "stop|go-on", "when the log cannot be written (default stop)", OPT_ON_FULL},
+	{"sync", NULL, "every write of the log waits for the disk", OPT_SYNC},
 	{NULL, NULL, NULL, 0},
 };
 
@@ -37,6 +54,8 @@ struct run_options {
 	struct ttd_config cfg;
 	const char *extra;
 	bool restart, stats, json;
+	bool record;
+	struct ttd_record rec;
 };
 
 /* One of two words. */
@@ -76,6 +95,13 @@ static int take_number(struct run_options *o, const struct option_state *s, int 
 		o->cfg.memory_mb = (uint32_t)v;
 		return 0;
 	}
+	if (id == OPT_INTERVAL) {
+		if (parse_u64(s->value, 1000, INT64_MAX, &v) != 0)
+			return option_bad_value(s, "interval",
+				"give a number of instructions, at least 1000", e);
+		o->rec.interval = v;
+		return 0;
+	}
 	if (parse_u64(s->value, 1, INT64_MAX, &v) != 0)
 		return option_bad_value(s, "stop-at", "give a number of instructions, at least 1", e);
 	o->cfg.stop_icount = v;
@@ -87,6 +113,7 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 {
 	static const char *const clocks[] = {"host", "virtual"};
 	static const char *const reboots[] = {"restart", "exit"};
+	static const char *const fulls[] = {"stop", "go-on"};
 	int n = 0;
 
 	switch (id) {
@@ -94,6 +121,15 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 	case OPT_RAMDISK: o->cfg.ramdisk = s->value; break;
 	case OPT_EXTRA: o->extra = s->value; break;
 	case OPT_REFERENCE: o->cfg.reference = 1; break;
+	case 'o': o->rec.trace = s->value; break;
+	case OPT_FORCE: o->rec.force = 1; break;
+	case OPT_NO_WITNESS: o->rec.no_witnesses = 1; break;
+	case OPT_SYNC: o->rec.sync = 1; break;
+	case OPT_ON_FULL:
+		if (choice(s, "on-full", fulls, &n, e) != 0)
+			return OPTION_WRONG;
+		o->rec.on_full_stop = n == 0;
+		break;
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_NAME:
@@ -133,11 +169,12 @@ static int read_options(struct run_options *o, const struct command *cmd, int ar
 			return OPTION_WRONG;
 	}
 	if (s.first < argc) {
-		err_set(e, ST_USAGE, "run: '%s' is not an option; see ttd run --help", argv[s.first]);
+		err_set(e, ST_USAGE, "%s: '%s' is not an option; see ttd %s --help", cmd->name,
+			argv[s.first], cmd->name);
 		return OPTION_WRONG;
 	}
 	if (o->cfg.kernel == NULL) {
-		err_set(e, ST_USAGE, "run: no kernel; give --kernel FILE");
+		err_set(e, ST_USAGE, "%s: no kernel; give --kernel FILE", cmd->name);
 		return OPTION_WRONG;
 	}
 	return 0;
@@ -179,6 +216,44 @@ static int report(struct diag *diag, const struct run_options *o, struct console
 	}
 }
 
+/* Says what became of the recording; a log with a hole at its end is an error. */
+static int report_trace(struct diag *diag, struct ttd_vm *vm, int status)
+{
+	struct ttd_result r;
+
+	ttd_vm_finish(vm, &r);
+	if (r.outcome == TTD_RECORDED) {
+		diag_print(diag, DIAG_NOTE, "recorded %s: %" PRIu64 " instructions, %" PRIu64
+			" inputs, %" PRIu64 " witnesses, %" PRIu64 " bytes", r.trace, r.icount,
+			r.inputs, r.witnesses, r.log_bytes);
+		return status;
+	}
+	diag_print(diag, DIAG_ERROR, "%s; what was recorded before replays: %s",
+		r.text[0] != '\0' ? r.text : "the log is not complete", r.trace);
+	return status == ST_OK ? ST_HOST : status;
+}
+
+static void trace_note(void *ctx, const char *line)
+{
+	diag_print(ctx, DIAG_WARNING, "%s", line);
+}
+
+static struct ttd_vm *create(struct diag *diag, struct run_options *o, struct ttd_error *te)
+{
+	if (!o->record)
+		return ttd_vm_create(&o->cfg, te);
+	o->rec.note = trace_note;
+	o->rec.note_ctx = diag;
+	return ttd_vm_create_recording(&o->cfg, &o->rec, te);
+}
+
+/* A trace holds one boot: the next one gets its own, unless its name is taken. */
+static bool again(const struct run_options *o, const struct console *console, enum ttd_end end)
+{
+	return end == TTD_END_REBOOT && o->restart && o->rec.trace == NULL &&
+		console_why(console) == CONSOLE_RUNNING;
+}
+
 /* Boots once, or for as long as the guest reboots. */
 static int run_guest(struct diag *diag, struct run_options *o, struct console *console)
 {
@@ -189,7 +264,7 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 	int status;
 
 	for (;;) {
-		vm = ttd_vm_create(&o->cfg, &te);
+		vm = create(diag, o, &te);
 		if (vm == NULL) {
 			console_close(console);
 			diag_print(diag, DIAG_ERROR, "%s", te.text);
@@ -200,14 +275,17 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 		end = ttd_vm_run(vm);
 		start = now() - start;
 		console_attach(console, NULL);
-		if (end != TTD_END_REBOOT || !o->restart ||
-			console_why(console) != CONSOLE_RUNNING)
+		if (!again(o, console, end))
 			break;
+		if (o->record)
+			report_trace(diag, vm, ST_OK);
 		diag_print(diag, DIAG_NOTE, "%s: rebooting", o->cfg.name);
 		ttd_vm_destroy(vm);
 	}
 	console_restore(console);
 	status = report(diag, o, console, vm, end);
+	if (o->record)
+		status = report_trace(diag, vm, status);
 	if (o->stats)
 		stats_print(vm, end, start, o->json, stderr);
 	ttd_vm_destroy(vm);
@@ -217,13 +295,15 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true};
+	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true, .rec = TTD_RECORD_INIT};
 	struct console *console;
 	char *cmdline = NULL;
 	struct err e;
 	int status;
 
 	o.cfg.name = "guest";
+	o.record = cmd == &command_record;
+	o.rec.on_full_stop = 1;
 	status = read_options(&o, cmd, argc, argv, &e);
 	if (status == OPTION_HELP) {
 		command_help(cmd, stdout);
@@ -237,7 +317,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 		return ST_HOST;
 	}
 	o.cfg.cmdline = cmdline;
-	console = console_open(diag, &e);
+	console = console_open(diag, true, &e);
 	if (console == NULL) {
 		free(cmdline);
 		return diag_err(diag, &e);
@@ -253,10 +333,21 @@ const struct command command_run = {
 	.name = "run",
 	.synopsis = "--kernel FILE [OPTION]...",
 	.summary = "Boot a guest on this terminal; Ctrl-] leaves it.",
-	.options = options,
+	.options = run_options,
 	.examples =
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img\n"
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img --extra 'ttd.run=\"uname -a\"'\n"
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img --clock virtual --stats </dev/null\n",
+	.run = run,
+};
+
+const struct command command_record = {
+	.name = "record",
+	.synopsis = "--kernel FILE [OPTION]...",
+	.summary = "The same as run, and record it to a trace for ttd replay.",
+	.options = record_options,
+	.examples =
+		"  ttd record --kernel vmlinuz --ramdisk initrd.img\n"
+		"  ttd record -o crash --kernel vmlinuz --ramdisk initrd.img --clock virtual\n",
 	.run = run,
 };

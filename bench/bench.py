@@ -1,0 +1,177 @@
+#!/usr/bin/python3
+"""
+bench.py - compares ttd, QEMU and the bare machine: one kernel, one ramdisk,
+one run.  See --help, and README.md beside this file for how to read it.
+
+How it thinks: noise comes in waves, so the engines take turns, round by round,
+and a figure is the median of the rounds with its smallest and largest.
+"""
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+
+import engines  # noqa: E402
+import guest as guest_files  # noqa: E402
+import report  # noqa: E402
+
+SLOW_RUNS = 3  # rounds that an engine other than ttd and native gets, at most
+
+
+def options():
+    env = os.environ.get
+    p = argparse.ArgumentParser(
+        description="Compares ttd with QEMU and the bare machine on one kernel and ramdisk.",
+        epilog="Each option has a variable of its name for make: make bench BENCH_RUNS=1 "
+               "BENCH_ONLY=boot,fib")
+    p.add_argument("--runs", type=int, default=int(env("BENCH_RUNS") or 5), metavar="N",
+                   help="rounds (default 5; QEMU takes part in at most %d)" % SLOW_RUNS)
+    p.add_argument("--slow-runs", type=int, default=int(env("BENCH_SLOW_RUNS") or SLOW_RUNS),
+                   metavar="N", help="rounds in which QEMU takes part (default %d)" % SLOW_RUNS)
+    p.add_argument("--only", default=env("BENCH_ONLY") or "", metavar="NAME,...",
+                   help="these workloads; also the sets boot, user, exit (default all)")
+    p.add_argument("--engines", default=env("BENCH_ENGINES") or "native,ttd,icount,rr",
+                   metavar="NAME,...", help="default native,ttd,icount,rr; there is tcg too")
+    p.add_argument("--memory", type=int, default=int(env("BENCH_MEMORY") or 256), metavar="MB",
+                   help="of each guest (default 256)")
+    p.add_argument("--json", default=env("BENCH_JSON"), metavar="FILE",
+                   help="write all figures there as well")
+    p.add_argument("--no-profile", action="store_true", default=bool(env("BENCH_NO_PROFILE")),
+                   help="without ttd's own counters per workload")
+    o = p.parse_args()
+    o.engines = [e for e in o.engines.split(",") if e]
+    for e in o.engines:
+        if e != "native" and e not in engines.ENGINES:
+            p.error("unknown engine '%s': use native, %s" % (e, ", ".join(engines.ENGINES)))
+    if o.runs < 1 or o.slow_runs < 1:
+        p.error("at least one round")
+    return o, p
+
+
+def choose(only, parser):
+    """(boot or not, the workloads)."""
+    every = guest_files.workloads()
+    words = [w for w in only.split(",") if w]
+    known = {"boot", "user", "exit"} | {w.name for w in every}
+    for w in words:
+        if w not in known:
+            parser.error("unknown workload '%s': use %s" % (w, ", ".join(sorted(known))))
+    if not words:
+        return True, every
+    return "boot" in words, [w for w in every if w.name in words or w.set in words]
+
+
+def say(text):
+    if sys.stderr.isatty():
+        print("\r\033[K" + text, end="", file=sys.stderr, flush=True)
+
+
+def memory_folder():
+    """Where files are in memory, as the guests' are, if there is room; None: anywhere."""
+    try:
+        return "/dev/shm" if shutil.disk_usage("/dev/shm").free > 200 << 20 else None
+    except OSError:
+        return None
+
+
+class Bench:
+    def __init__(self, o, boot, workloads):
+        self.o, self.boot, self.workloads = o, boot, workloads
+        self.names = [w.name for w in workloads]
+        self.boots = {e: [] for e in o.engines if e != "native"}
+        self.runs = {e: [] for e in o.engines}
+        self.profile = {}
+
+    def prepare(self, tmp):
+        build = os.path.join(guest_files.TOP, os.environ.get("TTD_BUILD", "build"))
+        # One place, not the temporary folder: mkguest then knows the ramdisk again.
+        tree = guest_files.compile_programs(os.path.join(build, "bench-guest"))
+        kernel, ramdisk = guest_files.make(tree)
+        self.root = os.path.join(tmp, "root")
+        shutil.copytree(tree, os.path.join(self.root, "bench"))
+        guest_files.unpack_busybox(ramdisk, self.root)
+        # A copy: the tree may be rebuilt meanwhile.
+        ttd = shutil.copy(os.path.join(build, "ttd"), tmp)
+        qemu = shutil.which("qemu-system-x86_64")
+        self.guest = engines.Guest(kernel, ramdisk, self.o.memory, ttd, qemu, tmp)
+
+    def one(self, engine, n, rounds):
+        say("round %d of %d: %s" % (n, rounds, engine))
+        if engine == "native":
+            self.runs[engine].append(engines.native(self.root, self.guest.tmp, self.workloads))
+            return
+        # Any word on its command line gives a guest other random numbers, so
+        # each round has other addresses.  Without it a deterministic guest
+        # would have the same luck, good or bad, in every round.
+        extra = "bench.round=%02d" % n
+        if self.boot:
+            self.boots[engine].append(engines.drive(engine, self.guest, [], "true", extra))
+        if self.names:
+            self.runs[engine].append(engines.drive(engine, self.guest, self.names, None, extra))
+
+    def rounds(self):
+        for n in range(1, self.o.runs + 1):
+            for engine in self.o.engines:
+                fast = engine in ("native", "ttd")
+                if fast or n <= self.o.slow_runs:
+                    self.one(engine, n, self.o.runs)
+
+    def profiles(self):
+        """
+        ttd's counters for each workload: of a boot with it less one without.
+        Without random addresses, so that all else in the two is the same.
+        """
+        for n in ["none", *self.names] if self.names else []:
+            say("ttd's counters: " + n)
+            self.profile[n] = engines.drive("ttd", self.guest, [n] if n != "none" else [],
+                                            "sh /bench/run %s bare" % n, "norandmaps")
+
+    def check(self):
+        """Every engine must have computed the same."""
+        for n in self.names:
+            sums = {e: r.sums[n] for e, runs in self.runs.items() for r in runs}
+            if len(set(sums.values())) > 1:
+                raise engines.Failed("%s: results differ: %s" % (n, sums))
+
+
+def main():
+    o, parser = options()
+    boot, workloads = choose(o.only, parser)
+    bench = Bench(o, boot, workloads)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    start, load = time.time(), os.getloadavg()[0]
+    try:
+        with tempfile.TemporaryDirectory(prefix="ttd-bench.", dir=memory_folder()) as tmp:
+            bench.prepare(tmp)
+            if not bench.guest.qemu and set(o.engines) - {"native", "ttd"}:
+                raise engines.Failed("no qemu-system-x86_64; install qemu-system-x86 or give "
+                                     "BENCH_ENGINES=native,ttd")
+            bench.rounds()
+            if not o.no_profile and "ttd" in o.engines:
+                bench.profiles()
+        bench.check()
+    except (engines.Failed, subprocess.SubprocessError, OSError, ValueError) as e:
+        say("")
+        sys.exit("bench: %s" % e)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    say("")
+    result = report.collect(bench, {"seconds": round(time.time() - start), "load": load,
+                                    "cpu": report.cpu_name(), "host": platform.release()})
+    report.show(result, sys.stdout)
+    if o.json:
+        with open(o.json, "w") as f:
+            json.dump(result, f, indent=1)
+            f.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""
+engines.py - what can run the workloads, and one run of each.
+
+An engine is a row of ENGINES: how to make the command line of a guest run.
+drive() runs it and takes the times: a process's own clocks (wall, and CPU of
+all its threads) when a line of guest/run arrives on its standard output.
+Natively, a workload runs on one CPU, as a guest has one, and its CPU time is
+what the kernel charged to it and its children.
+"""
+import json
+import os
+import select
+import subprocess
+import tempfile
+import time
+
+TIMEOUT = 600
+
+
+class Failed(Exception):
+    pass
+
+
+class Run:
+    """One boot to power-off: its marks and what was measured around them."""
+
+    def __init__(self):
+        self.wall = self.cpu = 0.0
+        self.marks = {}     # name -> (wall, cpu) of the workload
+        self.sums = {}      # name -> checksum of its output
+        self.stats = {}     # ttd's counters
+        self.rss = {}       # at the end of the workloads, in bytes
+        self.log = 0        # bytes recorded
+
+
+class Guest:
+    def __init__(self, kernel, ramdisk, memory, ttd, qemu, tmp):
+        self.kernel, self.ramdisk, self.memory = kernel, ramdisk, memory
+        self.ttd, self.qemu, self.tmp = ttd, qemu, tmp
+
+
+def ttd_command(guest, words, _log):
+    return [guest.ttd, "run", "--kernel", guest.kernel, "--ramdisk", guest.ramdisk,
+            "--memory", str(guest.memory), "--clock", "virtual", "--stats", "--json",
+            "--extra", words]
+
+
+def qemu_command(icount):
+    def command(guest, words, log):
+        # As small a PC as -machine pc can be, as big as what ttd shows a guest.
+        return [guest.qemu, "-machine", "pc", "-accel", "tcg", "-smp", "1",
+                "-m", str(guest.memory), "-nodefaults", "-no-user-config", "-display", "none",
+                "-serial", "stdio", "-no-reboot", "-net", "none",
+                *(["-icount", icount.replace("LOG", log)] if icount else []),
+                "-kernel", guest.kernel, "-initrd", guest.ramdisk,
+                "-append", "console=ttyS0 " + words]
+    return command
+
+
+# name -> (makes the command line, what it is)
+ENGINES = {
+    "ttd": (ttd_command, "ttd run --clock virtual"),
+    "icount": (qemu_command("shift=auto"), "QEMU TCG, -icount shift=auto"),
+    "rr": (qemu_command("shift=auto,rr=record,rrfile=LOG"),
+           "QEMU TCG, -icount shift=auto,rr=record"),
+    "tcg": (qemu_command(None), "QEMU TCG, no icount (not deterministic)"),
+}
+
+
+class Clock:
+    """Wall and CPU seconds since the start of a process that still lives."""
+
+    def __init__(self, pid):
+        self.start = time.monotonic()
+        self.id = (~pid << 3) | 2  # its process-wide CPU clock, as clock_getcpuclockid(3)
+
+    def now(self):
+        return time.monotonic() - self.start, time.clock_gettime(self.id)
+
+
+def memory_use(pid, memory):
+    """Resident bytes, and how many of them are the guest's memory."""
+    guest = total = size = 0
+    with open("/proc/%d/smaps" % pid) as f:
+        for line in f:
+            if line.startswith("Size:"):
+                size = int(line.split()[1])
+            elif line.startswith("Rss:"):
+                rss = int(line.split()[1]) << 10
+                total += rss
+                if size >= memory << 10:
+                    guest += rss
+    return {"total": total, "guest": guest}
+
+
+def lines_of(fd, deadline):
+    """Lines of a pipe, each as soon as it is there."""
+    rest = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([fd], [], [], left)[0]:
+            raise Failed("no end after %d seconds" % TIMEOUT)
+        part = os.read(fd, 65536)
+        if not part:
+            return
+        *lines, rest = (rest + part).split(b"\n")
+        yield from (line.decode("ascii", "replace").strip() for line in lines)
+
+
+class Marks:
+    """Follows the lines of guest/run."""
+
+    def __init__(self, run):
+        self.run, self.begin, self.done, self.tail = run, {}, False, []
+
+    def take(self, line, now):
+        at = line.find("@@ ")
+        word = line[at:].split() if at >= 0 else []
+        self.tail = self.tail[-20:] + [line]
+        if word[1:2] == ["begin"]:
+            self.begin[word[2]] = now
+        elif word[1:2] == ["end"]:
+            if word[3] != "0":
+                raise Failed("%s ended with status %s" % (word[2], word[3]))
+            self.run.marks[word[2]] = tuple(b - a for a, b in zip(self.begin[word[2]], now))
+        elif word[1:2] == ["sum"]:
+            self.run.sums[word[2]] = " ".join(word[3:])
+        elif word[1:2] == ["done"]:
+            self.done = True
+        return self.done
+
+    def failed(self, why):
+        return Failed(why + "\n" + "\n".join("    | " + t for t in self.tail))
+
+
+def follow(p, run, memory):
+    clock, marks = Clock(p.pid), Marks(run)
+    try:
+        for line in lines_of(p.stdout.fileno(), time.monotonic() + TIMEOUT):
+            if marks.take(line, clock.now()) and not run.rss:
+                run.rss = memory_use(p.pid, memory)
+    except Failed as e:
+        raise marks.failed(str(e)) from None
+    return clock, marks
+
+
+def drive(name, guest, names, command=None, extra=""):
+    """Boots, runs the workloads named, or another command, and powers off."""
+    command = command or "sh /bench/run " + ",".join(names)
+    words = 'quiet %s ttd.run="%s"' % (extra, command)
+    log = os.path.join(guest.tmp, "record")
+    run = Run()
+    with tempfile.TemporaryFile(dir=guest.tmp) as err:
+        p = subprocess.Popen(ENGINES[name][0](guest, words, log), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=err)
+        status = None
+        try:
+            clock, marks = follow(p, run, guest.memory)
+            _, status, usage = os.wait4(p.pid, 0)
+            p.returncode = status
+        finally:
+            if status is None:
+                p.kill()
+                p.wait()
+            p.stdout.close()
+        run.wall = time.monotonic() - clock.start
+        run.cpu = usage.ru_utime + usage.ru_stime
+        run.rss["max"] = usage.ru_maxrss << 10
+        err.seek(0)
+        text = err.read().decode("utf-8", "replace")
+    if os.path.exists(log):
+        run.log = os.path.getsize(log)
+        os.unlink(log)
+    if status != 0 or set(run.marks) != set(names):
+        marks.tail += text.splitlines()[-5:]
+        raise marks.failed("%s: ended with status %d after %d of %d workloads"
+                           % (name, os.waitstatus_to_exitcode(status), len(run.marks),
+                              len(names)))
+    for line in text.splitlines():
+        if line.startswith("{"):
+            run.stats = json.loads(line)
+    return run
+
+
+def on_one_cpu():
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def once(command, env, out):
+    """One shell command: (wall, cpu, exit status)."""
+    start = time.monotonic()
+    p = subprocess.Popen([env["B"], "sh", "-c", command], env=env, stdin=subprocess.DEVNULL,
+                         stdout=out, preexec_fn=on_one_cpu)
+    _, status, usage = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    return time.monotonic() - start, usage.ru_utime + usage.ru_stime, p.returncode
+
+
+def native(root, tmp, workloads):
+    """The same commands with the same programs, in this machine itself."""
+    run = Run()
+    env = {"PATH": "/nonexistent", "B": os.path.join(root, "bin/busybox"),
+           "P": os.path.join(root, "bench/bin"), "D": tmp + "/text", "S": tmp + "/quarter"}
+    for name, lines in (("D", 300000), ("S", 75000)):
+        if not os.path.exists(env[name]):
+            with open(env[name], "wb") as f:
+                once("$P/text %d" % lines, env, f)
+    for w in workloads:
+        with open(os.path.join(tmp, "out"), "w+b") as out:
+            wall, cpu, status = once(w.command, env, out)
+            if status != 0:
+                raise Failed("native %s: exit status %d" % (w.name, status))
+            out.seek(0)
+            md5 = subprocess.run([env["B"], "md5sum"], stdin=out, stdout=subprocess.PIPE,
+                                 check=True)
+        run.marks[w.name] = wall, cpu
+        run.sums[w.name] = " ".join(md5.stdout.decode().split()[:2])
+    return run

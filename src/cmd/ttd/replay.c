@@ -1,0 +1,194 @@
+/*
+ * replay.c - ttd replay: runs a trace again and says what was verified.
+ */
+#include <ttd/ttd.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cmd/ttd/command.h"
+#include "cmd/ttd/console.h"
+#include "cmd/ttd/stats.h"
+
+enum {
+	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE
+};
+
+static const struct option_row options[] = {
+	{"verify", NULL, "no console; every digest is of all memory", OPT_VERIFY},
+	{"to", "POS", "stop there: ICOUNT, brctr:N, N% or end", OPT_TO},
+	{"speed", "N", "at N times the original pace (default: as fast as it goes)", OPT_SPEED},
+	{"log", NULL, "keep this run's own log beside the trace's", OPT_LOG},
+	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
+	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON},
+	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE},
+	{NULL, NULL, NULL, 0},
+};
+
+struct replay_options {
+	struct ttd_replay rep;
+	bool stats, json;
+	struct diag *diag;
+};
+
+static int take_option(struct replay_options *o, const struct option_state *s, int id,
+	struct err *e)
+{
+	char *end;
+
+	switch (id) {
+	case OPT_VERIFY: o->rep.verify = 1; break;
+	case OPT_TO: o->rep.to = s->value; break;
+	case OPT_LOG: o->rep.log = 1; break;
+	case OPT_STATS: o->stats = true; break;
+	case OPT_JSON: o->stats = o->json = true; break;
+	case OPT_REFERENCE: o->rep.reference = 1; break;
+	case OPT_SPEED:
+		o->rep.speed = strtod(s->value, &end);
+		if (end == s->value || *end != '\0' || !(o->rep.speed >= 0.001) ||
+			!(o->rep.speed <= 1e6))
+			return option_bad_value(s, "speed", "give a number from 0.001 to 1000000", e);
+		break;
+	}
+	return 0;
+}
+
+static int read_options(struct replay_options *o, const struct command *cmd, int argc,
+	char **argv, struct err *e)
+{
+	struct option_state s;
+	int id;
+
+	option_start(&s, cmd, argc, argv);
+	while ((id = option_next(&s, e)) != OPTION_END) {
+		if (id == OPTION_HELP || id == OPTION_WRONG)
+			return id;
+		if (take_option(o, &s, id, e) != 0)
+			return OPTION_WRONG;
+	}
+	if (argc - s.first > 1) {
+		err_set(e, ST_USAGE, "replay: one trace at a time, not '%s' too", argv[s.first + 1]);
+		return OPTION_WRONG;
+	}
+	if (s.first < argc)
+		o->rep.trace = argv[s.first];
+	return 0;
+}
+
+static void progress(void *ctx, uint64_t icount, uint64_t total)
+{
+	struct replay_options *o = ctx;
+
+	diag_progress(o->diag, "replay", icount / 1000000, total / 1000000, "M instructions");
+}
+
+static void counts(struct diag *diag, const char *how, const struct ttd_result *r)
+{
+	diag_print(diag, DIAG_NOTE, "%s: %" PRIu64 " instructions, %" PRIu64 " inputs, %" PRIu64
+		" witnesses and %" PRIu64 " digests equal", how, r->icount, r->inputs,
+		r->witnesses, r->digests);
+}
+
+static int report(struct diag *diag, const struct ttd_result *r, int why)
+{
+	switch (r->outcome) {
+	case TTD_VERIFIED:
+		counts(diag, "replay verified to its end", r);
+		return ST_OK;
+	case TTD_REPLAYED_CUT:
+		counts(diag, "the recording was cut short; replay verified to its last record", r);
+		return ST_OK;
+	case TTD_REPLAY_DIVERGED:
+		diag_print(diag, DIAG_ERROR, "%s", r->text);
+		diag_print(diag, DIAG_NOTE, "last good event: %s", r->last);
+		diag_print(diag, DIAG_NOTE, "recorded: %s", r->expected);
+		diag_print(diag, DIAG_NOTE, "replayed: %s", r->actual);
+		return ST_DIVERGED;
+	case TTD_REPLAY_DAMAGED:
+		diag_print(diag, DIAG_ERROR, "%s", r->text);
+		counts(diag, "before the damage", r);
+		return ST_DAMAGED;
+	default:
+		counts(diag, "replay stopped", r);
+		return why > 0 ? 128 + why : why == CONSOLE_OUTPUT_GONE ? ST_HOST : ST_OK;
+	}
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int replay(struct replay_options *o, struct console *console)
+{
+	struct ttd_vm *vm;
+	struct ttd_error te;
+	struct ttd_result r;
+	enum ttd_end end;
+	double start;
+	int status;
+
+	vm = ttd_vm_create_replay(&o->rep, &te);
+	if (vm == NULL) {
+		diag_print(o->diag, DIAG_ERROR, "%s", te.text);
+		return (int)te.status;
+	}
+	start = now();
+	console_attach(console, vm);
+	end = ttd_vm_run(vm);
+	start = now() - start;
+	console_attach(console, NULL);
+	ttd_vm_finish(vm, &r);
+	diag_progress_end(o->diag);
+	status = report(o->diag, &r, console_why(console));
+	if (o->stats)
+		stats_print(vm, end, start, o->json, stderr);
+	ttd_vm_destroy(vm);
+	return status;
+}
+
+static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
+{
+	struct replay_options o = {.rep = TTD_REPLAY_INIT, .diag = diag};
+	struct console *console;
+	struct err e;
+	int status = read_options(&o, cmd, argc, argv, &e);
+
+	if (status == OPTION_HELP) {
+		command_help(cmd, stdout);
+		return ST_OK;
+	}
+	if (status == OPTION_WRONG)
+		return diag_err(diag, &e);
+	console = console_open(diag, false, &e);
+	if (console == NULL)
+		return diag_err(diag, &e);
+	if (!o.rep.verify) {
+		o.rep.console_out = console_out;
+		o.rep.console_ctx = console;
+	}
+	/* Beside the guest's own lines a progress line would only be in the way. */
+	if (diag->terminal && (o.rep.verify || !console_on_terminal())) {
+		o.rep.progress = progress;
+		o.rep.progress_ctx = &o;
+	}
+	status = replay(&o, console);
+	console_close(console);
+	return status;
+}
+
+const struct command command_replay = {
+	.name = "replay",
+	.synopsis = "[TRACE] [OPTION]...",
+	.summary = "Run a trace again, bit for bit, and verify it.",
+	.options = options,
+	.examples =
+		"  ttd replay\n"
+		"  ttd replay guest-3 --to 50% --stats\n"
+		"  ttd replay ./crash --speed 1\n",
+	.run = run,
+};

@@ -1,0 +1,59 @@
+/*
+ * codec.h - records to the columns of a DATA chunk and back, for src/event.
+ *
+ * Both sides keep the same few things of the records before (struct context)
+ * and start with nothing in every chunk.
+ */
+#ifndef TTD_EVENT_CODEC_H
+#define TTD_EVENT_CODEC_H
+
+#include "event/log.h"
+#include "util/bytes.h"
+
+enum { SITES = 4096, SITE_HASH = 2 * SITES };
+
+struct site {
+	uint64_t rip;
+	uint32_t code;
+	uint8_t type, flags;
+};
+
+struct context {
+	uint64_t tsc_mul;
+	uint64_t icount, brctr, rip, cr2;
+	uint64_t door_icount, door_tsc;
+	unsigned nsites;
+	struct site site[SITES + 1]; /* from 1 */
+};
+
+struct encoder {
+	struct context c;
+	uint16_t hash[SITE_HASH]; /* site numbers, 0: free */
+	struct wbuf op, count, branch, rest;
+	uint32_t records;
+	uint64_t first_icount, first_brctr;
+};
+
+struct decoder {
+	struct context c;
+	struct rbuf op, count, branch, rest;
+	uint32_t left;
+};
+
+void encode_start(struct encoder *e, uint64_t tsc_mul);
+void encode_free(struct encoder *e);
+size_t encode_size(const struct encoder *e);
+/* -1: not a record that the format can hold, or no memory. */
+int encode(struct encoder *e, const struct log_record *r);
+/* The payload; out->bad: no memory. */
+void encode_finish(const struct encoder *e, struct wbuf *out);
+
+/* `p` must stay.  -1: malformed. */
+int decode_start(struct decoder *d, uint64_t tsc_mul, const void *p, size_t n, uint32_t records);
+/* 1: *r; 0: no more; -1: malformed. */
+int decode(struct decoder *d, struct log_record *r);
+
+/* The record could have been made by this version. */
+bool log_record_valid(const struct log_record *r);
+
+#endif

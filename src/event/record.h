@@ -1,0 +1,50 @@
+/*
+ * record.h - the recorder: a source that wraps another and writes down what
+ * it hands out and what the guest does.
+ *
+ * It runs on the vCPU thread and only puts records into a ring (ring.h): no
+ * system call, no clock, except when the ring is full or its consumer sleeps
+ * while it fills up.
+ */
+#ifndef TTD_EVENT_RECORD_H
+#define TTD_EVENT_RECORD_H
+
+#include "event/log.h"
+#include "event/ring.h"
+#include "event/source.h"
+
+enum {
+	RECORD_MARK = 1 << 24,     /* instructions between marks at most */
+	RECORD_INTERVAL = 1 << 28, /* between digests, when nobody says */
+};
+
+enum record_stall {
+	STALL_WAIT,  /* the guest waits too */
+	STALL_GO_ON, /* record no more; the guest goes on */
+	STALL_STOP,  /* stop the run here */
+};
+
+struct record_params {
+	struct ring *ring;   /* borrowed; must outlive the recorder */
+	uint64_t witnesses;  /* bit N: log records of type N */
+	uint64_t interval;   /* instructions between digests; 0: none */
+	bool passive;        /* wraps a replayer: neither marks nor digests of its own */
+	/*
+	 * [vCPU thread] The ring is full and has stayed so for `ms`, or its
+	 * consumer gave up with `error` (an errno; 0 while it is only slow).
+	 * NULL: waits while it is slow, stops the run when it gave up.
+	 */
+	enum record_stall (*stalled)(void *ctx, unsigned ms, int error);
+	void *ctx;
+};
+
+/* Takes over `inner`, also when it fails. */
+struct source *record_create(struct source *inner, const struct record_params *p, struct err *e);
+
+/* The run has ended: puts the END and closes the ring. */
+void record_finish(struct source *s, const struct log_end *end);
+
+/* false: the ring failed at some time and the recording is not complete. */
+bool record_complete(const struct source *s);
+
+#endif

@@ -1,0 +1,362 @@
+/*
+ * replay.c - the replayer; see replay.h.
+ *
+ *  Y1. `rec` (when `have`) is the next record; all before it have matched, and
+ *      the log's order is the order in which this run must ask for them.
+ *  Y2. A record with a door (input, mark, digest) is handed out when icount,
+ *      tsc and the way of asking are the recorded ones, and must then match in
+ *      brctr, rip and rcx too.  A record that lies behind us was missed.
+ *  Y3. horizon() stops the vCPU exactly at a door.  Before a witness it stops
+ *      somewhat behind: the witness makes the vCPU come back by itself, and
+ *      when it does not, that is a miss.
+ *  Y4. status only ever leaves REPLAY_RUNNING; after that nothing is compared.
+ */
+#include "event/replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SLACK = 1024,            /* Y3: longer than any translated block */
+	LOOK = 1 << 22,          /* instructions between looks at stop(), at least */
+};
+
+struct replayer {
+	struct source source;
+	struct replay_params p;
+	uint64_t witnesses;
+	enum replay_status status;
+	bool have, end;          /* end: nothing follows; log_at_end() may have an END */
+	volatile bool stop;
+	struct log_record rec;
+	struct divergence div;
+	struct replay_counts counts;
+	struct err err;
+};
+
+/* The next record, NULL when there is none; then status may have changed. */
+static const struct log_record *peek(struct replayer *r)
+{
+	int rc;
+
+	if (r->have)
+		return &r->rec;
+	if (r->end || r->status != REPLAY_RUNNING)
+		return NULL;
+	rc = log_next(r->p.log, &r->rec, &r->err);
+	if (rc == 1) {
+		r->have = true;
+		return &r->rec;
+	}
+	r->end = true;
+	if (rc < 0)
+		r->status = REPLAY_DAMAGED;
+	return NULL;
+}
+
+static void consume(struct replayer *r)
+{
+	r->counts.type[r->rec.type]++;
+	r->div.last = r->rec;
+	r->have = false;
+}
+
+static void diverged(struct replayer *r, const struct source_pos *now,
+	const struct log_record *expected, const struct log_record *actual)
+{
+	if (r->status != REPLAY_RUNNING)
+		return;
+	r->status = REPLAY_DIVERGED;
+	r->div.now = *now;
+	if (expected != NULL)
+		r->div.expected = *expected;
+	if (actual != NULL)
+		r->div.actual = *actual;
+}
+
+/* The log has no more.  With an END the run must end by itself now. */
+static bool log_is_over(struct replayer *r)
+{
+	if (r->status == REPLAY_RUNNING && log_at_end(r->p.log) == NULL)
+		r->status = REPLAY_LOG_END;
+	return r->status != REPLAY_RUNNING;
+}
+
+static bool leave(struct replayer *r, struct event *out)
+{
+	*out = (struct event){ .type = EV_STOP };
+	out->value = r->status == REPLAY_DIVERGED;
+	return true;
+}
+
+static bool is_behind(const struct log_record *rec, const struct source_pos *now)
+{
+	return rec->pos.icount < now->icount || (rec->pos.icount == now->icount &&
+		log_has_door(rec->type) && (int64_t)(rec->pos.tsc - now->tsc) < 0);
+}
+
+static bool is_here(const struct log_record *rec, const struct source_pos *now, unsigned flags)
+{
+	return log_has_door(rec->type) && rec->flags == flags &&
+		rec->pos.icount == now->icount && rec->pos.tsc == now->tsc;
+}
+
+/* Y2: at the right count, but is it the right place? */
+static bool same_place(struct replayer *r, const struct log_record *rec,
+	const struct source_pos *now)
+{
+	struct log_record actual = *rec;
+
+	actual.pos = *now;
+	if (log_record_equal(rec, &actual))
+		return true;
+	diverged(r, now, rec, &actual);
+	return false;
+}
+
+static void hand_out(const struct log_record *rec, struct event *out)
+{
+	out->type = (enum event_type)rec->code;
+	out->value = rec->value;
+	out->len = rec->len;
+	memcpy(out->data, rec->data, rec->len);
+}
+
+static void rep_boot(struct source *s, struct event *out)
+{
+	struct replayer *r = (struct replayer *)s;
+	const struct log_record *rec = peek(r);
+	struct source_pos zero = {0};
+
+	*out = (struct event){ .type = EV_WALLCLOCK };
+	if (rec == NULL) {
+		log_is_over(r);
+	} else if (rec->type != LOG_INPUT || rec->code != EV_WALLCLOCK) {
+		diverged(r, &zero, rec, NULL);
+	} else {
+		hand_out(rec, out);
+		consume(r);
+	}
+}
+
+static uint64_t rep_horizon(struct source *s, const struct source_pos *now)
+{
+	struct replayer *r = (struct replayer *)s;
+	const struct log_record *rec = peek(r);
+	const struct log_end *end;
+	uint64_t at = now->icount + LOOK, want;
+
+	if (r->status != REPLAY_RUNNING || r->stop)
+		return now->icount + 1;
+	if (rec != NULL) {
+		want = rec->pos.icount + (log_has_door(rec->type) ? 0 : SLACK);
+	} else {
+		end = log_at_end(r->p.log);
+		if (end == NULL)
+			return now->icount + 1;
+		want = end->icount + SLACK;
+	}
+	if (want < at)
+		at = want;
+	return at > now->icount ? at : now->icount + 1;
+}
+
+/* Nothing is recorded for here.  true: leave the run loop. */
+static bool nothing(struct replayer *r, const struct source_pos *now)
+{
+	const struct log_end *end;
+
+	if (r->have)
+		return false;
+	if (log_is_over(r))
+		return true;
+	end = log_at_end(r->p.log);
+	if (end->icount >= now->icount)
+		return false;
+	r->div.final = true;
+	diverged(r, now, NULL, NULL);
+	r->div.expected.pos.icount = end->icount;
+	r->div.expected.pos.brctr = end->brctr;
+	r->div.expected.code = end->why;
+	return true;
+}
+
+static bool rep_next(struct source *s, const struct source_pos *now, struct event *out)
+{
+	struct replayer *r = (struct replayer *)s;
+	const struct log_record *rec;
+
+	if (r->p.progress != NULL)
+		r->p.progress(r->p.progress_ctx, now);
+	if (r->stop && r->status == REPLAY_RUNNING)
+		r->status = REPLAY_STOPPED;
+	while (r->status == REPLAY_RUNNING) {
+		rec = peek(r);
+		if (rec == NULL)
+			return nothing(r, now) ? leave(r, out) : false;
+		if (is_behind(rec, now)) {
+			diverged(r, now, rec, NULL);
+			break;
+		}
+		if (!is_here(rec, now, 0))
+			return false;
+		if (!same_place(r, rec, now))
+			break;
+		if (rec->type == LOG_DIGEST) {
+			*out = (struct event){ .type = EV_DIGEST };
+			return true; /* witness() consumes it */
+		}
+		consume(r);
+		if (rec->type == LOG_INPUT) {
+			hand_out(rec, out);
+			return true;
+		}
+	}
+	return leave(r, out);
+}
+
+static void rep_idle(struct source *s, const struct source_pos *now, uint64_t deadline,
+	struct event *out)
+{
+	struct replayer *r = (struct replayer *)s;
+	const struct log_record *rec;
+
+	(void)deadline;
+	if (r->stop && r->status == REPLAY_RUNNING)
+		r->status = REPLAY_STOPPED;
+	rec = peek(r);
+	if (rec == NULL && !log_is_over(r)) {
+		/* It idles where the recorded guest had ended. */
+		nothing(r, now);
+		r->div.final = true;
+		diverged(r, now, NULL, NULL);
+	} else if (rec != NULL && !is_here(rec, now, LOG_IDLE)) {
+		diverged(r, now, rec, NULL);
+	} else if (rec != NULL && r->status == REPLAY_RUNNING && same_place(r, rec, now)) {
+		consume(r);
+		hand_out(rec, out);
+		return;
+	}
+	leave(r, out);
+}
+
+static enum witness_answer rep_witness(struct source *s, const struct source_pos *now,
+	const struct witness *w)
+{
+	struct replayer *r = (struct replayer *)s;
+	struct log_record actual = {
+		.type = w->type, .flags = w->flags, .check = w->check, .code = w->code,
+		.error = w->error, .pos = *now, .value = w->value, .value2 = w->value2,
+	};
+	const struct log_record *rec;
+
+	if (r->status != REPLAY_RUNNING)
+		return r->status == REPLAY_DIVERGED ? WITNESS_DIVERGED : WITNESS_LOG_END;
+	if (!(r->witnesses >> w->type & 1))
+		return WITNESS_OK;
+	rec = peek(r);
+	if (rec == NULL && log_is_over(r))
+		return WITNESS_LOG_END;
+	if (rec != NULL && log_record_equal(rec, &actual)) {
+		consume(r);
+		return WITNESS_OK;
+	}
+	diverged(r, now, rec, &actual);
+	return WITNESS_DIVERGED;
+}
+
+/* Typing at a replay does nothing. */
+static int rep_push(struct source *s, const struct event *ev)
+{
+	(void)s;
+	(void)ev;
+	return 0;
+}
+
+static void rep_stop(struct source *s)
+{
+	struct replayer *r = (struct replayer *)s;
+
+	r->stop = true;
+	if (r->p.kick != NULL)
+		r->p.kick(r->p.kick_ctx);
+}
+
+static void rep_destroy(struct source *s)
+{
+	free(s);
+}
+
+static const struct source_ops replay_ops = {
+	.boot = rep_boot,
+	.horizon = rep_horizon,
+	.next = rep_next,
+	.idle = rep_idle,
+	.push = rep_push,
+	.stop = rep_stop,
+	.witness = rep_witness,
+	.destroy = rep_destroy,
+};
+
+struct source *replay_create(const struct replay_params *p, struct err *e)
+{
+	struct replayer *r = calloc(1, sizeof *r);
+
+	if (r == NULL) {
+		err_set(e, ST_HOST, "out of memory for the replayer");
+		return NULL;
+	}
+	r->source.ops = &replay_ops;
+	r->p = *p;
+	r->witnesses = log_meta(p->log)->witnesses;
+	return &r->source;
+}
+
+enum replay_status replay_status(const struct source *s)
+{
+	return ((const struct replayer *)s)->status;
+}
+
+const struct divergence *replay_divergence(const struct source *s)
+{
+	return &((const struct replayer *)s)->div;
+}
+
+const struct err *replay_error(const struct source *s)
+{
+	return &((const struct replayer *)s)->err;
+}
+
+void replay_counts(const struct source *s, struct replay_counts *c)
+{
+	*c = ((const struct replayer *)s)->counts;
+}
+
+bool replay_finish(struct source *s, const struct log_end *actual)
+{
+	struct replayer *r = (struct replayer *)s;
+	struct source_pos now = { .icount = actual->icount, .brctr = actual->brctr };
+	const struct log_record *rec = peek(r);
+	const struct log_end *end;
+	struct log_record mine = {
+		.code = actual->why, .pos = now, .value = actual->memory, .value2 = actual->state,
+	}, theirs = {0};
+
+	if (r->status != REPLAY_RUNNING || (rec == NULL && log_is_over(r)))
+		return false;
+	end = rec == NULL ? log_at_end(r->p.log) : NULL;
+	if (end != NULL && end->why == actual->why && end->icount == actual->icount &&
+		end->brctr == actual->brctr && end->memory == actual->memory &&
+		end->state == actual->state)
+		return true;
+	if (end != NULL) {
+		theirs.code = end->why;
+		theirs.pos.icount = end->icount;
+		theirs.pos.brctr = end->brctr;
+		theirs.value = end->memory;
+		theirs.value2 = end->state;
+	}
+	r->div.final = true;
+	diverged(r, &now, rec != NULL ? rec : &theirs, &mine);
+	return false;
+}

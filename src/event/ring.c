@@ -1,0 +1,373 @@
+/*
+ * ring.c - the shared ring; see ring.h and doc/spec/log.md.
+ *
+ *  G1. The producer writes head and closed, the consumer tail and failed;
+ *      each keeps its own copy of what it wrote and never reads it back.
+ *  G2. tail <= head <= tail + size, all multiples of 8.  The consumer checks
+ *      it on every look; the producer's copy of tail only moves forward.
+ *  G3. Nobody sleeps without having said so in shared memory first and looked
+ *      again; every sleep is bounded all the same.
+ */
+#include "event/ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+
+#define RING_MAGIC "TTDRING"
+
+struct ring {
+	int fd;
+	uint8_t *base, *data;
+	size_t map;
+	uint64_t size, mask;
+	uint64_t head, tail;   /* ours, and the last seen of the other side's */
+	uint64_t read;         /* consumer: taken, but not released */
+	uint8_t session[LOG_SESSION];
+};
+
+static uint64_t *word64(const struct ring *r, unsigned at)
+{
+	return (void *)(r->base + at);
+}
+
+static uint32_t *word32(const struct ring *r, unsigned at)
+{
+	return (void *)(r->base + at);
+}
+
+static uint64_t load64(const struct ring *r, unsigned at)
+{
+	return __atomic_load_n(word64(r, at), __ATOMIC_ACQUIRE);
+}
+
+static uint32_t load32(const struct ring *r, unsigned at)
+{
+	return __atomic_load_n(word32(r, at), __ATOMIC_SEQ_CST);
+}
+
+static void store32(struct ring *r, unsigned at, uint32_t v)
+{
+	__atomic_store_n(word32(r, at), v, __ATOMIC_SEQ_CST);
+}
+
+static void wake(struct ring *r, unsigned at)
+{
+	__atomic_add_fetch(word32(r, at), 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, word32(r, at), FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void nap(struct ring *r, unsigned at, uint32_t seen, unsigned ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	syscall(SYS_futex, word32(r, at), FUTEX_WAIT, seen, &ts, NULL, 0);
+}
+
+static struct ring *map_ring(int fd, size_t size, struct err *e)
+{
+	struct ring *r = calloc(1, sizeof *r);
+
+	if (r == NULL) {
+		err_set(e, ST_HOST, "out of memory for the event ring");
+		return NULL;
+	}
+	r->size = size;
+	r->mask = size - 1;
+	r->map = RING_HEADER + size;
+	r->base = mmap(NULL, r->map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r->base == MAP_FAILED) {
+		err_set(e, ST_HOST, "cannot map the event ring: %s", strerror(errno));
+		free(r);
+		return NULL;
+	}
+	r->data = r->base + RING_HEADER;
+	r->fd = fd;
+	return r;
+}
+
+static bool size_ok(uint64_t size)
+{
+	return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && (size & (size - 1)) == 0;
+}
+
+struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e)
+{
+	struct ring *r = NULL;
+	int fd;
+
+	if (!size_ok(size)) {
+		err_set(e, ST_USAGE, "a ring of %zu bytes: give a power of two from 64 KiB to 64 MiB",
+			size);
+		return NULL;
+	}
+	fd = memfd_create("ttd-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Nobody can make it shorter under the other one's feet. */
+	if (fd < 0 || ftruncate(fd, (off_t)(RING_HEADER + size)) != 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		err_set(e, ST_HOST, "cannot make the event ring: %s", strerror(errno));
+	else
+		r = map_ring(fd, size, e);
+	if (r == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	memcpy(r->session, session, LOG_SESSION);
+	memcpy(r->base + RING_SESSION_AT, session, LOG_SESSION);
+	put32(r->base + RING_VERSION_AT, RING_VERSION);
+	put64(r->base + RING_SIZE_AT, size);
+	memcpy(r->base + RING_MAGIC_AT, RING_MAGIC, 8);
+	return r;
+}
+
+struct ring *ring_attach(int fd, struct err *e)
+{
+	uint8_t head[RING_HEADER];
+	struct ring *r = NULL;
+	struct stat st;
+	uint64_t size;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
+		err_set(e, ST_HOST, "not an event ring: its size is not sealed");
+		return NULL;
+	}
+	if (fstat(fd, &st) != 0 || pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head ||
+		memcmp(head + RING_MAGIC_AT, RING_MAGIC, 8) != 0) {
+		err_set(e, ST_HOST, "not an event ring");
+		return NULL;
+	}
+	size = get64(head + RING_SIZE_AT);
+	if (get32(head + RING_VERSION_AT) != RING_VERSION || !size_ok(size) ||
+		(uint64_t)st.st_size != RING_HEADER + size) {
+		err_set(e, ST_HOST, "an event ring of another version, or damaged");
+		return NULL;
+	}
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		err_set(e, ST_HOST, "event ring: %s", strerror(errno));
+	else
+		r = map_ring(fd, size, e);
+	if (r == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	memcpy(r->session, head + RING_SESSION_AT, LOG_SESSION);
+	return r;
+}
+
+void ring_free(struct ring *r)
+{
+	if (r == NULL)
+		return;
+	munmap(r->base, r->map);
+	close(r->fd);
+	free(r);
+}
+
+int ring_fd(const struct ring *r) { return r->fd; }
+const uint8_t *ring_session(const struct ring *r) { return r->session; }
+
+static void copy_to_ring(struct ring *r, uint64_t at, const void *p, size_t n)
+{
+	size_t first = (size_t)(r->size - (at & r->mask));
+
+	if (first > n)
+		first = n;
+	memcpy(r->data + (at & r->mask), p, first);
+	memcpy(r->data, (const uint8_t *)p + first, n - first);
+}
+
+static void copy_from_ring(const struct ring *r, uint64_t at, void *p, size_t n)
+{
+	size_t first = (size_t)(r->size - (at & r->mask));
+
+	if (first > n)
+		first = n;
+	memcpy(p, r->data + (at & r->mask), first);
+	memcpy((uint8_t *)p + first, r->data, n - first);
+}
+
+/* ---- records ---- */
+
+static uint32_t record_size(uint32_t len)
+{
+	return RING_RECORD + ((len + 7) & ~7u);
+}
+
+static void write_record(uint8_t *b, const struct log_record *rec, uint32_t n)
+{
+	put32(b, n);
+	b[4] = rec->type;
+	b[5] = rec->flags;
+	b[6] = rec->check;
+	b[7] = 0;
+	put32(b + 8, rec->code);
+	put32(b + 12, rec->error);
+	put32(b + 16, rec->len);
+	put32(b + 20, 0);
+	put64(b + 24, rec->pos.icount);
+	put64(b + 32, rec->pos.brctr);
+	put64(b + 40, rec->pos.rip);
+	put64(b + 48, rec->pos.rcx);
+	put64(b + 56, rec->pos.tsc);
+	put64(b + 64, rec->value);
+	put64(b + 72, rec->value2);
+	if (rec->len != 0) {
+		memset(b + n - 8, 0, 8);
+		memcpy(b + RING_RECORD, rec->data, rec->len);
+	}
+}
+
+/* `b` is our own copy.  Whether it is a record is log_put()'s to say. */
+static bool read_record(const uint8_t *b, uint32_t n, struct log_record *rec)
+{
+	*rec = (struct log_record){
+		.type = b[4], .flags = b[5], .check = b[6], .code = get32(b + 8),
+		.error = get32(b + 12), .len = get32(b + 16),
+		.pos = { .icount = get64(b + 24), .brctr = get64(b + 32), .rip = get64(b + 40),
+			.rcx = get64(b + 48), .tsc = get64(b + 56) },
+		.value = get64(b + 64), .value2 = get64(b + 72),
+	};
+	if (rec->len > EVENT_DATA_MAX || record_size(rec->len) != n)
+		return false;
+	memcpy(rec->data, b + RING_RECORD, rec->len);
+	return true;
+}
+
+/* ---- producer ---- */
+
+bool ring_put(struct ring *r, const struct log_record *rec)
+{
+	uint8_t b[RING_RECORD_MAX + 8];
+	uint32_t n = record_size(rec->len);
+	uint64_t before = r->head - r->tail;
+
+	if (before + n > r->size) {
+		uint64_t tail = load64(r, RING_TAIL_AT);
+
+		if (tail - r->tail <= before) /* G2 */
+			r->tail = tail;
+		before = r->head - r->tail;
+		if (before + n > r->size)
+			return false;
+	}
+	write_record(b, rec, n);
+	copy_to_ring(r, r->head, b, n);
+	r->head += n;
+	__atomic_store_n(word64(r, RING_HEAD_AT), r->head, __ATOMIC_RELEASE);
+	/* A sleeping consumer is woken at a quarter of the ring, once. */
+	if ((r->head ^ (r->head - n)) & (r->size / 4) && load32(r, RING_ASLEEP_AT))
+		wake(r, RING_BELL_AT);
+	return true;
+}
+
+void ring_wait_room(struct ring *r, unsigned ms)
+{
+	uint32_t seen = load32(r, RING_ROOM_AT);
+
+	if (load32(r, RING_ASLEEP_AT))
+		wake(r, RING_BELL_AT);
+	store32(r, RING_WAITING_AT, 1);
+	if (load64(r, RING_TAIL_AT) == r->tail)
+		nap(r, RING_ROOM_AT, seen, ms);
+	store32(r, RING_WAITING_AT, 0);
+}
+
+int ring_failed(const struct ring *r)
+{
+	return (int)load32(r, RING_FAILED_AT);
+}
+
+void ring_close(struct ring *r)
+{
+	store32(r, RING_CLOSED_AT, 1);
+	wake(r, RING_BELL_AT);
+}
+
+/* ---- consumer ---- */
+
+static int look(struct ring *r, struct err *e)
+{
+	uint64_t head = load64(r, RING_HEAD_AT);
+
+	if (head - r->tail > r->size || head - r->tail < r->read - r->tail || (head & 7) != 0)
+		return err_set(e, ST_HOST, "the event ring is damaged: its head went wild");
+	r->head = head;
+	return 0;
+}
+
+int ring_start(struct ring *r, uint64_t stream, struct err *e)
+{
+	uint64_t tail = load64(r, RING_TAIL_AT), head = load64(r, RING_HEAD_AT);
+
+	if (stream < tail || stream > head || head - stream > r->size || (stream & 7) != 0)
+		return err_set(e, ST_HOST, "the event ring does not go on where the log ends");
+	r->head = head;
+	r->read = stream;
+	r->tail = tail;
+	ring_release(r, stream);
+	return 0;
+}
+
+int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e)
+{
+	uint8_t b[RING_RECORD_MAX + 8];
+	uint32_t n;
+
+	if (r->read == r->head && look(r, e) != 0)
+		return -1;
+	if (r->read == r->head)
+		return 0;
+	copy_from_ring(r, r->read, b, 4);
+	n = get32(b);
+	if (n < RING_RECORD || n > sizeof b || (n & 7) != 0 || n > r->head - r->read)
+		return err_set(e, ST_HOST, "the event ring is damaged: a record of %u bytes", n);
+	copy_from_ring(r, r->read, b, n);
+	if (get32(b) != n || !read_record(b, n, out))
+		return err_set(e, ST_HOST, "the event ring is damaged: a record makes no sense");
+	r->read += n;
+	*stream = r->read;
+	return 1;
+}
+
+void ring_release(struct ring *r, uint64_t stream)
+{
+	r->tail = stream;
+	__atomic_store_n(word64(r, RING_TAIL_AT), stream, __ATOMIC_SEQ_CST);
+	if (load32(r, RING_WAITING_AT))
+		wake(r, RING_ROOM_AT);
+}
+
+bool ring_closed(const struct ring *r)
+{
+	return load32(r, RING_CLOSED_AT) != 0 && load64(r, RING_HEAD_AT) == r->read;
+}
+
+void ring_sleep(struct ring *r, unsigned ms)
+{
+	uint32_t seen = load32(r, RING_BELL_AT);
+
+	store32(r, RING_ASLEEP_AT, 1);
+	if (load32(r, RING_CLOSED_AT) == 0 &&
+		load64(r, RING_HEAD_AT) - r->read < r->size / 4)
+		nap(r, RING_BELL_AT, seen, ms);
+	store32(r, RING_ASLEEP_AT, 0);
+}
+
+void ring_fail(struct ring *r, int error)
+{
+	store32(r, RING_FAILED_AT, (uint32_t)error);
+	wake(r, RING_ROOM_AT);
+}

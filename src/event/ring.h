@@ -1,0 +1,67 @@
+/*
+ * ring.h - records on their way from the vCPU thread to whoever writes the
+ * log: a single-producer single-consumer ring in a memfd, so that it outlives
+ * the process that filled it.
+ *
+ * Layout and protocol: doc/spec/log.md, "Ring".  Each side maps the memfd by
+ * itself; the consumer believes nothing it reads there.
+ */
+#ifndef TTD_EVENT_RING_H
+#define TTD_EVENT_RING_H
+
+#include "event/log.h"
+
+enum {
+	RING_VERSION = 1,
+	RING_SIZE = 1 << 20, /* of the data, when nobody says */
+	RING_SIZE_MIN = 64 << 10,
+	RING_SIZE_MAX = 64 << 20,
+	RING_HEADER = 4096,
+	RING_RECORD = 80,
+	RING_RECORD_MAX = RING_RECORD + EVENT_DATA_MAX,
+};
+
+/* Offsets in the header. */
+enum {
+	RING_MAGIC_AT = 0, RING_VERSION_AT = 8, RING_SIZE_AT = 16, RING_SESSION_AT = 24,
+	RING_HEAD_AT = 64, RING_CLOSED_AT = 72,
+	RING_TAIL_AT = 128, RING_FAILED_AT = 136,
+	RING_BELL_AT = 192, RING_ASLEEP_AT = 196,
+	RING_ROOM_AT = 256, RING_WAITING_AT = 260,
+};
+
+struct ring;
+
+/* A new ring, for its producer. */
+struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e);
+/* The other end, from a memfd that somebody handed over; dups fd. */
+struct ring *ring_attach(int fd, struct err *e);
+void ring_free(struct ring *r);
+
+int ring_fd(const struct ring *r);
+const uint8_t *ring_session(const struct ring *r);
+
+/* ---- producer ---- */
+
+/* false: no room. */
+bool ring_put(struct ring *r, const struct log_record *rec);
+/* Sleeps until there may be room, at most ms. */
+void ring_wait_room(struct ring *r, unsigned ms);
+/* The consumer's errno, 0 while it works. */
+int ring_failed(const struct ring *r);
+void ring_close(struct ring *r); /* no more records follow */
+
+/* ---- consumer ---- */
+
+/* Where to go on reading; -1 when it does not lie between tail and head. */
+int ring_start(struct ring *r, uint64_t stream, struct err *e);
+/* 1: *out and the stream offset behind it; 0: nothing there now; -1: nonsense. */
+int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e);
+/* Everything up to here is in the log: gives the room back. */
+void ring_release(struct ring *r, uint64_t stream);
+bool ring_closed(const struct ring *r); /* and nothing is left to take */
+/* Sleeps until the ring fills up or closes, at most ms. */
+void ring_sleep(struct ring *r, unsigned ms);
+void ring_fail(struct ring *r, int error);
+
+#endif

@@ -1,0 +1,380 @@
+/*
+ * writer.c - appending to a log.
+ *
+ *  W1. [0, end) of the file is the header and whole chunks.  Whatever lies
+ *      behind is cut off, at once if possible and else by the next writer.
+ *  W2. A chunk that could not be written stays in the encoder: nothing that
+ *      log_put() took is lost by a log_commit() that fails.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "event/codec.h"
+#include "event/format.h"
+
+enum { ZSTD_LEVEL = 3 };
+
+struct log_writer {
+	int fd;
+	bool sync;
+	char path[LOG_TEXT_MAX];
+	uint8_t session[LOG_SESSION];
+	uint64_t end, seq, stream;
+	uint64_t last_icount, last_brctr;
+	uint64_t count[LOG_TYPES];
+	struct encoder enc;
+	struct wbuf payload, out;
+	ZSTD_CCtx *zstd;
+	struct log_index index;
+	struct log_writer_stats stats;
+};
+
+static int fail(const struct log_writer *w, const char *what, int error, struct err *e)
+{
+	return err_set(e, ST_HOST, "log %s: %s: %s", w->path, what, strerror(error));
+}
+
+/* All of it or nothing (W1).  0, or an errno. */
+static int append(struct log_writer *w, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+	size_t done = 0;
+	int error;
+
+	while (done < n) {
+		ssize_t k = pwrite(w->fd, b + done, n - done, (off_t)(w->end + done));
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0) {
+			error = k < 0 ? errno : ENOSPC;
+			if (ftruncate(w->fd, (off_t)w->end) != 0)
+				return error; /* a torn tail; readers drop it */
+			return error;
+		}
+		done += (size_t)k;
+	}
+	if (w->sync && fdatasync(w->fd) != 0)
+		return errno;
+	w->end += n;
+	w->stats.file_bytes = w->end;
+	return 0;
+}
+
+/* Header and payload in w->out. */
+static int build_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
+	bool compress, struct err *e)
+{
+	size_t room = CHUNK_HEADER + ZSTD_compressBound(payload->len), n = 0;
+
+	if (payload->bad || payload->len > PAYLOAD_MAX)
+		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+	w->out.len = 0;
+	if (w->out.cap < room) {
+		uint8_t *p = realloc(w->out.p, room);
+
+		if (p == NULL)
+			return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+		w->out.p = p;
+		w->out.cap = room;
+	}
+	if (compress) {
+		n = ZSTD_compressCCtx(w->zstd, w->out.p + CHUNK_HEADER, room - CHUNK_HEADER,
+			payload->p, payload->len, ZSTD_LEVEL);
+		compress = !ZSTD_isError(n) && n < payload->len;
+	}
+	if (!compress) {
+		n = payload->len;
+		if (n != 0)
+			memcpy(w->out.p + CHUNK_HEADER, payload->p, n);
+	}
+	c->seq = w->seq;
+	c->coding = compress ? CODING_ZSTD : CODING_PLAIN;
+	c->raw = (uint32_t)payload->len;
+	c->stored = (uint32_t)n;
+	chunk_write(w->out.p, c, w->session, w->out.p + CHUNK_HEADER);
+	w->out.len = CHUNK_HEADER + n;
+	return 0;
+}
+
+static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
+	bool compress, struct err *e)
+{
+	int error;
+
+	if (build_chunk(w, c, payload, compress, e) != 0)
+		return -1;
+	error = append(w, w->out.p, w->out.len);
+	if (error != 0)
+		return fail(w, "cannot write", error, e);
+	w->seq++;
+	w->stats.chunks++;
+	return 0;
+}
+
+/* A chunk without records. */
+static int put_plain(struct log_writer *w, enum chunk_kind kind, const struct wbuf *payload,
+	struct err *e)
+{
+	struct chunk c = {
+		.kind = (uint8_t)kind, .stream = w->stream,
+		.first_icount = w->last_icount, .first_brctr = w->last_brctr,
+		.last_icount = w->last_icount, .last_brctr = w->last_brctr,
+	};
+
+	return put_chunk(w, &c, payload, kind != CHUNK_INDEX, e);
+}
+
+static struct log_writer *new_writer(const char *path, bool sync, struct err *e)
+{
+	struct log_writer *w = calloc(1, sizeof *w);
+
+	if (w == NULL || (w->zstd = ZSTD_createCCtx()) == NULL) {
+		free(w);
+		err_set(e, ST_HOST, "log %s: out of memory", path);
+		return NULL;
+	}
+	w->fd = -1;
+	w->sync = sync;
+	if (strlen(path) >= sizeof w->path) {
+		err_set(e, ST_USAGE, "the log's path is too long");
+		log_writer_close(w);
+		return NULL;
+	}
+	strcpy(w->path, path);
+	return w;
+}
+
+static int lock(struct log_writer *w, struct err *e)
+{
+	if (flock(w->fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return err_set(e, ST_HOST, "log %s: is being written by another process", w->path);
+}
+
+static int write_start(struct log_writer *w, const struct log_create *p, struct err *e)
+{
+	static const uint8_t none[LOG_SESSION];
+	uint8_t header[FILE_HEADER];
+	struct wbuf meta = {0};
+	struct timespec now;
+	int rc;
+
+	memcpy(w->session, p->session, LOG_SESSION);
+	if (memcmp(w->session, none, LOG_SESSION) == 0 &&
+		getrandom(w->session, LOG_SESSION, 0) != LOG_SESSION)
+		return fail(w, "cannot get random bytes", errno, e);
+	clock_gettime(CLOCK_REALTIME, &now);
+	header_write(header, w->session,
+		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	rc = append(w, header, sizeof header);
+	if (rc != 0)
+		return fail(w, "cannot write", rc, e);
+	meta_write(&meta, p->meta);
+	rc = put_plain(w, CHUNK_META, &meta, e);
+	wbuf_free(&meta);
+	encode_start(&w->enc, p->meta->tsc_mul);
+	return rc;
+}
+
+/* An existing log is emptied only once it is ours: locked. */
+struct log_writer *log_create(const char *path, const struct log_create *p, struct err *e)
+{
+	struct log_writer *w = new_writer(path, p->sync, e);
+	int flags = O_RDWR | O_CREAT | O_CLOEXEC | (p->force ? 0 : O_EXCL);
+
+	if (w == NULL)
+		return NULL;
+	w->fd = open(path, flags, 0600);
+	if (w->fd < 0) {
+		if (errno == EEXIST)
+			err_set(e, ST_USAGE, "log %s: exists already; give another name or --force",
+				path);
+		else
+			fail(w, "cannot create", errno, e);
+		goto bad;
+	}
+	if (lock(w, e) != 0)
+		goto bad;
+	if (ftruncate(w->fd, 0) != 0) {
+		fail(w, "cannot empty it", errno, e);
+		goto bad;
+	}
+	if (write_start(w, p, e) == 0)
+		return w;
+bad:
+	log_writer_close(w);
+	return NULL;
+}
+
+/* Reads all chunks up to the torn tail, for what the writer must know of them. */
+static int take_over(struct log_writer *w, struct err *e)
+{
+	struct log_reader *r = log_open(w->path, e);
+	struct log_record rec;
+	uint64_t at = 0;
+	int rc;
+
+	if (r == NULL)
+		return -1;
+	if (memcmp(log_session(r), w->session, LOG_SESSION) != 0) {
+		err_set(e, ST_HOST, "log %s: is of another run; it is not continued", w->path);
+		goto bad;
+	}
+	while ((rc = log_next(r, &rec, e)) == 1) {
+		w->count[rec.type]++;
+		w->last_icount = rec.pos.icount;
+		w->last_brctr = rec.pos.brctr;
+		if (log_chunk_offset(r) != at) {
+			at = log_chunk_offset(r);
+			index_add(&w->index, &(struct index_entry){ .offset = at,
+				.seq = log_chunk_seq(r), .icount = rec.pos.icount,
+				.brctr = rec.pos.brctr });
+		}
+	}
+	if (rc < 0)
+		goto bad;
+	if (log_at_end(r) != NULL) {
+		err_set(e, ST_HOST, "log %s: is finished; it is not continued", w->path);
+		goto bad;
+	}
+	w->end = log_committed(r, &w->seq, &w->stream);
+	encode_start(&w->enc, log_meta(r)->tsc_mul);
+	log_reader_close(r);
+	return 0;
+bad:
+	log_reader_close(r);
+	return -1;
+}
+
+struct log_writer *log_append_open(const char *path, const uint8_t session[LOG_SESSION],
+	bool sync, uint64_t *stream, struct err *e)
+{
+	struct log_writer *w = new_writer(path, sync, e);
+
+	if (w == NULL)
+		return NULL;
+	memcpy(w->session, session, LOG_SESSION);
+	w->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (w->fd < 0) {
+		fail(w, "cannot open", errno, e);
+		goto bad;
+	}
+	if (lock(w, e) != 0 || take_over(w, e) != 0)
+		goto bad;
+	if (ftruncate(w->fd, (off_t)w->end) != 0) {
+		fail(w, "cannot cut its torn end off", errno, e);
+		goto bad;
+	}
+	*stream = w->stream;
+	return w;
+bad:
+	log_writer_close(w);
+	return NULL;
+}
+
+const uint8_t *log_writer_session(const struct log_writer *w)
+{
+	return w->session;
+}
+
+int log_put(struct log_writer *w, const struct log_record *r, struct err *e)
+{
+	if (encode_size(&w->enc) > PAYLOAD_MAX / 2)
+		return err_set(e, ST_HOST, "log %s: too much waits to be written", w->path);
+	if (r->pos.icount < w->last_icount || encode(&w->enc, r) != 0)
+		return err_set(e, ST_HOST, "log %s: a record of type %u cannot be encoded",
+			w->path, r->type);
+	w->count[r->type]++;
+	w->last_icount = r->pos.icount;
+	w->last_brctr = r->pos.brctr;
+	w->stats.records++;
+	return 0;
+}
+
+size_t log_pending(const struct log_writer *w)
+{
+	return encode_size(&w->enc);
+}
+
+int log_commit(struct log_writer *w, uint64_t stream, struct err *e)
+{
+	struct chunk c = {
+		.kind = CHUNK_DATA, .stream = stream, .records = w->enc.records,
+		.first_icount = w->enc.first_icount, .first_brctr = w->enc.first_brctr,
+		.last_icount = w->last_icount, .last_brctr = w->last_brctr,
+	};
+	uint64_t at = w->end, seq = w->seq;
+
+	if (w->enc.records == 0)
+		return 0;
+	w->payload.len = 0;
+	encode_finish(&w->enc, &w->payload);
+	if (put_chunk(w, &c, &w->payload, true, e) != 0)
+		return -1;
+	w->stream = stream;
+	w->stats.raw_bytes += w->payload.len;
+	index_add(&w->index, &(struct index_entry){ .offset = at, .seq = seq,
+		.icount = c.first_icount, .brctr = c.first_brctr });
+	encode_start(&w->enc, w->enc.c.tsc_mul);
+	return 0;
+}
+
+int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream, struct err *e)
+{
+	struct wbuf b = {0};
+	struct log_end full = *end;
+	int rc;
+
+	if (log_commit(w, stream, e) != 0)
+		return -1;
+	w->stream = stream;
+	w->last_icount = end->icount;
+	w->last_brctr = end->brctr;
+	memcpy(full.count, w->count, sizeof full.count);
+	end_write(&b, &full);
+	rc = put_plain(w, CHUNK_END, &b, e);
+	if (rc == 0) {
+		b.len = 0;
+		index_write(&w->index, w->end, &b);
+		rc = put_plain(w, CHUNK_INDEX, &b, e);
+	}
+	wbuf_free(&b);
+	return rc;
+}
+
+void log_writer_close(struct log_writer *w)
+{
+	if (w == NULL)
+		return;
+	if (w->fd >= 0)
+		close(w->fd);
+	encode_free(&w->enc);
+	wbuf_free(&w->payload);
+	wbuf_free(&w->out);
+	ZSTD_freeCCtx(w->zstd);
+	index_free(&w->index);
+	free(w);
+}
+
+void log_writer_stats(const struct log_writer *w, struct log_writer_stats *s)
+{
+	*s = w->stats;
+}
+
+void log_writer_counts(const struct log_writer *w, uint64_t *inputs, uint64_t *witnesses,
+	uint64_t *digests)
+{
+	*inputs = w->count[LOG_INPUT];
+	*digests = w->count[LOG_DIGEST];
+	*witnesses = 0;
+	for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
+		*witnesses += i != LOG_DIGEST ? w->count[i] : 0;
+}

@@ -1,0 +1,365 @@
+/*
+ * replay.c - replaying: the recorded machine built anew, fed from its log.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "event/drain.h"
+#include "event/live.h"
+#include "event/record.h"
+#include "event/replay.h"
+#include "lib/trace.h"
+#include "lib/version.h"
+#include "lib/vm.h"
+#include "util/parse.h"
+
+enum { REPORT = 1 << 24 /* instructions between calls of progress */, NAP_MS = 20 };
+
+struct replaying {
+	struct ttd_replay opt;
+	char dir[TTD_PATH_MAX], path[TTD_PATH_MAX];
+	struct log_reader *log;
+	struct log_tail tail;
+	struct source *replayer;  /* the domain's, or inside of its recorder */
+	/* This run's own log, when wanted. */
+	struct log_writer *own;
+	struct ring *ring;
+	struct drain_thread *drain;
+	struct source *recorder;
+
+	uint64_t stop_icount, stop_brctr; /* where `to` says; 0: nowhere */
+	uint64_t reported;
+	uint64_t start_ns, start_guest; /* of the pace */
+	atomic_bool stop;
+};
+
+/* ---- pace and progress ---- */
+
+static uint64_t host_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Guest time is not ahead of `speed` times the host's.  The guest cannot tell. */
+static void pace(struct replaying *r, const struct source_pos *now)
+{
+	const struct timespec nap = { .tv_nsec = NAP_MS * 1000000 };
+
+	if (r->start_ns == 0) {
+		r->start_ns = host_ns();
+		r->start_guest = now->tsc;
+	}
+	while (!atomic_load(&r->stop)) {
+		double ahead = (double)(now->tsc - r->start_guest) / r->opt.speed -
+			(double)(host_ns() - r->start_ns);
+
+		if (ahead < NAP_MS * 1000000.0)
+			return;
+		nanosleep(&nap, NULL);
+	}
+}
+
+static void progress(void *ctx, const struct source_pos *now)
+{
+	struct replaying *r = ctx;
+
+	if (r->opt.speed > 0)
+		pace(r, now);
+	if (r->opt.progress == NULL || now->icount - r->reported < REPORT)
+		return;
+	r->reported = now->icount;
+	r->opt.progress(r->opt.progress_ctx, now->icount,
+		r->tail.complete ? r->tail.end.icount : r->tail.icount);
+}
+
+void replaying_stop(struct replaying *r)
+{
+	if (r != NULL)
+		atomic_store(&r->stop, true);
+}
+
+/* ---- positions ---- */
+
+static int bad_position(const char *to, struct err *e)
+{
+	return err_set(e, ST_USAGE, "position '%s': give an instruction count, brctr:N, N%% or end",
+		to);
+}
+
+static int beyond(const char *to, uint64_t end, struct err *e)
+{
+	return err_set(e, ST_USAGE, "position '%s' lies behind the end of the trace (%" PRIu64 ")",
+		to, end);
+}
+
+static int parse_to(struct replaying *r, const char *to, struct err *e)
+{
+	uint64_t icount = r->tail.complete ? r->tail.end.icount : r->tail.icount;
+	uint64_t brctr = r->tail.complete ? r->tail.end.brctr : r->tail.brctr, n;
+	size_t len = strlen(to);
+	char number[32];
+
+	if (strcmp(to, "end") == 0)
+		return 0;
+	if (strncmp(to, "brctr:", 6) == 0) {
+		if (parse_u64(to + 6, 1, INT64_MAX, &n) != 0)
+			return bad_position(to, e);
+		if (n > brctr)
+			return beyond(to, brctr, e);
+		r->stop_brctr = n;
+		return 0;
+	}
+	if (len > 1 && len < sizeof number && to[len - 1] == '%') {
+		memcpy(number, to, len - 1);
+		number[len - 1] = '\0';
+		if (parse_u64(number, 0, 100, &n) != 0)
+			return bad_position(to, e);
+		if (n < 100)
+			r->stop_icount = (uint64_t)((unsigned __int128)icount * n / 100) + (n == 0);
+		return 0;
+	}
+	if (parse_u64(to, 1, INT64_MAX, &n) != 0)
+		return bad_position(to, e);
+	if (n > icount)
+		return beyond(to, icount, e);
+	r->stop_icount = n;
+	return 0;
+}
+
+/* ---- the machine ---- */
+
+static int same_file(const char *what, const struct log_file *f, struct err *e)
+{
+	struct log_file now;
+
+	if (trace_file(what, f->path, &now, e) != 0)
+		return -1;
+	if (now.size == f->size && memcmp(now.digest, f->digest, sizeof f->digest) == 0)
+		return 0;
+	return err_set(e, ST_HOST, "%s %s is not the one that was recorded: it has changed since",
+		what, f->path);
+}
+
+static int check_log(const struct log_meta *m, struct err *e)
+{
+	if (m->engine != ENGINE_VERSION || m->abi != ABI_VERSION)
+		return err_set(e, ST_HOST, "the trace was recorded by ttd %s (engine %u, ABI %u); "
+			"this one has engine %d, ABI %d and would execute it differently",
+			m->version, m->engine, m->abi, ENGINE_VERSION, ABI_VERSION);
+	if (m->tsc_mul != domain_tsc_mul() || m->memory_mb > TTD_MEMORY_MAX)
+		return err_set(e, ST_DAMAGED, "the log's configuration makes no sense");
+	if (same_file("kernel", &m->kernel, e) != 0)
+		return -1;
+	return m->ramdisk.path[0] != '\0' ? same_file("ramdisk", &m->ramdisk, e) : 0;
+}
+
+/* ttd.log.NAME.replay.0, .1...: the first that is free. */
+static int open_own(struct replaying *r, struct err *e)
+{
+	struct log_meta *m = malloc(sizeof *m);
+	struct log_create p = { .meta = m };
+	char path[TTD_PATH_MAX], last[32];
+
+	if (m == NULL)
+		return err_set(e, ST_HOST, "out of memory");
+	*m = *log_meta(r->log);
+	m->is_replay = true;
+	memcpy(m->replayed, log_session(r->log), LOG_SESSION);
+	for (int i = 0; r->own == NULL && i < 1000; i++) {
+		struct stat st;
+
+		snprintf(last, sizeof last, ".replay.%d", i);
+		if (trace_join(path, r->path, last, "", e) != 0)
+			break;
+		if (stat(path, &st) != 0 && (r->own = log_create(path, &p, e)) == NULL)
+			break;
+	}
+	free(m);
+	if (r->own == NULL)
+		return -1;
+	r->ring = ring_create(RING_SIZE, log_writer_session(r->own), e);
+	if (r->ring != NULL)
+		r->drain = drain_start(r->ring, r->own, 0, e);
+	return r->drain != NULL ? 0 : -1;
+}
+
+static struct source *make_source(void *ctx, const struct live_params *live, struct err *e)
+{
+	struct replaying *r = ctx;
+	struct replay_params p = {
+		.log = r->log, .kick = live->kick, .kick_ctx = live->kick_ctx,
+	};
+	struct record_params own = {
+		.ring = r->ring, .witnesses = log_meta(r->log)->witnesses, .passive = true,
+	};
+
+	if (r->opt.speed > 0 || r->opt.progress != NULL) {
+		p.progress = progress;
+		p.progress_ctx = r;
+	}
+	r->replayer = replay_create(&p, e);
+	if (r->replayer == NULL || r->ring == NULL)
+		return r->replayer;
+	r->recorder = record_create(r->replayer, &own, e);
+	return r->recorder;
+}
+
+static struct ttd_vm *build(struct replaying *r, struct err *e)
+{
+	const struct log_meta *m = log_meta(r->log);
+	struct ttd_config c = TTD_CONFIG_INIT;
+	struct vm_extra x = { .source = make_source, .source_ctx = r,
+		.stop_brctr = r->stop_brctr };
+
+	c.name = m->name;
+	c.kernel = m->kernel.path;
+	c.ramdisk = m->ramdisk.path[0] != '\0' ? m->ramdisk.path : NULL;
+	c.cmdline = m->cmdline;
+	c.memory_mb = (uint32_t)m->memory_mb;
+	c.clock = (enum ttd_clock)m->clock;
+	c.reference = r->opt.reference;
+	c.stop_icount = m->stop_icount;
+	if (r->stop_icount != 0 && (c.stop_icount == 0 || r->stop_icount < c.stop_icount))
+		c.stop_icount = r->stop_icount;
+	c.console_out = r->opt.console_out;
+	c.console_ctx = r->opt.console_ctx;
+	return vm_create(&c, &x, e);
+}
+
+static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
+{
+	struct replaying *r = calloc(1, sizeof *r);
+	struct ttd_vm *vm = NULL;
+
+	if (r == NULL) {
+		err_set(e, ST_HOST, "out of memory");
+		return NULL;
+	}
+	r->opt = *rep;
+	if (trace_find(rep->trace, r->dir, r->path, e) == 0 &&
+		(r->log = log_open(r->path, e)) != NULL && log_tail(r->log, &r->tail, e) == 0 &&
+		check_log(log_meta(r->log), e) == 0 &&
+		(rep->to == NULL || parse_to(r, rep->to, e) == 0) &&
+		(!rep->log || open_own(r, e) == 0))
+		vm = build(r, e);
+	if (vm == NULL) {
+		replaying_free(r);
+		return NULL;
+	}
+	domain_set_full_digests(vm->domain, rep->verify != 0);
+	r->opt.trace = r->opt.to = NULL; /* the caller's strings */
+	vm->replaying = r;
+	return vm;
+}
+
+struct ttd_vm *ttd_vm_create_replay(const struct ttd_replay *rep, struct ttd_error *err)
+{
+	struct ttd_vm *vm = NULL;
+	struct err e;
+
+	if (rep->size != sizeof *rep)
+		err_set(&e, ST_USAGE, "struct ttd_replay is not initialised; use TTD_REPLAY_INIT");
+	else
+		vm = create(rep, &e);
+	if (vm == NULL)
+		vm_error(err, &e);
+	return vm;
+}
+
+/* ---- the end ---- */
+
+static void fill_divergence(const struct divergence *d, struct ttd_result *res)
+{
+	divergence_line(d, res->text, sizeof res->text);
+	log_record_text(&d->expected, res->expected, sizeof res->expected);
+	log_record_text(&d->actual, res->actual, sizeof res->actual);
+	log_record_text(&d->last, res->last, sizeof res->last);
+}
+
+/* `to`, and nothing else, ended the run. */
+static bool reached(const struct replaying *r, const struct log_end *end)
+{
+	return end->why == DOMAIN_STOPPED &&
+		((r->stop_icount != 0 && end->icount >= r->stop_icount) ||
+		(r->stop_brctr != 0 && end->brctr >= r->stop_brctr));
+}
+
+static enum ttd_outcome outcome(struct replaying *r, const struct log_end *end,
+	struct ttd_result *res)
+{
+	if (replay_status(r->replayer) == REPLAY_RUNNING && reached(r, end))
+		return TTD_REPLAYED_PART;
+	if (replay_finish(r->replayer, end))
+		return TTD_VERIFIED;
+	switch (replay_status(r->replayer)) {
+	case REPLAY_DIVERGED:
+		fill_divergence(replay_divergence(r->replayer), res);
+		return TTD_REPLAY_DIVERGED;
+	case REPLAY_DAMAGED:
+		snprintf(res->text, sizeof res->text, "%s", replay_error(r->replayer)->text);
+		return TTD_REPLAY_DAMAGED;
+	case REPLAY_LOG_END:
+		return TTD_REPLAYED_CUT;
+	case REPLAY_RUNNING:
+	case REPLAY_STOPPED:
+		break;
+	}
+	return TTD_REPLAYED_PART;
+}
+
+static void finish_own(struct replaying *r, const struct log_end *end)
+{
+	struct err none;
+
+	if (r->recorder == NULL || r->drain == NULL)
+		return;
+	record_finish(r->recorder, end);
+	drain_join(r->drain, &none);
+	r->drain = NULL;
+}
+
+int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
+{
+	struct replaying *r = vm->replaying;
+	struct replay_counts c;
+	struct log_end end;
+
+	domain_get_end(vm->domain, &end);
+	res->outcome = outcome(r, &end, res);
+	finish_own(r, &end);
+	replay_counts(r->replayer, &c);
+	for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
+		res->witnesses += i != LOG_DIGEST ? c.type[i] : 0;
+	res->inputs = c.type[LOG_INPUT];
+	res->digests = c.type[LOG_DIGEST] + (res->outcome == TTD_VERIFIED);
+	res->icount = end.icount;
+	res->brctr = end.brctr;
+	res->log_bytes = log_size(r->log);
+	snprintf(res->trace, sizeof res->trace, "%s", r->dir);
+	return 0;
+}
+
+void replaying_free(struct replaying *r)
+{
+	struct err none;
+
+	if (r == NULL)
+		return;
+	if (r->drain != NULL) {
+		ring_close(r->ring);
+		drain_join(r->drain, &none);
+	}
+	log_writer_close(r->own);
+	ring_free(r->ring);
+	log_reader_close(r->log);
+	free(r);
+}

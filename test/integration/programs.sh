@@ -1,0 +1,59 @@
+#!/bin/bash
+# programs.sh - real programs in the guest do what they do on the host: faults
+# and their signals, page tables under load, self-changing code, threads,
+# floating point, tracing with breakpoints, clocks, 32-bit code.
+#
+# The programs are in test/guest; each checks itself, and what it prints must
+# be the same in both places.  Two runs on virtual time must be equal, and the
+# first of them without a complaint from the guest's kernel.
+set -u
+ttd=$TTD_BUILD/ttd
+bad=0
+test/guest/build "$TTD_TMP/programs" >"$TTD_TMP/cc" 2>&1 || {
+	cat "$TTD_TMP/cc"
+	exit 1
+}
+cat >"$TTD_TMP/script" <<'END'
+#!/bin/sh
+/ttd/programs/run $(sed -n 's/.*programs=\([a-z,]*\).*/\1/p' /proc/cmdline | tr , ' ')
+dmesg | grep -E 'Oops|WARNING:|BUG:|Call Trace|stalled|lockup'
+END
+guest=$(tools/mkguest --print --run "$TTD_TMP/script" --add "$TTD_TMP/programs:/ttd/programs") || {
+	echo "no kernel package to be had"
+	exit 77
+}
+eval "$guest"
+trap 'rm -f "$RAMDISK"' EXIT # it is of no use to another run
+
+wrong() {
+	echo "wrong: $*"
+	bad=1
+}
+# boot NAME PARAMETERS OPTION...: leaves NAME.out, and how it ended in NAME.end.
+boot() {
+	local name=$TTD_TMP/$1 params=$2 rc
+	shift 2
+	timeout 400 "$ttd" run --kernel "$KERNEL" --ramdisk "$RAMDISK" --clock virtual --json \
+		--extra "quiet $params" "$@" </dev/null >"$name.raw" 2>"$name.err"
+	rc=$?
+	tr -d '\r' <"$name.raw" >"$name.out"
+	[ $rc -eq 0 ] || wrong "$params $*: exit $rc: $(grep -v '^{' "$name.err")"
+	grep -o '"\(icount\|brctr\|mem_digest\)":"\?[0-9a-f]*' "$name.err" >"$name.end"
+}
+same() {
+	cmp -s "$TTD_TMP/$1.end" "$TTD_TMP/$2.end" || {
+		wrong "$1 and $2 ended differently"
+		paste "$TTD_TMP/$1.end" "$TTD_TMP/$2.end"
+	}
+}
+
+if ! "$TTD_TMP/programs/run" >"$TTD_TMP/native"; then
+	grep -B 3 -A 3 FAILED "$TTD_TMP/native"
+	wrong "the programs fail on this host"
+fi
+boot first ''
+sed -n '/^== /,/^ttd.run:/p' "$TTD_TMP/first.out" | sed '$d' >"$TTD_TMP/guest"
+diff "$TTD_TMP/native" "$TTD_TMP/guest" || wrong "the guest's output differs from the host's"
+boot second ''
+same first second
+exit $bad

@@ -166,7 +166,7 @@ struct cpu_state *cpu_state(struct cpu *c);
 
 /*
  * Runs until state.icount == target exactly, or an exit.  target > icount.
- * With state.rflags TF set, returns #DB after one instruction.
+ * With state.rflags TF set, returns #DB after one instruction, or one element of a rep.
  */
 void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit);
 

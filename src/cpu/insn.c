@@ -227,6 +227,18 @@ static void take_address(struct insn *in, const ZydisDecodedInstruction *d)
 	m->base = (int8_t)(rm | b);
 }
 
+static int8_t segment_of(ZydisRegister r)
+{
+	switch (r) {
+	case ZYDIS_REGISTER_ES: return SEG_ES;
+	case ZYDIS_REGISTER_CS: return SEG_CS;
+	case ZYDIS_REGISTER_SS: return SEG_SS;
+	case ZYDIS_REGISTER_FS: return SEG_FS;
+	case ZYDIS_REGISTER_GS: return SEG_GS;
+	default: return SEG_DS;
+	}
+}
+
 static void take_mem(struct insn *in, const ZydisDecodedInstruction *d,
 	const ZydisDecodedOperand *o)
 {
@@ -242,6 +254,7 @@ static void take_mem(struct insn *in, const ZydisDecodedInstruction *d,
 	m->seg = o->mem.segment == ZYDIS_REGISTER_FS ? SEG_FS
 		: o->mem.segment == ZYDIS_REGISTER_GS ? SEG_GS : -1;
 	m->cs = o->mem.segment == ZYDIS_REGISTER_CS && d->machine_mode != ZYDIS_MACHINE_MODE_LONG_64;
+	m->named = segment_of(o->mem.segment);
 	if (o->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
 		m->seg = -1;
 	m->size = o->size / 8;

@@ -49,6 +49,7 @@ struct insn_mem {
 	int8_t base, index; /* enum cpu_reg or NO_REG */
 	uint8_t scale;      /* 1, 2, 4, 8 */
 	int8_t seg;         /* SEG_FS, SEG_GS, or -1: base zero */
+	int8_t named;       /* the segment it is in, should that have a base (BM_BASES) */
 	bool rip;           /* relative to the next instruction */
 	bool addr32, addr16;
 	bool cs;            /* 32-bit code names cs: not writable */

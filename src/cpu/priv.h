@@ -62,6 +62,7 @@ enum block_mode {
 	BM_AC = 16,    /* operands must be aligned, else #AC */
 	BM_PLAIN = 8,  /* every stack access checked by itself */
 	BM_CAREFUL = 32, /* one instruction, by the careful path */
+	BM_BASES = 64, /* 32-bit code with a segment whose base is not zero */
 };
 
 struct site {
@@ -214,6 +215,10 @@ static inline uint32_t lo(const void *p) { return (uint32_t)(uintptr_t)p; }
 static inline struct block *site_block(const struct site *s)
 {
 	return (struct block *)(uintptr_t)s->block;
+}
+static inline bool has_bases(const struct cpu *c)
+{
+	return !c->s.code64 && (c->s.seg_base[SEG_ES] | c->s.seg_base[SEG_DS]) != 0;
 }
 static inline enum mem_mode block_mem_mode(const struct block *b)
 {

@@ -153,6 +153,10 @@ static bool handle(struct cpu *c)
 {
 	struct block *b;
 
+	/* A walk changed code: nothing of the instruction is done, and it is fetched anew. */
+	if (mem_code_dirty(c->mem) && (c->leave == LEAVE_CAREFUL || c->leave == LEAVE_PLAIN ||
+	    c->leave == LEAVE_SPECIAL))
+		return false;
 	switch (c->leave) {
 	case LEAVE_STOP:
 	case LEAVE_END:
@@ -233,6 +237,8 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 		b = block_at(c, cpu_block_mode(c), NULL);
 	if (b == NULL)
 		return true;
+	if (mem_code_dirty(c->mem))
+		return false; /* the walk for it set bits that are instructions */
 	budget = left > LATE_CHECK ? left - LATE_CHECK : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;

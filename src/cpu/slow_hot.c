@@ -72,15 +72,19 @@ void jc_flush(struct cpu *c, enum mem_mode mode)
 unsigned cpu_block_mode(const struct cpu *c)
 {
 	return (c->s.mode == MEM_USER ? BM_USER : 0u) | (c->s.code64 ? 0u : BM_COMPAT) |
-		(c->s.ts ? BM_TS : 0u) | (c->s.rflags & FLAG_AC ? BM_AC : 0u);
+		(c->s.ts ? BM_TS : 0u) | (c->s.rflags & FLAG_AC ? BM_AC : 0u) |
+		(has_bases(c) ? BM_BASES : 0u);
 }
 
 struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f)
 {
 	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, va, f);
+	struct block *b;
 
 	c->stats.block_lookups++;
-	return mfn == MFN_NONE ? NULL : cache_find(c, va, cpu_block_mode(c), mfn, NULL);
+	b = mfn == MFN_NONE ? NULL : cache_find(c, va, cpu_block_mode(c), mfn, NULL);
+	/* The walk's A bits may have been instructions: the dispatcher's to sort out. */
+	return mem_code_dirty(c->mem) ? NULL : b;
 }
 
 /* ---- leaving ---- */

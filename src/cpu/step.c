@@ -152,18 +152,20 @@ static void commit_bounce(struct cpu *c, const struct bounce *b)
 		mem_guest_store(c->mem, b->mfn[1], 0, b->host + first, b->size - first);
 }
 
-/* true: an exit; false: executed, stores still in c->bounce[]. */
+/* true: an exit; false: executed.  The stores are still in c->bounce[]. */
 static bool execute(struct cpu *c)
 {
 	struct block *b = block_at(c, cpu_block_mode(c) | BM_PLAIN | BM_CAREFUL, NULL);
 
+	c->nbounce = 0;
 	if (b == NULL)
 		return true;
-	c->nbounce = 0;
 	c->stats.careful_steps++;
 	cpu_enter(c, b, b->n);
 	switch (c->leave) {
 	case LEAVE_FAULT:
+		if (c->site->size == SITE_CALL)
+			return true; /* what a call to a bad address pushed stays */
 		c->nbounce = 0;
 		return refine_fault(c);
 	case LEAVE_SPECIAL:
@@ -176,14 +178,14 @@ static bool execute(struct cpu *c)
 
 bool step_careful(struct cpu *c)
 {
-	if (execute(c))
-		return true;
+	bool leaves = execute(c);
+
 	for (unsigned i = 0; i < c->nbounce; i++) {
 		debug_access(c, c->bounce[i].va, c->bounce[i].size, c->bounce[i].write);
 		if (c->bounce[i].write)
 			commit_bounce(c, &c->bounce[i]);
 	}
-	return false;
+	return leaves;
 }
 
 int cpu_step_store(struct cpu *c, struct cpu_store *w)

@@ -52,7 +52,7 @@ uint32_t string_desc(const struct insn *in, bool code64)
 		[13] = STR_LODS, [14] = STR_SCAS, [15] = STR_SCAS };
 	unsigned rep = 0, size = in->opcode & 1 ? (in->rex & 8 ? 8 : in->opsize ? 2 : 4) : 1;
 	unsigned width = code64 ? 0 : 1;
-	int seg = -1;
+	int seg = code64 ? -1 : SEG_DS;
 
 	for (unsigned i = 0; i < in->len; i++) {
 		switch (in->bytes[i]) {
@@ -61,7 +61,11 @@ uint32_t string_desc(const struct insn *in, bool code64)
 		case 0x67: width = code64 ? 1 : 2; continue;
 		case 0x64: seg = SEG_FS; continue;
 		case 0x65: seg = SEG_GS; continue;
-		case 0x66: case 0x2e: case 0x36: case 0x3e: case 0x26: continue;
+		case 0x26: case 0x2e: case 0x36: case 0x3e:
+			if (!code64)
+				seg = in->bytes[i] >> 3 & 3; /* es, cs, ss, ds */
+			continue;
+		case 0x66: continue;
 		default: break;
 		}
 		break;
@@ -78,6 +82,13 @@ static uint64_t linear_src(const struct cpu *c, const struct str *s)
 	return s->compat ? (uint32_t)va : va;
 }
 
+static uint64_t linear_dst(const struct cpu *c, const struct str *s)
+{
+	uint64_t va = c->s.gpr[RDI] & s->mask;
+
+	return s->compat ? (uint32_t)(va + c->s.seg_base[SEG_ES]) : va;
+}
+
 static bool from_src(const struct str *s)
 {
 	return s->op == STR_MOVS || s->op == STR_LODS || s->op == STR_CMPS;
@@ -87,7 +98,7 @@ static bool from_src(const struct str *s)
 static bool misaligned(const struct cpu *c, const struct str *s)
 {
 	return s->ac && (((from_src(s) ? linear_src(c, s) : 0) |
-		(s->op != STR_LODS ? c->s.gpr[RDI] : 0)) & (s->size - 1)) != 0;
+		(s->op != STR_LODS ? linear_dst(c, s) : 0)) & (s->size - 1)) != 0;
 }
 
 static void set_reg(struct cpu *c, const struct str *s, int reg, uint64_t v)
@@ -248,7 +259,7 @@ static uint64_t compare_run(struct cpu *c, const uint8_t *s, const uint8_t *d, u
 /* One run of elements.  0 go on, 1 finished by condition, 2 careful, -1 fault. */
 static int one_run(struct cpu *c, const struct str *s, struct mem_fault *f)
 {
-	uint64_t src = linear_src(c, s), dst = c->s.gpr[RDI] & s->mask;
+	uint64_t src = linear_src(c, s), dst = linear_dst(c, s);
 	uint64_t n = s->rep ? c->s.gpr[RCX] & s->mask : 1, k;
 	bool uses_src = from_src(s), uses_dst = s->op != STR_LODS, stop = false;
 	uint8_t *ps = NULL, *pd = NULL;
@@ -349,7 +360,7 @@ static int copy_element(struct cpu *c, const struct str *s, uint64_t va, uint64_
 int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f)
 {
 	struct str s = unpack(c, desc);
-	uint64_t src = linear_src(c, &s), dst = c->s.gpr[RDI] & s.mask;
+	uint64_t src = linear_src(c, &s), dst = linear_dst(c, &s);
 	uint64_t a = c->s.gpr[RAX] & size_mask(s.size), b = 0;
 	bool compares = s.op == STR_SCAS || s.op == STR_CMPS;
 	int r = 0;

@@ -55,8 +55,8 @@ uint64_t sys_ea(const struct cpu *c, const struct insn *in)
 		va = (uint16_t)va;
 	else if (m->addr32 || !c->s.code64)
 		va = (uint32_t)va;
-	if (m->seg >= 0)
-		va += c->s.seg_base[m->seg];
+	if (m->seg >= 0 || has_bases(c))
+		va += c->s.seg_base[m->named];
 	return c->s.code64 ? va : (uint32_t)va;
 }
 

@@ -84,21 +84,23 @@ bool sys_leave16(struct cpu *c, const struct insn *in, int unused)
 }
 
 /* Prefixes that Zydis's implicit operands would have told. */
-static int segment_prefix(const struct insn *in, bool *addr32)
+static int segment_prefix(const struct insn *in, bool code64, bool *addr32)
 {
-	int seg = -1;
+	int seg = code64 ? -1 : SEG_DS;
 
 	for (unsigned i = 0; i < in->len; i++) {
-		if (in->bytes[i] == 0x64)
-			seg = SEG_FS;
-		else if (in->bytes[i] == 0x65)
-			seg = SEG_GS;
-		else if (in->bytes[i] == 0x67)
-			*addr32 = true;
-		else if (in->bytes[i] != 0x66 && in->bytes[i] != 0x2e && in->bytes[i] != 0x3e &&
-		    in->bytes[i] != 0x26 && in->bytes[i] != 0x36 && in->bytes[i] != 0xf2 &&
-		    in->bytes[i] != 0xf3)
-			break;
+		switch (in->bytes[i]) {
+		case 0x64: seg = SEG_FS; continue;
+		case 0x65: seg = SEG_GS; continue;
+		case 0x67: *addr32 = true; continue;
+		case 0x26: case 0x2e: case 0x36: case 0x3e:
+			if (!code64)
+				seg = in->bytes[i] >> 3 & 3; /* es, cs, ss, ds */
+			continue;
+		case 0x66: case 0xf2: case 0xf3: continue;
+		default: break;
+		}
+		break;
 	}
 	return seg;
 }
@@ -106,11 +108,13 @@ static int segment_prefix(const struct insn *in, bool *addr32)
 static uint64_t implicit_ea(const struct cpu *c, const struct insn *in, uint64_t offset)
 {
 	bool addr32 = !c->s.code64;
-	int seg = segment_prefix(in, &addr32);
+	int seg = segment_prefix(in, c->s.code64, &addr32);
 
 	if (addr32)
 		offset = (uint32_t)offset;
-	return seg >= 0 ? offset + c->s.seg_base[seg] : offset;
+	if (seg >= 0)
+		offset += c->s.seg_base[seg];
+	return c->s.code64 ? offset : (uint32_t)offset;
 }
 
 bool sys_xlat(struct cpu *c, const struct insn *in, int unused)

@@ -22,6 +22,8 @@ static emitter *const emitters[] = {
 /* Sorts out what CR0.TS and the engine's tiers change. */
 static void adjust_kind(struct tr *t, struct insn *in)
 {
+	if ((t->b->mode & BM_BASES) && in->has_mem && in->kind != K_LEA)
+		in->mem.seg = in->mem.named;
 	if (in->fp && (t->b->mode & BM_TS))
 		in->kind = K_NM;
 	if ((in->kind == K_STRING || in->kind == K_PUSHF) && t->careful)
@@ -122,7 +124,7 @@ static void head(struct tr *t)
 	if (skip != NULL)
 		e_patch(skip, o->p);
 	b->entry_saved = lo(o->p);
-	if (t->late)
+	if (t->late || b->rec.kind != REC_NONE) /* not through entry_far */
 		b->entry_host = b->entry_saved;
 	t->rec = b->rec;
 	t->fs = t->late ? FL_NONE : b->rec.kind != REC_NONE ? FL_RECIPE : FL_SAVED;

@@ -2,7 +2,8 @@
  * drain.c - from ring to log; see drain.h.
  *
  * What was taken out of the ring but not committed is forgotten by a crash of
- * this process and is still in the ring: tail moves behind a commit only.
+ * this process and is still in the ring: tail moves behind a commit only.  So
+ * a ring that fills up is a reason to commit early.
  */
 #include "event/drain.h"
 
@@ -99,7 +100,7 @@ static int take(struct drain *d, bool *more, struct err *e)
 	int rc;
 
 	*more = true;
-	while (log_pending(d->log) < DRAIN_CHUNK) {
+	while (log_pending(d->log) < DRAIN_CHUNK && !ring_pressed(d->ring)) {
 		errno = 0;
 		rc = ring_take(d->ring, &r, &stream, e);
 		if (rc < 0)
@@ -152,6 +153,7 @@ enum drain_status drain_last(struct drain *d, struct err *e)
 /* ---- the thread ---- */
 
 struct drain_thread {
+	struct ring *ring;
 	struct drain *drain;
 	pthread_t thread;
 	enum drain_status status;
@@ -181,7 +183,9 @@ struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t 
 		err_set(e, ST_HOST, "out of memory for the event log");
 		return NULL;
 	}
-	t->drain = drain_create(r, w, stream, e);
+	t->ring = ring_attach(ring_fd(r), e);
+	if (t->ring != NULL)
+		t->drain = drain_create(t->ring, w, stream, e);
 	if (t->drain != NULL) {
 		rc = pthread_create(&t->thread, NULL, run, t);
 		if (rc == 0)
@@ -189,6 +193,7 @@ struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t 
 		err_set(e, ST_HOST, "cannot start the log's thread: %s", strerror(rc));
 		drain_free(t->drain);
 	}
+	ring_free(t->ring);
 	free(t);
 	return NULL;
 }
@@ -203,6 +208,7 @@ int drain_join(struct drain_thread *t, struct err *e)
 		rc = -1;
 	}
 	drain_free(t->drain);
+	ring_free(t->ring);
 	free(t);
 	return rc;
 }

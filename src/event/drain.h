@@ -22,14 +22,14 @@ enum drain_status {
 	DRAIN_FAILED, /* *e; the ring's producer has been told */
 };
 
-/* Borrows both.  `stream` is where the log ends: 0 for a new one. */
+/* Borrows both; `r` is the consumer's end (ring_attach()).  `stream` is where the log ends: 0 for a new one. */
 struct drain *drain_create(struct ring *r, struct log_writer *w, uint64_t stream, struct err *e);
 enum drain_status drain_step(struct drain *d, struct err *e);
 /* The producer is gone: takes what is left and commits it. */
 enum drain_status drain_last(struct drain *d, struct err *e);
 void drain_free(struct drain *d);
 
-/* The same in a thread, which sleeps in between. */
+/* The same in a thread, which sleeps in between; it attaches to the ring by itself. */
 struct drain_thread;
 struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t stream,
 	struct err *e);

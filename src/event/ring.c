@@ -350,6 +350,12 @@ void ring_release(struct ring *r, uint64_t stream)
 		wake(r, RING_ROOM_AT);
 }
 
+bool ring_pressed(const struct ring *r)
+{
+	return r->read - r->tail >= r->size / 2 ||
+		(r->read != r->tail && load32(r, RING_WAITING_AT));
+}
+
 bool ring_closed(const struct ring *r)
 {
 	return load32(r, RING_CLOSED_AT) != 0 && load64(r, RING_HEAD_AT) == r->read;

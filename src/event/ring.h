@@ -3,8 +3,9 @@
  * log: a single-producer single-consumer ring in a memfd, so that it outlives
  * the process that filled it.
  *
- * Layout and protocol: doc/spec/log.md, "Ring".  Each side maps the memfd by
- * itself; the consumer believes nothing it reads there.
+ * Layout and protocol: doc/spec/log.md, "Ring".  Each side has a struct ring of
+ * its own, also within one process: the producer's is ring_create()'s, the
+ * consumer's ring_attach()'s, which believes nothing it reads there.
  */
 #ifndef TTD_EVENT_RING_H
 #define TTD_EVENT_RING_H
@@ -59,6 +60,8 @@ int ring_start(struct ring *r, uint64_t stream, struct err *e);
 int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e);
 /* Everything up to here is in the log: gives the room back. */
 void ring_release(struct ring *r, uint64_t stream);
+/* What was taken and not released holds the producer up, or soon will. */
+bool ring_pressed(const struct ring *r);
 bool ring_closed(const struct ring *r); /* and nothing is left to take */
 /* Sleeps until the ring fills up or closes, at most ms. */
 void ring_sleep(struct ring *r, unsigned ms);

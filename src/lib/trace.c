@@ -31,7 +31,7 @@ int trace_join(char out[TTD_PATH_MAX], const char *a, const char *b, const char 
 	return 0;
 }
 
-static int make_folders(const char *path, struct err *e)
+int trace_make_folders(const char *path, struct err *e)
 {
 	char part[TTD_PATH_MAX];
 
@@ -138,13 +138,13 @@ static int named_folder(const char *want, bool force, char dir[TTD_PATH_MAX], st
 	struct err none;
 
 	if (strchr(want, '/') == NULL) {
-		if (root(base, e) != 0 || make_folders(base, e) != 0 ||
+		if (root(base, e) != 0 || trace_make_folders(base, e) != 0 ||
 			trace_join(dir, base, "/", want, e) != 0)
 			return -1;
 	} else if (trace_join(dir, want, "", "", e) != 0) {
 		return -1;
 	}
-	if (make_folders(dir, e) != 0)
+	if (trace_make_folders(dir, e) != 0)
 		return -1;
 	if (find_log(dir, log, &none) == 0 && !force)
 		return err_set(e, ST_USAGE, "trace %s exists already; give another name or --force",
@@ -157,7 +157,7 @@ static int numbered_folder(const char *name, char dir[TTD_PATH_MAX], struct err 
 {
 	char base[TTD_PATH_MAX], last[128];
 
-	if (root(base, e) != 0 || make_folders(base, e) != 0)
+	if (root(base, e) != 0 || trace_make_folders(base, e) != 0)
 		return -1;
 	for (int i = 0; i < NAMES_MAX; i++) {
 		snprintf(last, sizeof last, "%s-%d", name, i);
@@ -206,7 +206,7 @@ void trace_set_latest(const char *dir)
 	char base[TTD_PATH_MAX], link[TTD_PATH_MAX], tmp[TTD_PATH_MAX], real[PATH_MAX];
 	struct err none;
 
-	if (root(base, &none) != 0 || make_folders(base, &none) != 0 ||
+	if (root(base, &none) != 0 || trace_make_folders(base, &none) != 0 ||
 		realpath(dir, real) == NULL || trace_join(link, base, "/" LATEST, "", &none) != 0 ||
 		trace_join(tmp, link, ".new", "", &none) != 0)
 		return;

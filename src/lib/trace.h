@@ -31,4 +31,7 @@ int trace_file(const char *what, const char *path, struct log_file *f, struct er
 int trace_join(char out[TTD_PATH_MAX], const char *a, const char *b, const char *c,
 	struct err *e);
 
+/* The folder and those above it, for the user alone. */
+int trace_make_folders(const char *path, struct err *e);
+
 #endif

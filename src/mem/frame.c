@@ -104,28 +104,19 @@ void mem_frame_clear(struct mem *m, mfn_t mfn, enum mem_frame_flag flag)
 	frame_of(m, mfn)->flags &= (uint8_t)~flag;
 }
 
-static void queue_code(struct mem *m, mfn_t mfn)
+/* Room for every marked frame to be queued: tlb_code_changed() cannot make any. */
+static void reserve_queue(struct code_queue *q)
 {
-	struct code_queue *q = &m->dirty_code;
+	uint32_t cap = q->cap ? 2 * q->cap : 64;
+	mfn_t *v;
 
-	if (q->n == q->cap) {
-		uint32_t cap = q->cap ? 2 * q->cap : 64;
-		mfn_t *v = realloc(q->v, cap * sizeof *v);
-
-		if (v == NULL)
-			abort(); /* a few hundred bytes: the process is lost anyway */
-		q->v = v;
-		q->cap = cap;
-	}
-	q->v[q->n++] = mfn;
-	frame_of(m, mfn)->flags &= (uint8_t)~FRAME_CODE;
-}
-
-static uint64_t code_bits(unsigned from, unsigned to)
-{
-	unsigned first = from / 64, last = (to - 1) / 64;
-
-	return (~(uint64_t)0 >> (63 - (last - first))) << first;
+	if (q->n + q->marked < q->cap)
+		return;
+	v = realloc(q->v, cap * sizeof *v);
+	if (v == NULL)
+		abort(); /* a few hundred bytes: the process is lost anyway */
+	q->v = v;
+	q->cap = cap;
 }
 
 void mem_code_mark(struct mem *m, mfn_t mfn, unsigned from, unsigned to)
@@ -133,17 +124,13 @@ void mem_code_mark(struct mem *m, mfn_t mfn, unsigned from, unsigned to)
 	struct frame *fr = frame_of(m, mfn);
 
 	if (!(fr->flags & FRAME_CODE)) {
+		reserve_queue(&m->dirty_code);
+		m->dirty_code.marked++;
 		mem_frame_set(m, mfn, FRAME_CODE);
 		fr->code_map = 0;
 		fr->code_misses = 0;
 	}
 	fr->code_map |= code_bits(from, to);
-}
-
-static bool disturbs_code(struct frame *fr, unsigned off, size_t n)
-{
-	return (fr->code_map & code_bits(off, off + (unsigned)n)) != 0 ||
-		++fr->code_misses > CODE_MISSES;
 }
 
 mfn_t mem_next_dirty_code(struct mem *m)
@@ -165,8 +152,7 @@ static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, 
 	struct frame *fr = frame_of(m, mfn);
 	const uint64_t *table = (const void *)frame_host(m, mfn);
 
-	if ((fr->flags & FRAME_CODE) && disturbs_code(fr, off, n))
-		queue_code(m, mfn);
+	tlb_code_changed(m, mfn, off, (unsigned)n);
 	if (!(fr->flags & FRAME_PT))
 		return;
 	if (n == 8 && off % 8 == 0) {

@@ -52,6 +52,7 @@ struct fetch_used {
 struct code_queue {
 	mfn_t *v;
 	uint32_t n, cap;
+	uint32_t marked; /* frames with FRAME_CODE: so many may yet be queued */
 };
 
 struct mem {
@@ -101,7 +102,15 @@ static inline uint8_t *frame_host(const struct mem *m, mfn_t mfn)
 /* epoch.c */
 void epoch_free(struct mem *m);
 
+static inline uint64_t code_bits(unsigned from, unsigned to)
+{
+	unsigned first = from / 64, last = (to - 1) / 64;
+
+	return (~(uint64_t)0 >> (63 - (last - first))) << first;
+}
+
 /* tlb_hot.c */
+void tlb_code_changed(struct mem *m, mfn_t mfn, unsigned off, unsigned n);
 void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va);
 void tlb_invalidate(struct mem *m, gva_t va);
 void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half);

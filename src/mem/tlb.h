@@ -43,7 +43,7 @@ struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
  * Fills the entry of va for an access (MEM_READ or MEM_WRITE) that missed.
  * 0: the read tag, and for a write the write tag, now match.  1: the page is
  * accessible but its frame must not be written behind our back (M2, M3): the
- * store has to be made through mem_write_frame().  -1: *f says the fault.
+ * store has to be made through mem_write_frame(); or mem_code_dirty() holds.  -1: *f says the fault.
  * No libc, no vector registers: called with guest FP state live.
  */
 int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
@@ -73,6 +73,9 @@ void mem_code_mark(struct mem *m, mfn_t mfn, unsigned from, unsigned to);
  * the frame; the CPU takes them before it runs more code.  MFN_NONE: none.
  */
 mfn_t mem_next_dirty_code(struct mem *m);
+
+/* Is a frame queued there?  Then no translation may be run before they are taken. */
+bool mem_code_dirty(const struct mem *m);
 
 /* A guest's own store (by a slow path) into a frame; like mem_write_frame. */
 void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n);

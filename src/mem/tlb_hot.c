@@ -48,6 +48,28 @@ void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va)
 	fr->pt_epoch[half] = m->epoch[half];
 }
 
+/* Bytes [off, off + n) change: queues the frame if code was made from them. */
+void tlb_code_changed(struct mem *m, mfn_t mfn, unsigned off, unsigned n)
+{
+	struct frame *fr = frame_of(m, mfn);
+	struct code_queue *q = &m->dirty_code;
+
+	if (!(fr->flags & FRAME_CODE))
+		return;
+	if (!(fr->code_map & code_bits(off, off + n)) && ++fr->code_misses <= CODE_MISSES)
+		return;
+	if (q->n == q->cap)
+		__builtin_trap(); /* frame.c, reserve_queue() */
+	q->v[q->n++] = mfn;
+	q->marked--;
+	fr->flags &= (uint8_t)~FRAME_CODE;
+}
+
+bool mem_code_dirty(const struct mem *m)
+{
+	return m->dirty_code.n != 0;
+}
+
 /* Walks the tables; touches nothing but *w. */
 static int walk(const struct mem *m, enum mem_mode mode, gva_t va, struct walk *w)
 {
@@ -120,6 +142,7 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 
 		if ((*e & set) != set) {
 			note_write(m, table);
+			tlb_code_changed(m, table, (unsigned)((uintptr_t)e & (PAGE_SIZE - 1)), 8);
 			*e |= set;
 		}
 		tlb_note_pt(m, table, level, va);
@@ -185,6 +208,8 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 	m->stats.fills++;
 	if (access_walk(m, mode, va, access, &w, f) != 0)
 		return -1;
+	if (mem_code_dirty(m))
+		return 1; /* the A and D bits just set were instructions */
 	held = (frame_of(m, w.mfn)->flags & (FRAME_PT | FRAME_CODE)) != 0;
 	if (t->rtag[i] != page || t->host[i] != (uint64_t)frame_host(m, w.mfn)) {
 		t->rtag[i] = page;

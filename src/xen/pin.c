@@ -74,6 +74,15 @@ static void next_operation(struct pin_state *p)
 	p->operation = 1;
 }
 
+/*
+ * Every L4 shares the kernel half, so each pin would look through all of it
+ * again.  What is below a table there was marked with it, or pinned by itself.
+ */
+static bool known_kernel_half(const struct domain *d, unsigned level, unsigned i, mfn_t table)
+{
+	return level == 4 && i >= USER_SLOTS && (mem_frame_flags(d->mem, table) & FRAME_PT);
+}
+
 static void mark(struct domain *d, mfn_t table, unsigned level)
 {
 	if (!visit(d, table))
@@ -82,7 +91,7 @@ static void mark(struct domain *d, mfn_t table, unsigned level)
 	for (unsigned i = 0; level > 1 && i < SLOTS; i++) {
 		mfn_t next = hole_slot(level, i) ? MFN_NONE : child(d, table, i);
 
-		if (next != MFN_NONE)
+		if (next != MFN_NONE && !known_kernel_half(d, level, i, next))
 			mark(d, next, level - 1);
 	}
 }

@@ -6,7 +6,8 @@
  * exist in every GDT.  Both guest modes run at CPL 3, and Xen forces DPL 3 on
  * what the guest puts into its tables, so every privilege check here is one
  * against 3.  Limits are not enforced: 64-bit code has none, and 32-bit Linux
- * user code is flat.
+ * user code is flat.  Code and stack segments with a base are not offered: to
+ * load one is #GP.
  */
 #include <errno.h>
 #include <string.h>
@@ -123,6 +124,8 @@ unsigned seg_check_cs(struct domain *d, uint16_t sel, struct descriptor *out)
 		return VEC_GP;
 	if ((out->hi & DESC_DPL) != DESC_DPL)
 		return VEC_GP;
+	if (!(out->hi & DESC_L) && desc_base(out) != 0)
+		return VEC_GP;
 	/* L and D both set is reserved, both clear is 16-bit code: not offered. */
 	if (((out->hi & DESC_L) != 0) == ((out->hi & DESC_DB) != 0))
 		return VEC_GP;
@@ -133,7 +136,8 @@ unsigned seg_check_ss(struct domain *d, uint16_t sel, struct descriptor *out)
 {
 	if ((sel & 3) != 3 || !seg_lookup(d, sel, out))
 		return VEC_GP;
-	if ((out->hi & (DESC_S | DESC_CODE | DESC_WRITE)) != (DESC_S | DESC_WRITE))
+	if ((out->hi & (DESC_S | DESC_CODE | DESC_WRITE)) != (DESC_S | DESC_WRITE) ||
+	    desc_base(out) != 0)
 		return VEC_GP;
 	if ((out->hi & DESC_DPL) != DESC_DPL)
 		return VEC_GP;

@@ -85,6 +85,44 @@ static void table_code(void)
 	}
 }
 
+static uint32_t call_with(uint32_t eax, const void *fn)
+{
+	__asm__ volatile ("call *%1" : "+a"(eax) : "r"(fn) : "memory", "cc");
+	return eax;
+}
+
+/*
+ * An entry that is: add $imm, %eax; add %al, %al; ret.  With its A bit set the
+ * add has become an and.  What is run must be what is there, whoever set it.
+ */
+static void accessed_code(void)
+{
+	uint8_t *data = new_page();
+	uint64_t maddr, pte = mfn_of(data) << 12 | P | US | UINT64_C(0xc3c) << 52;
+	const uint8_t *l1;
+
+	map(ROOM, 0);
+	read_pte(ROOM, 1, &maddr);
+	l1 = (const uint8_t *)(VIRT_BASE + (M2P[maddr >> 12] << 12));
+	for (uint32_t i = 0; i < 3000; i++) {
+		uint32_t imm = (uint32_t)(pte >> 8), k = i % 512, want;
+
+		write_pte(maddr + k * 8, pte);
+		want = 0x12345678 + imm;
+		want = (want & 0xffffff00) | (want * 2 & 0xff);
+		check(call_with(0x12345678, l1 + k * 8) == want, "not the code as written");
+		if (i & 1)
+			(void)*(volatile uint8_t *)(ROOM + k * PAGE);
+		else
+			hc(__HYPERVISOR_console_io, CONSOLEIO_write, 1, ROOM + k * PAGE, 0, 0);
+		if (!(l1[k * 8] & A))
+			continue;
+		want = 0x12345678 & imm;
+		want = (want & 0xffffff00) | (want * 2 & 0xff);
+		check(call_with(0x12345678, l1 + k * 8) == want, "not the code as accessed");
+	}
+}
+
 /* Megabytes of distinct code, over and over. */
 static void code_flood(void)
 {
@@ -238,6 +276,7 @@ const struct attack code_attacks[] = {
 	{ "smc-self", smc_self },
 	{ "smc-straddle", smc_straddle },
 	{ "table-code", table_code },
+	{ "accessed-code", accessed_code },
 	{ "code-flood", code_flood },
 	{ "code-aliases", code_aliases },
 	{ "fpu", fpu },

@@ -44,6 +44,16 @@ CASE sib-no-base-rexb
 	.long DATA + 8
 	.byte 0x43, 0x8b, 0x54, 0x25, 0x00
 END 14
+CASE sib-no-base-rexb-addr32
+	mov r13, 0x1234
+	mov ecx, 2
+	.byte 0x67, 0x41, 0x8b, 0x04, 0x25
+	.long DATA + 8
+	.byte 0x67, 0x41, 0x8b, 0x14, 0x8d
+	.long DATA + 8
+	.byte 0x67, 0x41, 0x89, 0x04, 0x25
+	.long HOLE
+END 14
 CASE sib-no-base-rexb-index
 	mov r13, 0x1234
 	mov ecx, 8
@@ -110,6 +120,11 @@ END 13
 CASE edge-call-mem
 	mov rax, NOADDR
 	call [rax]
+END 13
+CASE edge-call-reg-straddle
+	mov rax, NOADDR
+	lea rsp, [STACK + 0x1006]
+	call rax
 END 13
 CASE edge-xlat
 	mov rbx, NOADDR

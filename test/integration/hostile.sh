@@ -46,6 +46,7 @@ ok	smc-loop
 ok	smc-self
 ok	smc-straddle
 any	table-code
+ok	accessed-code
 ok	code-flood
 ok	code-aliases
 ok	fpu

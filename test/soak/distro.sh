@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 ttd=${TTD_BUILD:-build}/ttd
 tmp=${TTD_TMP:-$(mktemp -d)}
+[ -n "${TTD_TMP:-}" ] || trap 'rm -rf "$tmp"' EXIT
 bad=0
 guest=$(tools/mkguest --print --run test/guest/distro/run --add test/guest/distro:/ttd/distro \
 	--debs bash,coreutils,findutils,grep,sed,gawk,diffutils,procps,python3,perl,openssl,gcc,libc6-dev,gdb) || {

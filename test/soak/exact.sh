@@ -13,6 +13,7 @@ runs=${1:-${TTD_SOAK_RUNS:-100}}
 seed=${2:-$$}
 ttd=${TTD_BUILD:-build}/ttd
 tmp=${TTD_TMP:-$(mktemp -d)}
+[ -n "${TTD_TMP:-}" ] || trap 'rm -rf "$tmp"' EXIT
 test/guest/build "$tmp/programs" || exit 1
 guest=$(tools/mkguest --print --add "$tmp/programs:/ttd/programs") || {
 	echo "no kernel package to be had"

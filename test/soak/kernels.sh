@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 ttd=${TTD_BUILD:-build}/ttd
 tmp=${TTD_TMP:-$(mktemp -d)}
+[ -n "${TTD_TMP:-}" ] || trap 'rm -rf "$tmp"' EXIT
 bad=0
 wrong() {
 	echo "wrong: $*"

@@ -68,6 +68,13 @@ int cpu_load(struct cpu *c, struct rbuf *r)
 	return r->bad ? -1 : 0;
 }
 
+void cpu_set_debug(struct cpu *c, const uint64_t dr[4], uint64_t dr7)
+{
+	(void)c;
+	(void)dr;
+	(void)dr7;
+}
+
 uint64_t cpu_tsc(const struct cpu_state *s)
 {
 	return s->tsc_offset + (uint64_t)((unsigned __int128)s->icount * s->tsc_mul >> 32);
@@ -159,7 +166,8 @@ static inline void fake_stop(struct source *s) { (void)s; }
 static inline void fake_destroy(struct source *s) { free(s); }
 
 static const struct source_ops fake_ops = {
-	fake_boot, fake_horizon, fake_next, fake_idle, fake_push, fake_stop, fake_destroy
+	.boot = fake_boot, .horizon = fake_horizon, .next = fake_next, .idle = fake_idle,
+	.push = fake_push, .stop = fake_stop, .destroy = fake_destroy,
 };
 
 static inline struct fake_source *fake_of(struct domain *d)

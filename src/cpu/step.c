@@ -123,8 +123,8 @@ bool refine_fault(struct cpu *c)
 	bool misaligned = (c->access_va & 15) != 0 && (c->site->size == 16 || c->site->size == 512);
 	struct insn in;
 
-	if (c->x.reason != CPU_EXIT_EXCEPTION ||
-	    (c->x.vector != 14 && c->x.vector != 17 && !c->noncanon))
+	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != 14 && c->x.vector != 17 &&
+	    !c->noncanon && !(c->x.vector == 13 && pending)))
 		return true;
 	if ((!c->noncanon && !misaligned && !pending && !unmasked) || !insn_at(c, &in))
 		return true;

@@ -56,6 +56,11 @@ const char *log_event_name(const struct log_record *r)
 	return name != NULL ? name : "TTD_END";
 }
 
+unsigned log_event_number(const struct log_record *r)
+{
+	return r->type < LOG_TYPES ? kinds[r->type].number : 0;
+}
+
 const char *log_info_name(const struct log_record *r)
 {
 	const char *name = NULL;
@@ -72,10 +77,8 @@ const char *log_info_name(const struct log_record *r)
 
 static void event_text(const struct log_record *r, char *text, size_t n)
 {
-	unsigned number = r->type < LOG_TYPES ? kinds[r->type].number : 0;
-
-	snprintf(text, n, "%s(%u),info:%s(%u)", log_event_name(r), number, log_info_name(r),
-		r->code);
+	snprintf(text, n, "%s(%u),info:%s(%u)", log_event_name(r), log_event_number(r),
+		log_info_name(r), r->code);
 }
 
 void log_record_text(const struct log_record *r, char *text, size_t n)

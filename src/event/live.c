@@ -36,6 +36,7 @@ struct live {
 	struct source source;
 	struct live_params p;
 	uint64_t start_ns; /* host's monotonic clock at guest time 0 */
+	uint64_t look_at;  /* the clock is not read before this icount */
 	int wake_fd;
 	atomic_bool stop;
 	atomic_bool waiting; /* the queue is not empty; read without the lock */
@@ -117,7 +118,8 @@ static bool live_next(struct source *s, const struct source_pos *now, struct eve
 	struct live *l = (struct live *)s;
 	uint64_t host;
 
-	if (l->p.follow_host) {
+	if (l->p.follow_host && now->icount >= l->look_at) {
+		l->look_at = now->icount + l->p.slice / 4;
 		host = host_ns(l);
 		if (host > now->tsc && host - now->tsc >= STEP_MIN_NS) {
 			*out = (struct event){ .type = EV_TIME, .value = host - now->tsc };

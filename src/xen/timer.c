@@ -36,7 +36,8 @@ uint64_t timer_icount(struct domain *d)
 		return 0;
 	need = deadline - s->tsc_offset;
 	/* The smallest n with (n * mul) >> 32 >= need. */
-	n = (((unsigned __int128)need << 32) + s->tsc_mul - 1) / s->tsc_mul;
+	n = ((unsigned __int128)need << 32) + s->tsc_mul - 1;
+	n = (s->tsc_mul & (s->tsc_mul - 1)) == 0 ? n >> __builtin_ctzll(s->tsc_mul) : n / s->tsc_mul;
 	return n > SOURCE_NEVER ? SOURCE_NEVER : (uint64_t)n;
 }
 

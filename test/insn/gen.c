@@ -108,8 +108,10 @@ static void pick_prefixes(struct gen *g, struct cand *k)
 	bool c64 = g->c->code64;
 
 	if (chance(&g->r, 6)) {
-		/* In 32-bit code fs and gs are null. */
-		uint8_t s = segs[c64 ? rndn(&g->r, 8) : 4 + rndn(&g->r, 5)];
+		/* In 32-bit code fs and gs are null, and cs can be written by x87 stores
+		 * that store nothing; that the engine does not know. */
+		bool x87 = k->e->map == 0 && (k->e->lo & 0xf8) == 0xd8;
+		uint8_t s = segs[c64 ? rndn(&g->r, 8) : 4 + x87 + rndn(&g->r, 5u - x87)];
 
 		k->pre[k->npre++] = s;
 		k->seg = s == 0x64 ? 4 : s == 0x65 ? 5 : 0;

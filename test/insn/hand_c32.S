@@ -148,6 +148,14 @@ END 6 1
 CASE c32-cs-store
 	mov cs:[ebx], eax
 END 13 1
+CASE c32-cs-pending
+	mov dword ptr [ebx], 0x37b
+	fldcw [ebx]
+	fld1
+	fldz
+	fdivp
+	fst dword ptr cs:[ebx]
+END 16 1
 CASE c32-cs-rmw
 	.byte 0x2e
 	add dword ptr [HOLE], eax

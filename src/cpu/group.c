@@ -10,6 +10,10 @@
  * The check must have no effect a guest could see, for some of the accesses may
  * not come to pass (hot_slow_group()).  Where it fails the block goes on in its
  * plain translation, which checks each access by itself.
+ *
+ * Operands with an index are too various for that; but where the very same one
+ * is used again (x[i] += y) while r11 still holds its host address, there is no
+ * second check.  The first is for writing if any of them writes.
  */
 #include "cpu/trans.h"
 
@@ -141,11 +145,74 @@ static void plan(struct tr *t, int base)
 	}
 }
 
+static bool names_homed(const struct insn *in)
+{
+	return homed(in->reg) || homed(in->rm) || homed(in->opreg);
+}
+
+static bool indexed(const struct insn *in)
+{
+	return in->kind == K_GENERIC && in->has_mem && in->mem.index != NO_REG && !in->high8 &&
+		in->mem.size <= 16;
+}
+
+static bool same_operand(const struct insn *a, const struct insn *b)
+{
+	return a->mem.base == b->mem.base && a->mem.index == b->mem.index &&
+		a->mem.scale == b->mem.scale && a->mem.disp == b->mem.disp &&
+		a->mem.seg == b->mem.seg && a->mem.addr32 == b->mem.addr32 &&
+		a->mem.size == b->mem.size;
+}
+
+/* Leaves r11 alone: see op_generic(), op_lea(). */
+static bool spares_r11(const struct insn *in)
+{
+	switch (in->kind) {
+	case K_GENERIC:
+		return !in->has_mem && !names_homed(in);
+	case K_LEA:
+		return !names_homed(in) && !homed(in->mem.base) && !homed(in->mem.index) &&
+			!in->mem.rip && !in->mem.addr32 && in->width >= 4 && in->mem.base != NO_REG;
+	default:
+		return in->kind == K_NOP || in->kind == K_JCC;
+	}
+}
+
+static bool changes_address(const struct insn *in, const struct insn *of)
+{
+	unsigned regs = 1u << of->mem.index | (of->mem.base != NO_REG ? 1u << of->mem.base : 0);
+
+	return (in->writes & regs) != 0;
+}
+
+static void plan_reuse(struct tr *t, int first)
+{
+	const struct insn *in = &t->in[first];
+
+	if (t->reuse[first] || !indexed(in) || changes_address(in, in))
+		return;
+	t->write_ahead[first] = false;
+	for (int i = first + 1; i < t->count; i++) {
+		const struct insn *next = &t->in[i];
+
+		if (indexed(next) && same_operand(in, next)) {
+			t->reuse[i] = true;
+			t->write_ahead[first] |= next->mem.write && !in->mem.write;
+		} else if (!spares_r11(next)) {
+			return;
+		}
+		if (changes_address(next, in))
+			return;
+	}
+}
+
 void plan_groups(struct tr *t)
 {
 	unsigned bases = 0;
 
 	t->ngroups = 0;
+	memset(t->reuse, 0, sizeof t->reuse);
+	memset(t->write_ahead, 0, sizeof t->write_ahead);
 	if (t->compat || t->careful || (t->b->mode & (BM_PLAIN | BM_AC)) ||
 	    t->c->tier == CPU_REFERENCE)
 		return;
@@ -156,6 +223,23 @@ void plan_groups(struct tr *t)
 	for (int base = RAX; base <= R15; base++)
 		if (bases >> base & 1)
 			plan(t, base);
+	for (int i = 0; i < t->count; i++)
+		plan_reuse(t, i);
+}
+
+/* The check of an operand that is read now and written later in the block. */
+void group_write_ahead(struct tr *t, const struct insn *in)
+{
+	struct tlb *tlb = access_tlb(t);
+	struct site *s;
+
+	t->delta_reg = NO_REG;
+	flags_free(t);
+	s = site_here(t, in, in->mem.size | SITE_WRITE);
+	access_addr(t, in, 0);
+	access_lookup(t, tlb->wtag, in->mem.size);
+	access_slow(t, s, tlb->wtag, t->c->glue.slow_group);
+	e_rm(&t->o, 1, 0x03, R11, access_table(tlb->host));
 }
 
 /* The current instruction's access around base is covered by a check. */

@@ -140,7 +140,10 @@ void op_generic(struct tr *t, const struct insn *in)
 		emit_patched(t, in, &ea);
 		return;
 	}
-	access_mem(t, in, in->mem.size, in->mem.write);
+	if (t->write_ahead[t->i])
+		group_write_ahead(t, in);
+	else if (!t->reuse[t->i])
+		access_mem(t, in, in->mem.size, in->mem.write);
 	if (reads)
 		flags_host(t);
 	flags_before(t, in);

@@ -58,6 +58,8 @@ struct tr {
 	bool late;           /* block head check is still to come */
 	int8_t delta_reg;    /* r10 == cpu.delta[delta_reg]; NO_REG: it holds none */
 	int lag;             /* bytes rsp still has to move: see stack.c */
+	bool reuse[MAX_BLOCK];       /* r11 is the operand's host address already */
+	bool write_ahead[MAX_BLOCK]; /* check for writing: a reuse writes */
 	int ngroups;
 	struct group groups[MAX_BLOCK];
 	int ncold;
@@ -94,6 +96,7 @@ struct tlb *access_tlb(struct tr *t);
 void plan_groups(struct tr *t);
 void group_begin(struct tr *t, const struct insn *in);
 bool group_covers(const struct tr *t, int base);
+void group_write_ahead(struct tr *t, const struct insn *in);
 struct ea group_operand(struct tr *t, int base, int disp);
 
 /* op.c */

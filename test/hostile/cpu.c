@@ -103,6 +103,16 @@ static void garbage_kernel(void)
 	}
 }
 
+/* A syscall instruction with prefixes is one too, only longer. */
+static void prefixes(void)
+{
+	uint64_t rax = __HYPERVISOR_xen_version, rdi = 0, rsi = 0;
+
+	__asm__ volatile (".byte 0x66, 0x48, 0x0f, 0x05" : "+a"(rax), "+D"(rdi), "+S"(rsi)
+		: : "rcx", "r11", "memory");
+	check(rax == 0x40011, "a syscall with prefixes");
+}
+
 /* ---- jumps ---- */
 
 static void jump_jmp(uint64_t to)
@@ -432,6 +442,7 @@ const struct attack cpu_attacks[] = {
 	{ "garbage-user", garbage_user },
 	{ "garbage-compat", garbage_compat },
 	{ "garbage-kernel", garbage_kernel },
+	{ "prefixes", prefixes },
 	{ "jumps", jumps },
 	{ "run-off", run_off },
 	{ "wild-data", wild_data },

@@ -243,7 +243,7 @@ static bool finish_mem(struct gen *g, struct cand *k, unsigned reg)
 	uint64_t va = is_lea && chance(&g->r, 50) ? rnd(&g->r)
 		: pick_target(g, size, size >= 16 && chance(&g->r, 90));
 	g->faulty = was_faulty;
-	g->based = k->seg != 0;
+	g->based = k->seg != 0 || size == 10;
 	if (!make_ea(g, &ea, va - seg_base(g, k->seg), reg, k->a32))
 		return false;
 	memcpy(tail, ea.b, ea.len);

@@ -21,7 +21,7 @@ struct gen {
 	unsigned group;
 	unsigned counters; /* loop counters and slots handed out */
 	bool faulty;       /* this case may aim outside mapped memory */
-	bool based;        /* the operand has a segment base */
+	bool based;        /* the operand has a segment base, or must not cross pages */
 	ZydisDecoder dec;
 };
 

@@ -4,6 +4,7 @@
 set -u
 ttd=$TTD_BUILD/ttd
 bad=0
+export TTD_TRACE_DIR=$TTD_TMP/traces
 # expect STATUS PATTERN ARGS...: the status, and one line that matches.
 expect() {
 	local status=$1 pattern=$2 out rc
@@ -32,17 +33,30 @@ expect 2 '--clock .*host or virtual' run --kernel /dev/null --clock fast
 expect 2 '--on-reboot .*restart or exit' run --kernel /dev/null --on-reboot x
 expect 2 '--stop-at' run --kernel /dev/null --stop-at 0
 expect 2 '--name' run --kernel /dev/null --name ../x
+expect 2 "unknown option '-x'" replay -x
+expect 2 "unknown option '--foo'" record --foo
+expect 2 "one trace at a time" replay a b
+expect 2 '--speed .*number' replay --speed fast
+expect 2 '--on-full .*stop or go-on' record --kernel /dev/null --on-full x
+expect 2 '--interval' record --kernel /dev/null --interval 5
+expect 2 'name a trace' rm
 expect 2 "unknown command 'nope'" help nope
 expect 1 '/nonexistent/kernel' run --kernel /nonexistent/kernel
+expect 1 '/nonexistent/kernel' record --kernel /nonexistent/kernel
+expect 1 'there is no trace' replay
+expect 1 'trace .*/nope: ' replay nope
+expect 1 'trace .*/nope: ' rm nope
 expect 1 'layers.mk' run --kernel layers.mk
 expect 1 'ttd: ' run --kernel /dev/null
-for c in run help; do
+for c in run record replay ls info rm help; do
 	"$ttd" help $c | grep -q "^usage: ttd $c" || { echo "ttd help $c"; bad=1; }
 	"$ttd" $c --help | grep -q "^usage: ttd $c" || { echo "ttd $c --help"; bad=1; }
 done
 "$ttd" run --help >/dev/full 2>/dev/null && { echo "a full disk went unnoticed"; bad=1; }
-# Every option is in the manual page.
-for o in $("$ttd" help run | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
-	grep -q "^\.It Fl Fl $o" man/ttd.1 || { echo "man/ttd.1 lacks --$o"; bad=1; }
+# Every option is in the manual page, behind a letter or not.
+for c in run record replay info; do
+	for o in $("$ttd" help $c | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p'); do
+		grep -q "Fl Fl $o" man/ttd.1 || { echo "man/ttd.1 lacks --$o of $c"; bad=1; }
+	done
 done
 exit $bad

@@ -20,6 +20,7 @@ attacks='
 ok	garbage-user
 ok	garbage-compat
 any	garbage-kernel n=100
+ok	prefixes
 ok	jumps
 ok	run-off
 ok	wild-data

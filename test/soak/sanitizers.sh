@@ -1,0 +1,16 @@
+#!/bin/bash
+# sanitizers.sh - the hostile guests and the bad input again, with the C part
+# under AddressSanitizer (and its leak check) and UndefinedBehaviorSanitizer.
+set -u
+bad=0
+export TTD_HOSTILE_SEEDS=6
+for san in address undefined; do
+	make --no-print-directory -j2 SAN=$san all tests >"$TTD_TMP/make" 2>&1 ||
+		{ tail -n 20 "$TTD_TMP/make"; exit 1; }
+	for t in hostile badinput; do
+		mkdir -p "$TTD_TMP/$san-$t"
+		TTD_BUILD=build/$san TTD_TMP=$TTD_TMP/$san-$t "test/integration/$t.sh" ||
+			{ echo "$t failed under SAN=$san"; bad=1; }
+	done
+done
+exit $bad

@@ -1,0 +1,322 @@
+/*
+ * test_inspect.c - symbols and BTF from bytes that are made here, whole and
+ * damaged.  The tables of real kernels are tested by integration/readlog.sh.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "inspect/btf.h"
+#include "inspect/symbols.h"
+#include "util/bytes.h"
+
+enum { SYMS = 1500, PERCPU = 10, FIRST = 0x1000 };
+#define BASE UINT64_C(0xffffffff81000000)
+
+static void align(struct wbuf *w, size_t n)
+{
+	while (w->len % n != 0)
+		wbuf_u8(w, 0);
+}
+
+static uint64_t addr_of(unsigned i)
+{
+	return i < PERCPU ? i * 64 : BASE + (i - PERCPU) * 0x40;
+}
+
+static void name_of(unsigned i, char *name)
+{
+	sprintf(name, "%c%s_%u", i % 3 ? 't' : 'D', i % 7 ? "do_sys_thing" : "x", i);
+}
+
+/* "do_" and "sys_" are tokens 1 and 2; all other characters stand for themselves. */
+static void put_name(struct wbuf *w, const char *name)
+{
+	uint8_t out[64];
+	size_t n = 0;
+
+	while (*name != '\0') {
+		if (strncmp(name, "do_", 3) == 0) {
+			out[n++] = 1;
+			name += 3;
+		} else if (strncmp(name, "sys_", 4) == 0) {
+			out[n++] = 2;
+			name += 4;
+		} else {
+			out[n++] = (uint8_t)*name++;
+		}
+	}
+	wbuf_u8(w, (uint8_t)n);
+	wbuf_put(w, out, n);
+}
+
+static void put_offsets(struct wbuf *w)
+{
+	align(w, 8);
+	for (unsigned i = 0; i < SYMS; i++)
+		wbuf_u32(w, i < PERCPU ? (uint32_t)addr_of(i)
+			: (uint32_t)(BASE - 1 - addr_of(i)));
+	align(w, 8);
+	wbuf_u64(w, BASE);
+}
+
+/* The tables as Linux 6.1 lays them out, or as 6.4 does. */
+static void make_tables(struct wbuf *w, bool late)
+{
+	static const char *const extra[] = { "unused", "do_", "sys_" };
+	uint32_t marker[SYMS / 256 + 1];
+	uint16_t index[256];
+	size_t names, table;
+	char name[64];
+
+	for (unsigned i = 0; i < FIRST; i++)
+		wbuf_u8(w, (uint8_t)(i * 37));
+	if (!late)
+		put_offsets(w);
+	align(w, 8);
+	wbuf_u32(w, SYMS);
+	align(w, 8);
+	names = w->len;
+	for (unsigned i = 0; i < SYMS; i++) {
+		if (i % 256 == 0)
+			marker[i / 256] = (uint32_t)(w->len - names);
+		name_of(i, name);
+		put_name(w, name);
+	}
+	align(w, 8);
+	for (unsigned i = 0; i < SYMS / 256 + 1; i++)
+		wbuf_u32(w, marker[i]);
+	align(w, 8);
+	table = w->len;
+	for (unsigned i = 0; i < 256; i++) {
+		char self[2] = { (char)i, 0 };
+		const char *token = i < 3 ? extra[i] : i < ' ' || i > '~' ? "?" : self;
+
+		index[i] = (uint16_t)(w->len - table);
+		wbuf_put(w, token, strlen(token) + 1);
+	}
+	align(w, 8);
+	for (unsigned i = 0; i < 256; i++)
+		wbuf_u16(w, index[i]);
+	if (late)
+		put_offsets(w);
+	for (unsigned i = 0; i < 100; i++)
+		wbuf_u8(w, 0x5a);
+}
+
+static void check_kallsyms(bool late)
+{
+	struct symbols *s = symbols_new();
+	struct wbuf w = {0};
+	uint64_t off, addr;
+	char name[64];
+
+	make_tables(&w, late);
+	assert_int_equal(kallsyms_read(s, w.p, w.len), 0);
+	symbols_sort(s);
+	assert_int_equal(symbols_count(s), SYMS);
+	for (unsigned i = PERCPU; i < SYMS; i++) {
+		name_of(i, name);
+		assert_string_equal(symbols_find(s, addr_of(i) + 5, &off), name + 1);
+		assert_int_equal(off, 5);
+	}
+	name_of(3, name);
+	assert_true(symbols_addr(s, name + 1, &addr));
+	assert_int_equal(addr, addr_of(3));
+	assert_null(symbols_find(s, addr_of(3), &off));
+	assert_null(symbols_find(s, BASE - 1, &off));
+	assert_null(symbols_find(s, BASE + (UINT64_C(1) << 30), &off));
+	symbols_free(s);
+	wbuf_free(&w);
+}
+
+static void kallsyms_6_1(void **state)
+{
+	(void)state;
+	check_kallsyms(false);
+}
+
+static void kallsyms_6_4(void **state)
+{
+	(void)state;
+	check_kallsyms(true);
+}
+
+/* No table is better than a wrong one; a crash is neither. */
+static void kallsyms_damaged(void **state)
+{
+	struct wbuf w = {0};
+
+	(void)state;
+	make_tables(&w, false);
+	for (size_t n = 0; n < w.len; n += 211) {
+		uint8_t *cut = malloc(n + 1);
+		struct symbols *s = symbols_new();
+
+		memcpy(cut, w.p, n);
+		if (n < w.len - 700)
+			assert_int_equal(kallsyms_read(s, cut, n), -1);
+		symbols_free(s);
+		free(cut);
+	}
+	srand(1);
+	for (unsigned i = 0; i < 300; i++) {
+		struct symbols *s = symbols_new();
+		size_t at = (size_t)rand() % w.len;
+		uint8_t old = w.p[at];
+
+		w.p[at] = (uint8_t)rand();
+		if (kallsyms_read(s, w.p, w.len) == 0)
+			assert_int_equal(symbols_count(s), SYMS);
+		w.p[at] = old;
+		symbols_free(s);
+	}
+	wbuf_free(&w);
+}
+
+static void system_map(void **state)
+{
+	static const char text[] = "0000000000001000 A percpu\n"
+		"ffffffff81000000 T _text\nffffffff81000000 T _stext\n"
+		"ffffffff81000100 t second\nffffffffc0001000 t inside\t[module]\n";
+	static const char *const wrong[] = { "", "hello\n", "ffffffff81000000 T\n",
+		"ffffffff810000001 T x\n", " 1 T x\n", "1 T x\n2\n" };
+	struct symbols *s;
+	struct err e;
+	uint64_t off;
+
+	(void)state;
+	s = symbols_from_map("map", text, sizeof text - 1, &e);
+	assert_non_null(s);
+	assert_string_equal(symbols_find(s, 0xffffffff81000010, &off), "_text");
+	assert_int_equal(off, 0x10);
+	assert_string_equal(symbols_find(s, 0xffffffff81000100, &off), "second");
+	assert_string_equal(symbols_find(s, 0xffffffffc0001001, &off), "inside");
+	assert_null(symbols_find(s, 0x1000, &off));
+	assert_null(symbols_find(s, 0x7fffffffffff, &off));
+	symbols_free(s);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_null(symbols_from_map("map", wrong[i], strlen(wrong[i]), &e));
+}
+
+/* ---- BTF ---- */
+
+static void put_type(struct wbuf *w, uint32_t name, uint32_t kind, uint32_t vlen, uint32_t size)
+{
+	wbuf_u32(w, name);
+	wbuf_u32(w, kind << 24 | vlen);
+	wbuf_u32(w, size);
+}
+
+static void put_member(struct wbuf *w, uint32_t name, uint32_t type, uint32_t bits)
+{
+	wbuf_u32(w, name);
+	wbuf_u32(w, type);
+	wbuf_u32(w, bits);
+}
+
+/* struct task { int pid; union { int a; struct { int b, c; }; }; int flag:1; } */
+static void make_btf(struct wbuf *w)
+{
+	static const char strings[] = "\0int\0task\0pid\0a\0b\0c\0flag";
+	struct wbuf t = {0};
+
+	put_type(&t, 1, 1, 0, 4); /* 1: int */
+	wbuf_u32(&t, 32);
+	put_type(&t, 0, 4, 2, 8); /* 2: struct { b, c } */
+	put_member(&t, 16, 1, 0);
+	put_member(&t, 18, 1, 32);
+	put_type(&t, 0, 5, 2, 8); /* 3: union */
+	put_member(&t, 14, 1, 0);
+	put_member(&t, 0, 2, 0);
+	put_type(&t, 5, 4 | 0x80, 3, 16); /* 4: struct task, kind_flag */
+	put_member(&t, 10, 1, 0);
+	put_member(&t, 0, 3, 64);
+	put_member(&t, 20, 1, 1 << 24 | 128);
+	wbuf_u16(w, 0xeb9f);
+	wbuf_u8(w, 1);
+	wbuf_u8(w, 0);
+	wbuf_u32(w, 24);
+	wbuf_u32(w, 0);
+	wbuf_u32(w, (uint32_t)t.len);
+	wbuf_u32(w, (uint32_t)t.len);
+	wbuf_u32(w, sizeof strings);
+	wbuf_put(w, t.p, t.len);
+	wbuf_put(w, strings, sizeof strings);
+	wbuf_free(&t);
+}
+
+static void btf_members(void **state)
+{
+	struct wbuf w = {0};
+	struct btf *b;
+	uint32_t off;
+
+	(void)state;
+	make_btf(&w);
+	b = btf_open(w.p, w.len);
+	assert_non_null(b);
+	assert_true(btf_offset(b, "task", "pid", &off));
+	assert_int_equal(off, 0);
+	assert_true(btf_offset(b, "task", "a", &off));
+	assert_int_equal(off, 8);
+	assert_true(btf_offset(b, "task", "c", &off));
+	assert_int_equal(off, 12);
+	assert_false(btf_offset(b, "task", "flag", &off));
+	assert_false(btf_offset(b, "task", "nothing", &off));
+	assert_false(btf_offset(b, "int", "pid", &off));
+	btf_free(b);
+	wbuf_free(&w);
+}
+
+static void btf_damaged(void **state)
+{
+	struct wbuf w = {0};
+	uint32_t off;
+
+	(void)state;
+	make_btf(&w);
+	for (size_t n = 0; n < w.len; n++) {
+		uint8_t *cut = malloc(n + 1);
+		struct btf *b;
+
+		memcpy(cut, w.p, n);
+		b = btf_open(cut, n);
+		assert_null(b);
+		free(cut);
+	}
+	for (size_t i = 0; i < w.len; i++)
+		for (unsigned v = 0; v < 256; v += 51) {
+			uint8_t old = w.p[i];
+			struct btf *b;
+
+			w.p[i] = (uint8_t)v;
+			b = btf_open(w.p, w.len);
+			if (b != NULL) {
+				btf_offset(b, "task", "c", &off);
+				btf_free(b);
+			}
+			w.p[i] = old;
+		}
+	wbuf_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kallsyms_6_1),
+		cmocka_unit_test(kallsyms_6_4),
+		cmocka_unit_test(kallsyms_damaged),
+		cmocka_unit_test(system_map),
+		cmocka_unit_test(btf_members),
+		cmocka_unit_test(btf_damaged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,274 @@
+/*
+ * test_ring.c - the shared ring and its consumer: wrapping, a full ring,
+ * hostile contents, and a consumer that dies and is replaced.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "event/drain.h"
+#include "event/record.h"
+#include "util/bytes.h"
+
+static uint64_t seed, state;
+static char path[64];
+
+static uint64_t below(uint64_t n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (state * UINT64_C(0x2545f4914f6cdd1d) >> 11) % n;
+}
+
+/* Record number i, the same whoever asks. */
+static struct log_record nth(uint64_t i)
+{
+	struct log_record r = { .type = LOG_HYPERCALL, .code = (uint32_t)(i % 40),
+		.check = (uint8_t)i, .pos = { .icount = i * 10, .brctr = i, .rip = i % 7 } };
+
+	if (i % 5 == 0) {
+		r.type = LOG_INPUT;
+		r.code = EV_CONSOLE;
+		r.check = 0;
+		r.value = i;
+		r.pos.rcx = i;
+		r.pos.tsc = i * 3;
+		r.len = (uint32_t)(i * 7 % 250);
+		memset(r.data, (int)i, r.len);
+	}
+	return r;
+}
+
+static struct ring *new_ring(const uint8_t session[LOG_SESSION])
+{
+	struct err e;
+	struct ring *r = ring_create(RING_SIZE_MIN, session, &e);
+
+	assert_non_null(r);
+	return r;
+}
+
+static void wraps(void **unused)
+{
+	static const uint8_t session[LOG_SESSION] = "session";
+	struct ring *r = new_ring(session), *c;
+	uint64_t in = 0, out = 0, stream = 0;
+	struct log_record rec, want;
+	struct err e;
+
+	(void)unused;
+	c = ring_attach(ring_fd(r), &e);
+	assert_non_null(c);
+	assert_memory_equal(ring_session(c), session, LOG_SESSION);
+	while (out < 50000) {
+		for (uint64_t n = below(1000); n > 0; n--) {
+			rec = nth(in);
+			if (!ring_put(r, &rec))
+				break;
+			in++;
+		}
+		for (uint64_t n = below(1000); n > 0 && out < in; n--) {
+			assert_int_equal(ring_take(c, &rec, &stream, &e), 1);
+			want = nth(out++);
+			assert_true(log_record_equal(&rec, &want));
+		}
+		if (out == in)
+			assert_int_equal(ring_take(c, &rec, &stream, &e), 0);
+		ring_release(c, stream);
+	}
+	ring_free(r);
+	ring_free(c);
+}
+
+static void hostile(void **unused)
+{
+	static const uint8_t session[LOG_SESSION];
+
+	(void)unused;
+	for (unsigned round = 0; round < 3000; round++) {
+		struct ring *r = new_ring(session), *c;
+		struct log_record rec;
+		uint64_t stream;
+		struct err e;
+		uint8_t *p = mmap(NULL, RING_HEADER + RING_SIZE_MIN, PROT_READ | PROT_WRITE, MAP_SHARED,
+			ring_fd(r), 0);
+
+		c = ring_attach(ring_fd(r), &e);
+		for (uint64_t i = 0; i < 20; i++) {
+			rec = nth(i);
+			ring_put(r, &rec);
+		}
+		for (unsigned k = 0; k < 4; k++) {
+			size_t at = below(2) ? below(300) : RING_HEADER + below(2000);
+
+			p[at] = (uint8_t)below(256);
+		}
+		for (unsigned k = 0; k < 2000 && ring_take(c, &rec, &stream, &e) == 1; k++)
+			assert_true(rec.len <= EVENT_DATA_MAX);
+		ring_start(c, below(4000), &e);
+		ring_free(c);
+		c = ring_attach(ring_fd(r), &e); /* may be refused */
+		munmap(p, RING_HEADER + RING_SIZE_MIN);
+		ring_free(c);
+		ring_free(r);
+	}
+}
+
+static struct log_writer *new_log(void)
+{
+	static struct log_meta m = { .name = "guest", .version = "1", .kernel.path = "/k",
+		.tsc_mul = 1 << 30, .memory_mb = 64 };
+	struct log_create p = { .meta = &m, .force = true };
+	struct err e;
+	struct log_writer *w = log_create(path, &p, &e);
+
+	assert_non_null(w);
+	return w;
+}
+
+/* Records 0 to n-1 and nothing else, then an END if so. */
+static void check_log(uint64_t n, bool end)
+{
+	struct log_record rec, want;
+	struct err e;
+	struct log_reader *r = log_open(path, &e);
+
+	assert_non_null(r);
+	for (uint64_t i = 0; i < n; i++) {
+		assert_int_equal(log_next(r, &rec, &e), 1);
+		want = nth(i);
+		assert_true(log_record_equal(&rec, &want));
+	}
+	assert_int_equal(log_next(r, &rec, &e), 0);
+	assert_int_equal(log_at_end(r) != NULL, end);
+	log_reader_close(r);
+}
+
+static void put_final(struct ring *r, uint64_t n)
+{
+	struct log_record end = { .type = LOG_FINAL, .pos = { .icount = n * 10, .brctr = n } };
+
+	while (!ring_put(r, &end))
+		ring_wait_room(r, 50);
+	ring_close(r);
+}
+
+static void thread(void **unused)
+{
+	enum { N = 200000 };
+	struct log_writer *w = new_log();
+	struct ring *r = new_ring(log_writer_session(w));
+	struct drain_thread *t;
+	struct log_record rec;
+	struct err e;
+
+	(void)unused;
+	t = drain_start(r, w, 0, &e);
+	assert_non_null(t);
+	for (uint64_t i = 0; i < N; i++) {
+		rec = nth(i);
+		while (!ring_put(r, &rec))
+			ring_wait_room(r, 50);
+	}
+	put_final(r, N);
+	assert_int_equal(drain_join(t, &e), 0);
+	log_writer_close(w);
+	ring_free(r);
+	check_log(N, true);
+}
+
+/* The consumer is a process that is killed again and again. */
+static pid_t consumer(int fd, const uint8_t *session)
+{
+	pid_t pid = fork();
+	uint64_t stream;
+	struct log_writer *w;
+	struct ring *r;
+	struct drain *d;
+	struct err e;
+
+	if (pid != 0)
+		return pid;
+	r = ring_attach(fd, &e);
+	w = log_append_open(path, session, false, &stream, &e);
+	if (r == NULL || w == NULL || (d = drain_create(r, w, stream, &e)) == NULL)
+		_exit(1);
+	for (;;) {
+		switch (drain_step(d, &e)) {
+		case DRAIN_DONE:
+			_exit(0);
+		case DRAIN_FAILED:
+			_exit(2);
+		case DRAIN_IDLE:
+			ring_sleep(r, 5);
+			break;
+		case DRAIN_MORE:
+			break;
+		}
+	}
+}
+
+static void killed(void **unused)
+{
+	enum { N = 150000 };
+	struct log_writer *w = new_log();
+	struct ring *r = new_ring(log_writer_session(w));
+	uint8_t session[LOG_SESSION];
+	struct log_record rec;
+	unsigned deaths = 0;
+	int status;
+	pid_t pid;
+
+	(void)unused;
+	memcpy(session, log_writer_session(w), LOG_SESSION);
+	log_writer_close(w);
+	pid = consumer(ring_fd(r), session);
+	for (uint64_t i = 0; i < N; i++) {
+		rec = nth(i);
+		while (!ring_put(r, &rec))
+			ring_wait_room(r, 5);
+		if (below(8000) == 0) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			assert_true(WIFSIGNALED(status));
+			deaths++;
+			pid = consumer(ring_fd(r), session);
+		}
+	}
+	put_final(r, N);
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	ring_free(r);
+	check_log(N, true);
+	print_message("%u consumers died\n", deaths);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wraps), cmocka_unit_test(hostile), cmocka_unit_test(thread),
+		cmocka_unit_test(killed),
+	};
+	int rc;
+
+	seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
+	state = seed | 1;
+	printf("seed %llu\n", (unsigned long long)seed);
+	snprintf(path, sizeof path, "/tmp/ttd-test-ring.%d", (int)getpid());
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	return rc;
+}

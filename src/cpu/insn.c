@@ -362,8 +362,8 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		     ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_DEBUG))
 			seg_operand = true;
 	if (seg_operand)
-		in->kind = in->map == 0 && in->opcode == 0x8c && !in->has_mem &&
-			!insn_opsize16(in) && (in->modrm >> 3 & 7) < SEG_COUNT
+		in->kind = in->map == 0 && in->opcode == 0x8c &&
+			(in->has_mem || !insn_opsize16(in)) && (in->modrm >> 3 & 7) < SEG_COUNT
 			? K_FROM_SEG : K_SPECIAL;
 	if (in->kind == K_CALL || in->kind == K_JMP || in->kind == K_RET) {
 		bool relative = d->raw.imm[0].is_relative;

@@ -261,13 +261,21 @@ void op_fxsave(struct tr *t, const struct insn *in)
 	}
 }
 
-/* mov r32/r64, sreg: zero-extended either way. */
+/* mov r32/r64, sreg: zero-extended either way; mov m16, sreg. */
 void op_from_seg(struct tr *t, const struct insn *in)
 {
+	struct ea seg = field(&t->c->s.seg[in->modrm >> 3 & 7]);
 	int dst = (in->modrm & 7) | (in->rex & 1) << 3;
 
+	if (in->has_mem) {
+		access_mem(t, in, 2, true);
+		e_rm(&t->o, 0, 0x0fb7, R10, seg);
+		e8(&t->o, 0x66);
+		e_rm(&t->o, 0, 0x89, R10, EA_BASE(R11, 0));
+		return;
+	}
 	flags_before(t, in);
-	e_rm(&t->o, 0, 0x0fb7, homed(dst) ? R11 : dst, field(&t->c->s.seg[in->modrm >> 3 & 7]));
+	e_rm(&t->o, 0, 0x0fb7, homed(dst) ? R11 : dst, seg);
 	if (homed(dst))
 		e_store(&t->o, home(t, dst), R11);
 }

@@ -187,18 +187,20 @@ void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size
 		tlb_pt_release(m, mfn);
 }
 
-static bool same_kernel_half(const struct mem *m, mfn_t a, mfn_t b)
+/* Bits in which the kernel halves of two roots differ. */
+__attribute__((optimize("O3"))) /* a switch of address spaces: worth vectors */
+static uint64_t kernel_halves_differ(const struct mem *m, mfn_t a, mfn_t b)
 {
 	const uint64_t *ta, *tb;
+	uint64_t differ = 0;
 
 	if (!frame_ok(m, a) || !frame_ok(m, b))
-		return false;
+		return PTE_P;
 	ta = (const void *)frame_host(m, a);
 	tb = (const void *)frame_host(m, b);
 	for (unsigned i = 256; i < 512; i++)
-		if ((ta[i] ^ tb[i]) & ~(PTE_A | PTE_D))
-			return false;
-	return true;
+		differ |= ta[i] ^ tb[i];
+	return differ;
 }
 
 /*
@@ -207,14 +209,16 @@ static bool same_kernel_half(const struct mem *m, mfn_t a, mfn_t b)
  * slots count as accessed where the old one's were.  (What the guest sees of
  * that is a function of its own tables only, never of what the TLB held.)
  */
-static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root)
+static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root, uint64_t differ)
 {
 	uint64_t *to = (void *)frame_host(m, root);
 	const uint64_t *from = (const void *)frame_host(m, old);
 
-	note_write(m, root);
-	for (unsigned i = 256; i < 512; i++)
-		to[i] |= from[i] & PTE_A;
+	if (differ & PTE_A) {
+		note_write(m, root);
+		for (unsigned i = 256; i < 512; i++)
+			to[i] |= from[i] & PTE_A;
+	}
 	tlb_note_pt(m, root, 4, (gva_t)1 << 63);
 }
 
@@ -236,13 +240,15 @@ static bool half_unused(const struct mem *m, enum mem_half half)
 void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root)
 {
 	mfn_t old = m->root[mode];
+	uint64_t differ;
 
 	if (old == root)
 		return;
+	differ = kernel_halves_differ(m, old, root);
 	m->root[mode] = root;
 	tlb_flush_half(m, mode, HALF_USER);
-	if (same_kernel_half(m, old, root))
-		inherit_kernel_half(m, old, root);
+	if ((differ & ~(PTE_A | PTE_D)) == 0)
+		inherit_kernel_half(m, old, root, differ);
 	else
 		tlb_flush_half(m, mode, HALF_KERNEL);
 	forget_root(m, old);

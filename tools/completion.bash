@@ -1,5 +1,10 @@
-# bash completion for ttd.  Options come from `ttd help COMMAND`, so that this
-# file need not know them.
+# bash completion for ttd and ttd-deviced.  Options come from `ttd help COMMAND`,
+# domains from `ttd list`, so that this file need not know them.
+
+_ttd_words()
+{
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+}
 
 _ttd()
 {
@@ -31,7 +36,43 @@ _ttd()
 		return
 		;;
 	esac
+	case $cmd:$cur in
+	*:-*) ;;
+	console:* | pause:* | unpause:* | shutdown:* | reboot:* | destroy:*)
+		_ttd_words "$("${COMP_WORDS[0]}" list 2>/dev/null | sed '1d; s/ .*//')" "$cur"
+		return
+		;;
+	replay:* | info:* | rm:* | diff:* | report:*)
+		_ttd_words "$("${COMP_WORDS[0]}" ls 2>/dev/null | sed '1d; s/ .*//') latest" "$cur"
+		return
+		;;
+	create:*=*) return ;;
+	create:*)
+		if [ "$COMP_CWORD" -gt 2 ]; then
+			compopt -o nospace
+			_ttd_words "name= memory= extra= on_poweroff= on_reboot= on_crash= time_travel=" \
+				"$cur"
+		else
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		fi
+		return
+		;;
+	esac
 	mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" help "$cmd" 2>/dev/null |
-		sed -n 's/^  \(--[a-z-]*\).*/\1/p') --help" -- "$cur")
+		sed -n 's/^  \(-[a-z], \)\{0,1\}\(--[a-z-]*\).*/\2/p') --help" -- "$cur")
 }
 complete -F _ttd ttd
+
+_ttd_deviced()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]}
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	-f | --file | -d | --directory)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		;;
+	*) _ttd_words "--file --directory --force --sync --daemon --quiet --help --version" "$cur" ;;
+	esac
+}
+complete -F _ttd_deviced ttd-deviced

@@ -126,6 +126,19 @@ TTD_API void ttd_vm_shutdown(struct ttd_vm *vm, const char *how);
 /* Ends ttd_vm_run() soon, whatever the guest does.  Any thread or signal handler. */
 TTD_API void ttd_vm_stop(struct ttd_vm *vm);
 
+/* Holds the machine between two instructions, and lets it go on.  Any thread. */
+TTD_API void ttd_vm_pause(struct ttd_vm *vm);
+TTD_API void ttd_vm_unpause(struct ttd_vm *vm);
+
+enum ttd_vm_state {
+	TTD_STATE_RUNNING,
+	TTD_STATE_BLOCKED, /* waits for time or input */
+	TTD_STATE_PAUSED,
+	TTD_STATE_SHUTDOWN, /* ended, and kept: see ttd_control_keep() */
+	TTD_STATE_CRASHED,  /* the same */
+};
+TTD_API enum ttd_vm_state ttd_vm_state(const struct ttd_vm *vm); /* Any thread. */
+
 /* Where the machine is, and a digest of all its memory.  Not during a run. */
 struct ttd_position {
 	uint64_t icount;     /* instructions retired */
@@ -168,6 +181,9 @@ struct ttd_record {
 	/* One line about the recording while it runs, on any thread.  May be NULL. */
 	void (*note)(void *ctx, const char *line);
 	void *note_ctx;
+	/* Without `trace`: let ttd-deviced write the log when there is one... */
+	int deviced;
+	int fallback;        /* ...and write it here once it is gone; else wait for the next */
 };
 #define TTD_RECORD_INIT \
 	{ \
@@ -180,13 +196,16 @@ struct ttd_replay {
 	const char *to;      /* stop at "N" (icount), "brctr:N", "N%" or "end"; NULL: end */
 	double speed;        /* of the original pace; 0: as fast as it goes */
 	int verify;          /* digest all memory at each digest, not only what was written */
-	int log;             /* keep this run's own log as ttd.log.NAME.replay.N */
+	int log;             /* keep this run's own log, ttd.log.NAME.replay.N, also when equal */
 	int reference;       /* by the slow engine */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
 	/* Now and then: how far it is, in instructions of the recording. */
 	void (*progress)(void *ctx, uint64_t icount, uint64_t total);
 	void *progress_ctx;
+	const char *perturb; /* for tests, spoils the replay: src/lib/perturb.h; NULL */
+	/* ttd-deviced has the log: `trace` is the domain's name.  It also takes `log`. */
+	int deviced;
 };
 #define TTD_REPLAY_INIT \
 	{ \
@@ -221,6 +240,14 @@ struct ttd_result {
 /* Ends a recording or a replay.  -1: the machine is neither. */
 TTD_API int ttd_vm_finish(struct ttd_vm *vm, struct ttd_result *result);
 
+/*
+ * After ttd_vm_finish() gave TTD_REPLAY_DIVERGED: calls fn for each line of
+ * what is known about it, `what` being a short heading ("process").  -1: the
+ * machine did not diverge.
+ */
+TTD_API int ttd_vm_divergence(struct ttd_vm *vm,
+	void (*fn)(void *ctx, const char *what, const char *text), void *ctx);
+
 /* Name and command line of the machine that a replaying or other vm is. */
 TTD_API const char *ttd_vm_name(const struct ttd_vm *vm);
 
@@ -240,6 +267,8 @@ struct ttd_trace_info {
 };
 
 TTD_API int ttd_trace_root(char path[TTD_PATH_MAX], struct ttd_error *err);
+/* The log of the newest trace of a domain. */
+TTD_API int ttd_trace_newest(const char *domain, char log[TTD_PATH_MAX], struct ttd_error *err);
 TTD_API int ttd_trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX],
 	struct ttd_error *err);
 TTD_API int ttd_trace_info(const char *trace, struct ttd_trace_info *info,
@@ -339,6 +368,118 @@ enum ttd_text {
 /* `symbols` may be NULL. */
 TTD_API void ttd_event_text(const struct ttd_event *ev, const struct ttd_symbols *symbols,
 	unsigned how, char text[TTD_TEXT_MAX]);
+
+/*
+ * Compares a recording with the log of its newest replay (TTD_LOG_REPLAY) or
+ * of replay `which`, up to the first event that is not the same, and calls fn
+ * for up to `context` events before it and of both logs behind it: side is
+ * ' ' for both, '-' the recording, '+' the replay.  1: they differ; 0: they
+ * do not, and nothing was said; -1: error.
+ */
+TTD_API int ttd_log_diff(const char *trace, int which, unsigned context, unsigned how,
+	void (*fn)(void *ctx, char side, const char *text), void *ctx, struct ttd_error *err);
+
+/*
+ * Packs what somebody else needs to look into a divergence into one .tar.zst:
+ * both logs and what is around the point, configuration, versions, digests.
+ * It holds what was typed, and with kernel, ramdisk or binary guest files:
+ * there may be secrets in it.
+ */
+struct ttd_report {
+	size_t size;
+	const char *trace;
+	int which;           /* TTD_LOG_REPLAY: the newest replay */
+	const char *out;     /* the file to make */
+	int kernel, ramdisk; /* put these files in too */
+	int binary;          /* and the program of the process that was running */
+};
+#define TTD_REPORT_INIT \
+	{ \
+		.size = sizeof(struct ttd_report), .which = TTD_LOG_REPLAY \
+	}
+TTD_API int ttd_report_write(const struct ttd_report *report, struct ttd_error *err);
+
+/*
+ * ttd-deviced: one process that writes the logs of many domains, so that they
+ * outlive the processes that run them.
+ */
+struct ttd_deviced_options {
+	size_t size;
+	const char *log; /* one log, for one recording or for replays of it */
+	const char *dir; /* or a folder of traces: DIR/NAME-N/ttd.log.NAME */
+	int force;       /* replace `log` when it exists */
+	int sync;        /* every commit waits for the disk */
+	/* One line about what happens; one call at a time, on any thread. */
+	void (*note)(void *ctx, const char *line);
+	void *note_ctx;
+};
+#define TTD_DEVICED_INIT \
+	{ \
+		.size = sizeof(struct ttd_deviced_options) \
+	}
+
+struct ttd_deviced;
+TTD_API struct ttd_deviced *ttd_deviced_create(const struct ttd_deviced_options *opt,
+	struct ttd_error *err);
+TTD_API const char *ttd_deviced_socket(const struct ttd_deviced *d);
+/* Serves until ttd_deviced_stop(); everything is flushed then. */
+TTD_API int ttd_deviced_run(struct ttd_deviced *d);
+TTD_API void ttd_deviced_stop(struct ttd_deviced *d); /* Any thread or signal handler. */
+TTD_API void ttd_deviced_destroy(struct ttd_deviced *d);
+TTD_API int ttd_deviced_runs(void); /* Is there one for this user? */
+
+/*
+ * Running domains.  A process that runs a machine may open a control: a socket
+ * in the user's runtime folder ($XDG_RUNTIME_DIR/ttd) by which other processes
+ * list, pause and end it and use its console.
+ */
+struct ttd_control;
+/* ttd_control_open()'s flags */
+enum {
+	TTD_CONTROL_RENAME = 1, /* NAME is taken: be NAME-PID instead of failing */
+	TTD_CONTROL_PAUSED = 2, /* machines attached start paused */
+	TTD_CONTROL_WAIT = 4,   /* the first machine waits some seconds for a console */
+};
+TTD_API struct ttd_control *ttd_control_open(const char *name, unsigned flags,
+	struct ttd_error *err);
+TTD_API const char *ttd_control_name(const struct ttd_control *c);
+/* Whom commands go to; NULL between two machines.  By the thread that will run it. */
+TTD_API void ttd_control_attach(struct ttd_control *c, struct ttd_vm *vm);
+/* Console output, for ttd_config.console_out with the control as context. */
+TTD_API void ttd_control_output(void *control, const void *p, size_t n);
+/* Somebody asked for the domain to be destroyed. */
+TTD_API int ttd_control_destroyed(const struct ttd_control *c);
+/*
+ * The run has ended but the domain stays in the list, as `state`, until it is
+ * destroyed or `wake_fd` (-1: none) becomes readable.
+ */
+TTD_API void ttd_control_keep(struct ttd_control *c, enum ttd_vm_state state, int wake_fd);
+/* Consoles get what is left, and `status` and `text` about the end. */
+TTD_API void ttd_control_close(struct ttd_control *c, int status, const char *text);
+
+struct ttd_domain {
+	char name[65], kind[16]; /* run, record, replay */
+	int pid;
+	uint32_t memory_mb;
+	enum ttd_vm_state state;
+	uint64_t cpu_ns; /* CPU time of its virtual CPU */
+};
+/* Calls fn for each running domain of this user, in the order of their names. */
+TTD_API int ttd_domain_each(void (*fn)(void *ctx, const struct ttd_domain *d), void *ctx,
+	struct ttd_error *err);
+/* "pause", "unpause", "poweroff", "reboot", "destroy"; `wait`: until it has ended. */
+TTD_API int ttd_domain_command(const char *name, const char *command, int wait,
+	struct ttd_error *err);
+/* Where a background domain's process may put its messages. */
+TTD_API int ttd_domain_log(const char *name, char *path, size_t n);
+/* Its console: a descriptor to poll, close() it to leave.  -1: *err. */
+TTD_API int ttd_domain_console(const char *name, struct ttd_error *err);
+TTD_API int ttd_console_write(int fd, const void *p, size_t n);
+/*
+ * Output of the guest; call it when fd is readable.  0: the domain has ended;
+ * *status is what it ended with, and `text` says more.  -1: it is gone.
+ */
+TTD_API long ttd_console_read(int fd, void *p, size_t n, int *status, char text[480]);
 
 #ifdef __cplusplus
 }

@@ -73,16 +73,16 @@ static void target_in_r11(struct tr *t, int64_t off)
 	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
 }
 
-static void exit_link(struct tr *t, int64_t off)
+static void exit_link(struct tr *t, int64_t off, bool plain)
 {
 	struct link *l = meta_alloc(t->c, sizeof *l);
 	struct out *o = &t->o;
 
 	if (t->fs == FL_RECIPE)
 		flags_host(t);
-	if (t->fs == FL_HOST && off <= t->in[0].off)
+	if (t->fs == FL_HOST && off <= t->in[0].off && !plain)
 		l->rec = t->rec; /* backward: likely a loop */
-
+	l->plain = plain;
 	l->from = t->b;
 	l->target = t->abs ? t->page + (uint64_t)off : (uint64_t)off;
 	l->far = (off & ~(int64_t)0xfff) != 0;
@@ -105,7 +105,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 		target_in_r11(t, off);
 		report(t);
 	} else if (t->abs || (off & ~(int64_t)0xfff) == 0) {
-		exit_link(t, off);
+		exit_link(t, off, false);
 	} else {
 		exit_far(t, uoff);
 	}
@@ -233,7 +233,8 @@ static void cold_slow(struct tr *t, const struct cold *k)
 	glue_call(t, k->site, k->glue);
 }
 
-static void cold_exit(struct tr *t, const struct cold *k)
+/* Back to the state and the count of an exit in mid-block. */
+static void cold_state(struct tr *t, const struct cold *k)
 {
 	uint32_t back = (uint32_t)(t->b->n - k->n) << COUNT_SHIFT | (uint32_t)(t->b->b - k->b);
 
@@ -243,7 +244,34 @@ static void cold_exit(struct tr *t, const struct cold *k)
 	t->br = k->b;
 	if (back != 0 && !t->temp)
 		e_lea(&t->o, R15, EA_BASE(R15, (int32_t)back));
+}
+
+static void cold_exit(struct tr *t, const struct cold *k)
+{
+	cold_state(t, k);
 	exit_to(t, k->target);
+}
+
+/*
+ * A group's check failed.  When its range lies across two pages, on in the plain
+ * translation, linked directly: a hot function's frame may lie there for long.
+ */
+static void cold_group(struct tr *t, const struct cold *k)
+{
+	struct out *o = &t->o;
+	uint8_t *across;
+
+	e_rm(o, 1, 0x33, R11, (struct ea){ -1, R10, 3, (int32_t)k->tag });
+	e_rr(o, 0, 0x89, R11, R10);
+	e_rr(o, 0, 0x81, 4, R10);
+	e32(o, PAGE_SIZE - 1);
+	e_rr(o, 0, 0x81, 7, R10);
+	e32(o, PAGE_SIZE - (k->site->size & (SITE_WRITE - 1u)));
+	across = e_jcc(o, CC_A);
+	glue_call(t, k->site, k->glue);
+	e_patch(across, o->p);
+	cold_state(t, k);
+	exit_link(t, (int64_t)k->target, true);
 }
 
 /* The one instruction before which the budget ran out, then stop. */
@@ -276,6 +304,9 @@ void cold_emit(struct tr *t)
 			break;
 		case COLD_AC:
 			glue_call(t, k.site, t->c->glue.misaligned);
+			break;
+		case COLD_GROUP:
+			cold_group(t, &k);
 			break;
 		case COLD_EXIT:
 			cold_exit(t, &k);

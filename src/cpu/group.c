@@ -227,6 +227,21 @@ void plan_groups(struct tr *t)
 		plan_reuse(t, i);
 }
 
+/* The jump to what happens when the check of a group fails. */
+static void slow(struct tr *t, const struct insn *in, const struct site *s, const uint64_t *tag)
+{
+	struct cold *k = cold_new(t, COLD_GROUP, e_jcc(&t->o, CC_A));
+
+	k->site = s;
+	k->tag = lo(tag);
+	k->glue = t->c->glue.slow_group;
+	k->target = in->off;
+	k->n = (uint8_t)t->n;
+	k->b = (uint8_t)t->br;
+	k->fl = (uint8_t)t->fs;
+	k->rec = t->rec;
+}
+
 /* The check of an operand that is read now and written later in the block. */
 void group_write_ahead(struct tr *t, const struct insn *in)
 {
@@ -238,7 +253,7 @@ void group_write_ahead(struct tr *t, const struct insn *in)
 	s = site_here(t, in, in->mem.size | SITE_WRITE);
 	access_addr(t, in, 0);
 	access_lookup(t, tlb->wtag, in->mem.size);
-	access_slow(t, s, tlb->wtag, t->c->glue.slow_group);
+	slow(t, in, s, tlb->wtag);
 	e_rm(&t->o, 1, 0x03, R11, access_table(tlb->host));
 }
 
@@ -268,7 +283,7 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	s = site_here(t, in, size | (g->write ? SITE_WRITE : 0));
 	e_lea(&t->o, R11, EA_BASE(g->base, g->lo));
 	access_lookup(t, tag, size);
-	access_slow(t, s, tag, t->c->glue.slow_group);
+	slow(t, in, s, tag);
 	e_load(&t->o, R11, access_table(tlb->host));
 	e_rm(&t->o, 1, 0x2b, R11, access_table(tag));
 	e_mov(&t->o, R10, R11);

@@ -102,6 +102,7 @@ struct link {
 	uint64_t target;    /* kernel: guest virtual address; user: offset in page */
 	uint8_t fl;
 	struct recipe rec;  /* of the flags, at the back edge of a loop */
+	bool plain;         /* to the target's plain translation */
 	bool far;           /* target is in another page */
 	bool listed;        /* is in cpu.far_links */
 	struct link *far_next;
@@ -274,7 +275,6 @@ uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux);
 void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct block *b);
 void jc_flush(struct cpu *c, enum mem_mode mode);
-struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f);
 unsigned cpu_block_mode(const struct cpu *c);
 void site_leave(struct cpu *c, const struct site *s, enum leave why);
 void leave_fault(struct cpu *c, const struct site *s, const struct mem_fault *f);

@@ -114,12 +114,13 @@ static bool resolve_link(struct cpu *c)
 {
 	struct link *l = c->link;
 	uint64_t flushes = c->stats.cache_flushes;
-	struct block *b = block_at(c, cpu_block_mode(c), NULL), *to = b;
+	unsigned mode = cpu_block_mode(c) | (l->plain ? BM_PLAIN : 0u);
+	struct block *b = block_at(c, mode, NULL), *to = b;
 
 	if (b == NULL)
 		return true;
 	if (l->rec.kind != REC_NONE && b->entry_host != b->entry_saved)
-		to = block_at(c, cpu_block_mode(c), &l->rec);
+		to = block_at(c, mode, &l->rec);
 	if (to != NULL && flushes == c->stats.cache_flushes && !l->from->dead &&
 	    (!(l->from->mode & BM_USER) || to->mfn2 == MFN_NONE))
 		cache_link(c, l, to);
@@ -268,7 +269,8 @@ static bool run_some(struct cpu *c, uint64_t left)
 
 void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 {
-	bool done = false;
+	/* A string instruction that was left in the middle goes on before a kick counts. */
+	bool done = false, resumed = c->rep_at == c->s.icount;
 
 	fault_enter(c);
 	c->plain_next = NULL;
@@ -278,12 +280,13 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 			c->rep_cut = false;
 			c->rep_at = c->s.icount;
 		}
-		if (c->s.icount >= target || c->kick) {
+		if (c->s.icount >= target || (c->kick && !resumed)) {
 			c->x.unfinished = c->rep_at == c->s.icount;
 			c->x.reason = c->s.icount >= target ? CPU_EXIT_TARGET : CPU_EXIT_KICK;
 			c->kick = 0;
 			break;
 		}
+		resumed = false;
 		cache_drain(c);
 		done = run_some(c, target - c->s.icount);
 	}

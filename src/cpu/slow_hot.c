@@ -76,15 +76,20 @@ unsigned cpu_block_mode(const struct cpu *c)
 		(has_bases(c) ? BM_BASES : 0u);
 }
 
-struct block *hot_find(struct cpu *c, uint64_t va, struct mem_fault *f)
+static struct block *find(struct cpu *c, uint64_t va, unsigned mode)
 {
-	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, va, f);
+	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, va, NULL);
 	struct block *b;
 
 	c->stats.block_lookups++;
-	b = mfn == MFN_NONE ? NULL : cache_find(c, va, cpu_block_mode(c), mfn, NULL);
+	b = mfn == MFN_NONE ? NULL : cache_find(c, va, mode, mfn, NULL);
 	/* The walk's A bits may have been instructions: the dispatcher's to sort out. */
 	return mem_code_dirty(c->mem) ? NULL : b;
+}
+
+static struct block *hot_find(struct cpu *c, uint64_t va)
+{
+	return find(c, va, cpu_block_mode(c));
 }
 
 /* ---- leaving ---- */
@@ -232,9 +237,7 @@ uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va)
 /* Goes on in the plain translation of the instruction at the site, if there is one. */
 static uint64_t go_on_plain(struct cpu *c)
 {
-	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, c->s.rip, NULL);
-	struct block *to = mfn == MFN_NONE ? NULL
-		: cache_find(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, mfn, NULL);
+	struct block *to = find(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN);
 
 	if (to == NULL)
 		return 0;
@@ -271,7 +274,8 @@ uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 	struct link *l = (struct link *)(uintptr_t)addr;
 	bool user = (l->from->mode & BM_USER) != 0;
 	uint64_t va = (user ? c->pcbase : 0) + l->target;
-	struct block *to = l->rec.kind == REC_NONE ? hot_find(c, va, NULL) : NULL;
+	struct block *to = l->rec.kind != REC_NONE ? NULL
+		: find(c, va, cpu_block_mode(c) | (l->plain ? BM_PLAIN : 0u));
 
 	if (fl == FL_HOST)
 		c->flags = flags_pack(c->hostflags);
@@ -293,7 +297,7 @@ uint64_t hot_indirect(struct cpu *c, uint64_t site, uint64_t va)
 
 	if (!mem_canonical(va) && site != 0)
 		return leave_noncanonical(c, site_at(site));
-	to = hot_find(c, va, NULL);
+	to = hot_find(c, va);
 	if (to == NULL) {
 		c->s.rip = va;
 		c->leave = LEAVE_JUMP;
@@ -366,7 +370,7 @@ uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused)
 	if (f == NULL || (uint16_t)f[1] != c->s.seg[SEG_CS] || (uint16_t)f[4] != c->s.seg[SEG_SS] ||
 	    ((f[2] ^ c->s.rflags) & 0x3fffff & ~plain) != 0 || !mem_canonical(f[0]))
 		return hot_special(c, site, unused);
-	to = hot_find(c, f[0], NULL);
+	to = hot_find(c, f[0]);
 	if (to == NULL)
 		return hot_special(c, site, unused);
 	c->s.rip = f[0];

@@ -12,6 +12,7 @@
 enum cold_kind {
 	COLD_SLOW,   /* a TLB check failed: recover the address, call glue */
 	COLD_GLUE,   /* just call glue with the site */
+	COLD_GROUP,  /* the same of a group's check */
 	COLD_EXIT,   /* a branch taken in mid-block */
 	COLD_AC,     /* a misaligned operand with the AC flag set */
 	COLD_LATE,   /* the late check found the budget used up: finish one instruction */

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { LAST_MAX = 4096 };
+
 struct drain {
 	struct ring *ring;
 	struct log_writer *log;
@@ -143,7 +145,8 @@ enum drain_status drain_last(struct drain *d, struct err *e)
 {
 	enum drain_status s;
 
-	while ((s = drain_step(d, e)) == DRAIN_MORE)
+	/* A ring holds less than so many chunks; one that never ends is hostile. */
+	for (int i = 0; (s = drain_step(d, e)) == DRAIN_MORE && i < LAST_MAX; i++)
 		;
 	if (s == DRAIN_IDLE)
 		s = commit(d, e) != 0 ? failed(d) : DRAIN_DONE;

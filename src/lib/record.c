@@ -8,14 +8,15 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "event/drain.h"
 #include "event/live.h"
 #include "event/record.h"
+#include "lib/sink.h"
 #include "lib/trace.h"
 #include "lib/version.h"
 #include "lib/vm.h"
@@ -27,11 +28,14 @@ enum { ALL_WITNESSES = ((1 << LOG_TYPES) - 1) & ~1, INPUTS_ONLY = 1 << LOG_INPUT
 struct recording {
 	struct ttd_record opt;
 	struct log_meta meta;
-	char dir[TTD_PATH_MAX], path[TTD_PATH_MAX];
-	struct log_writer *log;
-	struct ring *ring;
-	struct drain_thread *drain;
+	char dir[TTD_PATH_MAX]; /* the trace's folder; "": the log is all there is */
+	struct sink *sink;
+	bool deviced;          /* the sink is ttd-deviced */
 	struct source *source; /* the domain's */
+	/* Whom to hold while nobody writes; both under the lock. */
+	pthread_mutex_t lock;
+	struct ttd_vm *vm;
+	bool held;
 	int console;           /* of the trace; -1: cannot be written */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
@@ -44,13 +48,38 @@ static void note(struct recording *r, const char *line)
 		r->opt.note(r->opt.note_ctx, line);
 }
 
+/* For the sink: any thread, also before there is a machine. */
+static void sink_note(void *ctx, const char *line)
+{
+	note(ctx, line);
+}
+
+static void hold(void *ctx, bool on)
+{
+	struct recording *r = ctx;
+
+	pthread_mutex_lock(&r->lock);
+	r->held = on;
+	if (r->vm != NULL)
+		gate_hold(r->vm->gate, GATE_LOG, on);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void have_vm(struct recording *r, struct ttd_vm *vm)
+{
+	pthread_mutex_lock(&r->lock);
+	r->vm = vm;
+	gate_hold(vm->gate, GATE_LOG, r->held);
+	pthread_mutex_unlock(&r->lock);
+}
+
 static enum record_stall stalled(void *ctx, unsigned ms, int error)
 {
 	struct recording *r = ctx;
 	char line[200];
 
 	if (error == 0) {
-		if (ms == 1000)
+		if (ms == 1000 && !r->deviced)
 			note(r, "waiting for the log to be written");
 		return STALL_WAIT;
 	}
@@ -127,7 +156,7 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 {
 	struct recording *r = ctx;
 	struct record_params p = {
-		.ring = r->ring, .witnesses = r->meta.witnesses, .interval = r->meta.interval,
+		.ring = sink_ring(r->sink), .witnesses = r->meta.witnesses, .interval = r->meta.interval,
 		.stalled = stalled, .ctx = r,
 	};
 	struct source *inner = live_create(live, e);
@@ -139,23 +168,31 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 
 static int open_trace(struct recording *r, struct err *e)
 {
-	struct log_create p = { .meta = &r->meta, .force = r->opt.force != 0,
-		.sync = r->opt.sync != 0 };
-	char console[TTD_PATH_MAX];
+	struct sink_params p = {.meta = &r->meta, .force = r->opt.force != 0,
+		.sync = r->opt.sync != 0, .fallback = r->opt.fallback != 0,
+		.note = sink_note, .hold = hold, .ctx = r};
+	char console[TTD_PATH_MAX], path[TTD_PATH_MAX];
 
-	if (trace_create(r->opt.trace, r->meta.name, p.force, r->dir, r->path, e) != 0)
+	r->deviced = r->opt.trace == NULL && r->opt.deviced && sink_deviced_runs();
+	if (r->deviced) {
+		r->sink = sink_deviced(NULL, &p, e);
+	} else {
+		if (trace_create(r->opt.trace, r->meta.name, p.force, r->dir, path, e) != 0)
+			return -1;
+		r->sink = sink_local(path, &p, e);
+		if (r->sink == NULL)
+			rmdir(r->dir); /* unless it was there before */
+	}
+	if (r->sink == NULL)
 		return -1;
-	r->log = log_create(r->path, &p, e);
-	if (r->log == NULL)
-		return -1;
+	if (r->deviced)
+		strcpy(r->dir, sink_dir(r->sink));
+	if (r->dir[0] == '\0')
+		return 0;
 	if (trace_join(console, r->dir, "/console.txt", "", e) != 0)
 		return -1;
 	r->console = open(console, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	r->ring = ring_create(RING_SIZE, log_writer_session(r->log), e);
-	if (r->ring == NULL)
-		return -1;
-	r->drain = drain_start(r->ring, r->log, 0, e);
-	return r->drain != NULL ? 0 : -1;
+	return 0;
 }
 
 static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_record *rec,
@@ -170,6 +207,7 @@ static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_reco
 		err_set(e, ST_HOST, "out of memory");
 		return NULL;
 	}
+	pthread_mutex_init(&r->lock, NULL);
 	r->console = -1;
 	r->opt = *rec;
 	r->console_out = cfg->console_out;
@@ -178,14 +216,17 @@ static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_reco
 	c.console_ctx = r;
 	if (fill_meta(r, cfg, e) != 0 || open_trace(r, e) != 0 ||
 		(vm = vm_create(&c, &x, e)) == NULL) {
-		if (r->log != NULL)
-			trace_discard(r->dir, r->path);
+		if (r->sink != NULL && r->dir[0] != '\0')
+			trace_discard(r->dir, sink_path(r->sink));
 		recording_free(r);
 		return NULL;
 	}
 	r->opt.trace = NULL; /* the caller's string */
 	vm->recording = r;
-	trace_set_latest(r->dir);
+	vm->kind = "record";
+	have_vm(r, vm);
+	if (r->dir[0] != '\0')
+		trace_set_latest(r->dir);
 	return vm;
 }
 
@@ -210,38 +251,40 @@ struct ttd_vm *ttd_vm_create_recording(const struct ttd_config *cfg,
 int recording_finish(struct ttd_vm *vm, struct ttd_result *res)
 {
 	struct recording *r = vm->recording;
-	struct log_writer_stats stats;
+	struct sink_result sum = {0};
 	struct log_end end;
 	struct err e = {0};
 	int rc;
 
 	domain_get_end(vm->domain, &end);
+	sink_ending(r->sink);
 	record_finish(r->source, &end);
-	rc = drain_join(r->drain, &e);
-	r->drain = NULL;
+	rc = sink_finish(r->sink, &sum, &e);
 	res->outcome = rc == 0 && record_complete(r->source) ? TTD_RECORDED : TTD_RECORDED_PART;
-	log_writer_stats(r->log, &stats);
-	log_writer_counts(r->log, &res->inputs, &res->witnesses, &res->digests);
-	snprintf(res->trace, sizeof res->trace, "%s", r->dir);
+	res->inputs = sum.inputs;
+	res->witnesses = sum.witnesses;
+	res->digests = sum.digests;
+	snprintf(res->trace, sizeof res->trace, "%s",
+		r->dir[0] != '\0' ? r->dir : sink_path(r->sink));
 	snprintf(res->text, sizeof res->text, "%s", rc != 0 ? e.text : "");
 	res->icount = end.icount;
 	res->brctr = end.brctr;
-	res->log_bytes = stats.file_bytes;
+	res->log_bytes = sum.bytes;
 	return 0;
+}
+
+void recording_stop(struct recording *r)
+{
+	if (r != NULL)
+		sink_ending(r->sink);
 }
 
 void recording_free(struct recording *r)
 {
-	struct err none;
-
 	if (r == NULL)
 		return;
-	if (r->drain != NULL) { /* never finished: what is there is kept */
-		ring_close(r->ring);
-		drain_join(r->drain, &none);
-	}
-	log_writer_close(r->log);
-	ring_free(r->ring);
+	sink_free(r->sink); /* never finished: what is there is kept */
+	pthread_mutex_destroy(&r->lock);
 	if (r->console >= 0)
 		close(r->console);
 	free(r);

@@ -9,11 +9,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "event/drain.h"
 #include "event/live.h"
 #include "event/record.h"
 #include "event/replay.h"
+#include "lib/explain.h"
+#include "lib/perturb.h"
+#include "lib/sink.h"
 #include "lib/trace.h"
 #include "lib/version.h"
 #include "lib/vm.h"
@@ -28,10 +31,11 @@ struct replaying {
 	struct log_tail tail;
 	struct source *replayer;  /* the domain's, or inside of its recorder */
 	/* This run's own log, when wanted. */
-	struct log_writer *own;
-	struct ring *ring;
-	struct drain_thread *drain;
+	struct sink *own;
 	struct source *recorder;
+	char own_path[TTD_PATH_MAX];
+	struct perturb_spec perturb;
+	struct source *perturber; /* NULL: nothing is spoilt */
 
 	uint64_t stop_icount, stop_brctr; /* where `to` says; 0: nowhere */
 	uint64_t reported;
@@ -149,7 +153,7 @@ static int same_file(const char *what, const struct log_file *f, struct err *e)
 		what, f->path);
 }
 
-static int check_log(const struct log_meta *m, struct err *e)
+static int check_log(const struct log_meta *m, bool any_file, struct err *e)
 {
 	if (m->engine != ENGINE_VERSION || m->abi != ABI_VERSION)
 		return err_set(e, ST_HOST, "the trace was recorded by ttd %s (engine %u, ABI %u); "
@@ -157,39 +161,84 @@ static int check_log(const struct log_meta *m, struct err *e)
 			m->version, m->engine, m->abi, ENGINE_VERSION, ABI_VERSION);
 	if (m->tsc_mul != domain_tsc_mul() || m->memory_mb > TTD_MEMORY_MAX)
 		return err_set(e, ST_DAMAGED, "the log's configuration makes no sense");
+	if (any_file)
+		return 0;
 	if (same_file("kernel", &m->kernel, e) != 0)
 		return -1;
 	return m->ramdisk.path[0] != '\0' ? same_file("ramdisk", &m->ramdisk, e) : 0;
 }
 
+/* Its own log is not worth holding a replay up for, or a message. */
+static void own_note(void *ctx, const char *line)
+{
+	(void)ctx;
+	(void)line;
+}
+
+static void own_hold(void *ctx, bool on)
+{
+	(void)ctx;
+	(void)on;
+}
+
+static enum record_stall own_stalled(void *ctx, unsigned ms, int error)
+{
+	(void)ctx;
+	(void)ms;
+	return error != 0 ? STALL_GO_ON : STALL_WAIT;
+}
+
 /* ttd.log.NAME.replay.0, .1...: the first that is free. */
-static int open_own(struct replaying *r, struct err *e)
+static int create_own(struct replaying *r, struct err *e)
 {
 	struct log_meta *m = malloc(sizeof *m);
-	struct log_create p = { .meta = m };
-	char path[TTD_PATH_MAX], last[32];
+	struct sink_params p = {.meta = m, .fallback = true, .note = own_note, .hold = own_hold};
+	char last[32];
 
 	if (m == NULL)
 		return err_set(e, ST_HOST, "out of memory");
 	*m = *log_meta(r->log);
 	m->is_replay = true;
 	memcpy(m->replayed, log_session(r->log), LOG_SESSION);
-	for (int i = 0; r->own == NULL && i < 1000; i++) {
+	if (r->opt.deviced)
+		r->own = sink_deviced(r->path, &p, e);
+	if (r->own != NULL)
+		strcpy(r->own_path, sink_path(r->own));
+	for (int i = 0; !r->opt.deviced && r->own == NULL && i < 1000; i++) {
 		struct stat st;
 
 		snprintf(last, sizeof last, ".replay.%d", i);
-		if (trace_join(path, r->path, last, "", e) != 0)
+		if (trace_join(r->own_path, r->path, last, "", e) != 0)
 			break;
-		if (stat(path, &st) != 0 && (r->own = log_create(path, &p, e)) == NULL)
+		/* Another replay may take the same number just now. */
+		if (stat(r->own_path, &st) != 0 &&
+			(r->own = sink_local(r->own_path, &p, e)) == NULL &&
+			stat(r->own_path, &st) != 0)
 			break;
 	}
 	free(m);
+	return r->own != NULL ? 0 : -1;
+}
+
+static void close_own(struct replaying *r)
+{
 	if (r->own == NULL)
+		return;
+	sink_free(r->own);
+	r->own = NULL;
+	if (!r->opt.log)
+		unlink(r->own_path);
+}
+
+/* Who did not ask for it gets it when it works; finish_own() keeps it if it is of use. */
+static int open_own(struct replaying *r, struct err *e)
+{
+	if (create_own(r, e) == 0)
+		return 0;
+	if (r->opt.log)
 		return -1;
-	r->ring = ring_create(RING_SIZE, log_writer_session(r->own), e);
-	if (r->ring != NULL)
-		r->drain = drain_start(r->ring, r->own, 0, e);
-	return r->drain != NULL ? 0 : -1;
+	close_own(r);
+	return 0;
 }
 
 static struct source *make_source(void *ctx, const struct live_params *live, struct err *e)
@@ -199,17 +248,24 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 		.log = r->log, .kick = live->kick, .kick_ctx = live->kick_ctx,
 	};
 	struct record_params own = {
-		.ring = r->ring, .witnesses = log_meta(r->log)->witnesses, .passive = true,
+		.ring = r->own != NULL ? sink_ring(r->own) : NULL, .passive = true, .stalled = own_stalled,
+		.witnesses = log_meta(r->log)->witnesses,
 	};
+	struct source *s;
 
 	if (r->opt.speed > 0 || r->opt.progress != NULL) {
 		p.progress = progress;
 		p.progress_ctx = r;
 	}
 	r->replayer = replay_create(&p, e);
-	if (r->replayer == NULL || r->ring == NULL)
-		return r->replayer;
-	r->recorder = record_create(r->replayer, &own, e);
+	if (r->replayer == NULL)
+		return NULL;
+	s = r->replayer;
+	if (r->opt.perturb != NULL)
+		s = r->perturber = perturb_create(s, &r->perturb, e);
+	if (s == NULL || r->own == NULL)
+		return s;
+	r->recorder = record_create(s, &own, e);
 	return r->recorder;
 }
 
@@ -235,6 +291,18 @@ static struct ttd_vm *build(struct replaying *r, struct err *e)
 	return vm_create(&c, &x, e);
 }
 
+/* With ttd-deviced, `trace` is the name of the domain whose log it has. */
+static int find(struct replaying *r, struct err *e)
+{
+	char log[TTD_PATH_MAX];
+
+	if (!r->opt.deviced)
+		return trace_find(r->opt.trace, r->dir, r->path, e);
+	if (r->opt.trace == NULL || strchr(r->opt.trace, '/') != NULL)
+		return err_set(e, ST_USAGE, "ttd-deviced wants the name of a domain");
+	return sink_find(r->opt.trace, log, e) == 0 ? trace_find(log, r->dir, r->path, e) : -1;
+}
+
 static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 {
 	struct replaying *r = calloc(1, sizeof *r);
@@ -245,19 +313,22 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 		return NULL;
 	}
 	r->opt = *rep;
-	if (trace_find(rep->trace, r->dir, r->path, e) == 0 &&
+	if (perturb_parse(rep->perturb, &r->perturb, e) == 0 && find(r, e) == 0 &&
 		(r->log = log_open(r->path, e)) != NULL && log_tail(r->log, &r->tail, e) == 0 &&
-		check_log(log_meta(r->log), e) == 0 &&
+		check_log(log_meta(r->log), r->perturb.any_file, e) == 0 &&
 		(rep->to == NULL || parse_to(r, rep->to, e) == 0) &&
-		(!rep->log || open_own(r, e) == 0))
+		open_own(r, e) == 0)
 		vm = build(r, e);
 	if (vm == NULL) {
 		replaying_free(r);
 		return NULL;
 	}
 	domain_set_full_digests(vm->domain, rep->verify != 0);
-	r->opt.trace = r->opt.to = NULL; /* the caller's strings */
+	if (r->perturber != NULL)
+		perturb_attach(r->perturber, domain_mem(vm->domain));
+	r->opt.trace = r->opt.to = r->opt.perturb = NULL; /* the caller's strings */
 	vm->replaying = r;
+	vm->kind = "replay";
 	return vm;
 }
 
@@ -316,15 +387,56 @@ static enum ttd_outcome outcome(struct replaying *r, const struct log_end *end,
 	return TTD_REPLAYED_PART;
 }
 
-static void finish_own(struct replaying *r, const struct log_end *end)
+static void write_line(void *ctx, const char *what, const char *text)
 {
+	fprintf(ctx, "%s: %s\n", what, text);
+}
+
+/* What is known about the divergence, beside the log that has it. */
+static void write_text(struct ttd_vm *vm, const char *first)
+{
+	char path[TTD_PATH_MAX];
+	struct err none;
+	FILE *f;
+
+	if (trace_join(path, vm->replaying->own_path, ".txt", "", &none) != 0 ||
+		(f = fopen(path, "w")) == NULL)
+		return;
+	fprintf(f, "%s\n", first);
+	ttd_vm_divergence(vm, write_line, f);
+	fclose(f);
+}
+
+/* A log that is equal to the recording's is kept only on request. */
+static void finish_own(struct ttd_vm *vm, const struct log_end *end,
+	const struct ttd_result *res)
+{
+	struct replaying *r = vm->replaying;
+	struct sink_result sum;
 	struct err none;
 
-	if (r->recorder == NULL || r->drain == NULL)
+	if (r->recorder == NULL)
 		return;
+	sink_ending(r->own);
 	record_finish(r->recorder, end);
-	drain_join(r->drain, &none);
-	r->drain = NULL;
+	sink_finish(r->own, &sum, &none);
+	if (res->outcome == TTD_REPLAY_DIVERGED) {
+		r->opt.log = 1;
+		write_text(vm, res->text);
+	}
+}
+
+int ttd_vm_divergence(struct ttd_vm *vm, void (*fn)(void *ctx, const char *what,
+	const char *text), void *ctx)
+{
+	const struct replaying *r = vm->replaying;
+
+	if (r == NULL || replay_status(r->replayer) != REPLAY_DIVERGED)
+		return -1;
+	explain_divergence(vm, replay_divergence(r->replayer), r->path, fn, ctx);
+	if (r->own != NULL)
+		fn(ctx, "log of this run", r->own_path);
+	return 0;
 }
 
 int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
@@ -335,7 +447,7 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 
 	domain_get_end(vm->domain, &end);
 	res->outcome = outcome(r, &end, res);
-	finish_own(r, &end);
+	finish_own(vm, &end, res);
 	replay_counts(r->replayer, &c);
 	for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
 		res->witnesses += i != LOG_DIGEST ? c.type[i] : 0;
@@ -350,16 +462,9 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 
 void replaying_free(struct replaying *r)
 {
-	struct err none;
-
 	if (r == NULL)
 		return;
-	if (r->drain != NULL) {
-		ring_close(r->ring);
-		drain_join(r->drain, &none);
-	}
-	log_writer_close(r->own);
-	ring_free(r->ring);
+	close_own(r);
 	log_reader_close(r->log);
 	free(r);
 }

@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "lib/vm.h"
+#include "util/parse.h"
 
 #define LOG_PREFIX "ttd.log."
 #define LATEST "latest"
@@ -260,7 +261,47 @@ int trace_file(const char *what, const char *path, struct log_file *f, struct er
 	return 0;
 }
 
+/* ---- the newest of a domain ---- */
+
+int trace_newest(const char *folder, const char *name, char log[TTD_PATH_MAX], struct err *e)
+{
+	DIR *d = opendir(folder);
+	char dir[TTD_PATH_MAX], found[TTD_PATH_MAX];
+	size_t n = strlen(name);
+	struct dirent *ent;
+	uint64_t best = 0, number;
+	bool any = false;
+	struct err none;
+
+	while (d != NULL && (ent = readdir(d)) != NULL) {
+		if (strncmp(ent->d_name, name, n) != 0 || ent->d_name[n] != '-' ||
+			parse_u64(ent->d_name + n + 1, 0, INT64_MAX, &number) != 0 ||
+			(any && number < best) ||
+			trace_join(dir, folder, "/", ent->d_name, &none) != 0 ||
+			find_log(dir, found, &none) != 0)
+			continue;
+		any = true;
+		best = number;
+		strcpy(log, found);
+	}
+	if (d != NULL)
+		closedir(d);
+	return any ? 0 : err_set(e, ST_HOST, "there is no trace of %s in %s yet; "
+		"time_travel=\"ttd_flag=1\" makes one", name, folder);
+}
+
 /* ---- public ---- */
+
+int ttd_trace_newest(const char *domain, char log[TTD_PATH_MAX], struct ttd_error *err)
+{
+	char base[TTD_PATH_MAX];
+	struct err e;
+
+	if (root(base, &e) == 0 && trace_newest(base, domain, log, &e) == 0)
+		return 0;
+	vm_error(err, &e);
+	return -1;
+}
 
 int ttd_trace_root(char path[TTD_PATH_MAX], struct ttd_error *err)
 {

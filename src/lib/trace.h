@@ -24,6 +24,9 @@ void trace_set_latest(const char *dir);
 int trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX],
 	struct err *e);
 
+/* The log of NAME-N with the highest N in a folder of traces. */
+int trace_newest(const char *folder, const char *name, char log[TTD_PATH_MAX], struct err *e);
+
 /* Absolute path, size and digest of a file. */
 int trace_file(const char *what, const char *path, struct log_file *f, struct err *e);
 

@@ -60,10 +60,29 @@ static void discard(void *ctx, const void *p, size_t n)
 	(void)n;
 }
 
+struct maker {
+	struct ttd_vm *vm;
+	const struct vm_extra *x;
+};
+
+/* The domain's source: what the extras say, or a live one; behind a gate. */
+static struct source *make_source(void *ctx, const struct live_params *live, struct err *e)
+{
+	struct maker *m = ctx;
+	struct source *s;
+
+	m->vm->gate = gate_create(e);
+	if (m->vm->gate == NULL)
+		return NULL;
+	s = m->x != NULL ? m->x->source(m->x->source_ctx, live, e) : live_create(live, e);
+	return s != NULL ? gate_wrap(m->vm->gate, s, live) : NULL;
+}
+
 static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct vm_extra *x,
 	struct err *e)
 {
 	struct domain_config dc = {0};
+	struct maker maker = {.vm = vm, .x = x};
 
 	if (copy(&vm->name, cfg->name != NULL ? cfg->name : "guest", e) != 0 ||
 		copy(&vm->kernel, cfg->kernel, e) != 0 ||
@@ -81,11 +100,12 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 	dc.stop_icount = cfg->stop_icount;
 	dc.console_out = cfg->console_out != NULL ? cfg->console_out : discard;
 	dc.console_ctx = cfg->console_ctx;
-	if (x != NULL) {
-		dc.source = x->source;
-		dc.source_ctx = x->source_ctx;
+	dc.source = make_source;
+	dc.source_ctx = &maker;
+	if (x != NULL)
 		dc.stop_brctr = x->stop_brctr;
-	}
+	vm->kind = "run";
+	vm->memory_mb = cfg->memory_mb;
 	vm->domain = domain_create(&dc, e);
 	return vm->domain != NULL ? 0 : -1;
 }
@@ -130,6 +150,7 @@ void ttd_vm_destroy(struct ttd_vm *vm)
 		domain_destroy(vm->domain);
 	recording_free(vm->recording);
 	replaying_free(vm->replaying);
+	gate_free(vm->gate);
 	free(vm->name);
 	free(vm->kernel);
 	free(vm->ramdisk);
@@ -178,5 +199,26 @@ void ttd_vm_shutdown(struct ttd_vm *vm, const char *how)
 void ttd_vm_stop(struct ttd_vm *vm)
 {
 	replaying_stop(vm->replaying);
+	recording_stop(vm->recording);
 	domain_stop(vm->domain);
+}
+
+void ttd_vm_pause(struct ttd_vm *vm)
+{
+	gate_hold(vm->gate, GATE_USER, true);
+}
+
+void ttd_vm_unpause(struct ttd_vm *vm)
+{
+	gate_hold(vm->gate, GATE_USER, false);
+}
+
+enum ttd_vm_state ttd_vm_state(const struct ttd_vm *vm)
+{
+	static const enum ttd_vm_state states[] = {
+		[GATE_RUNNING] = TTD_STATE_RUNNING, [GATE_IDLE] = TTD_STATE_BLOCKED,
+		[GATE_HELD] = TTD_STATE_PAUSED,
+	};
+
+	return states[gate_state(vm->gate)];
 }

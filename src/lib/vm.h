@@ -6,6 +6,7 @@
 
 #include <ttd/ttd.h>
 
+#include "event/gate.h"
 #include "util/err.h"
 #include "xen/domain.h"
 
@@ -14,6 +15,9 @@ struct replaying; /* replay.c */
 
 struct ttd_vm {
 	struct domain *domain;
+	struct gate *gate;
+	const char *kind; /* "run", "record" or "replay" */
+	uint32_t memory_mb;
 	char *name, *kernel, *ramdisk, *cmdline; /* the domain borrows them */
 	struct recording *recording; /* NULL: it is none */
 	struct replaying *replaying;
@@ -30,6 +34,7 @@ struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
 /* For a public function that failed: fills *err (may be NULL). */
 void vm_error(struct ttd_error *err, const struct err *e);
 
+void recording_stop(struct recording *r); /* [any thread, async-signal-safe] */
 int recording_finish(struct ttd_vm *vm, struct ttd_result *r);
 void recording_free(struct recording *r);
 int replaying_finish(struct ttd_vm *vm, struct ttd_result *r);

@@ -180,6 +180,7 @@ enum domain_end domain_run(struct domain *d)
 	if (d->ended == DOMAIN_STOPPED) {
 		d->ended = RUNNING;
 		d->stop_asked = false;
+		d->unfinished_since = 0;
 	}
 	while (d->ended == RUNNING)
 		run_step(d);
@@ -216,6 +217,16 @@ void domain_get_stats(struct domain *d, struct domain_stats *s)
 	s->brctr = c->brctr;
 	s->guest_ns = cpu_tsc(c);
 	s->mem_digest = mem_digest(d->mem);
+}
+
+struct mem *domain_mem(struct domain *d)
+{
+	return d->mem;
+}
+
+const struct cpu_state *domain_cpu(struct domain *d)
+{
+	return regs_of(d);
 }
 
 const struct cpu_stats *domain_cpu_stats(const struct domain *d)

@@ -81,6 +81,9 @@ void domain_set_full_digests(struct domain *d, bool full);
 uint64_t domain_tsc_mul(void); /* of every domain: guest ns = icount * this / 2^32 */
 
 void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all memory */
+/* What a stopped guest's memory and CPU hold, for looking at. */
+struct mem *domain_mem(struct domain *d);
+const struct cpu_state *domain_cpu(struct domain *d);
 /* For --stats and the benchmarks. */
 const struct cpu_stats *domain_cpu_stats(const struct domain *d);
 const struct mem_stats *domain_mem_stats(const struct domain *d);

@@ -180,6 +180,7 @@ struct domain {
 	bool check_upcall;
 	bool in_multicall;
 	struct hypercall_progress call;
+	uint64_t unfinished_since; /* host's ns; a stop waits for a string instruction; not state */
 	volatile bool stop_asked; /* by any thread: domain_stop(); not state */
 	uint64_t stuck_at;    /* run.c: icount of the last exception, */
 	uint32_t stuck;       /* and how many there were before it at that icount */

@@ -28,7 +28,7 @@
 
 #include <time.h>
 
-enum { STUCK_MAX = 100000 };
+enum { STUCK_MAX = 100000, STOP_GRACE_NS = 500000000 };
 
 struct source_pos position(struct domain *d)
 {
@@ -187,6 +187,22 @@ static void not_moved(struct domain *d)
 			(unsigned long long)d->ctl.cr2);
 }
 
+/*
+ * A replay could not end inside of a string instruction, so a stop waits for its
+ * end; but not for hours.
+ */
+static void stop_unfinished(struct domain *d)
+{
+	uint64_t now = host_now();
+
+	if (d->unfinished_since == 0)
+		d->unfinished_since = now;
+	if (now - d->unfinished_since < STOP_GRACE_NS)
+		cpu_kick(d->cpu);
+	else
+		domain_end_with(d, DOMAIN_STOPPED);
+}
+
 static void run_vcpu(struct domain *d)
 {
 	struct cpu_state *s = regs_of(d);
@@ -200,7 +216,7 @@ static void run_vcpu(struct domain *d)
 		if (x.unfinished)
 			d->polled = came_back; /* inputs wait; a stop need not */
 		if (x.unfinished && d->stop_asked)
-			domain_end_with(d, DOMAIN_STOPPED);
+			stop_unfinished(d);
 	}
 	if (d->profile)
 		t = host_now();

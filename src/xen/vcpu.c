@@ -109,27 +109,31 @@ static int64_t vcpu_initialise(struct domain *d, gva_t arg)
 	return -EEXIST;
 }
 
-/* Runs always: no time is ever stolen from it. */
-static struct vcpu_runstate_info runstate(struct domain *d)
+/*
+ * Runs always: no time is ever stolen from it.  The guest gets the padding, too:
+ * it must not hold what happened to be on our stack.
+ */
+static void runstate(struct domain *d, struct vcpu_runstate_info *r)
 {
-	struct vcpu_runstate_info r = { .state = RUNSTATE_running };
-
-	r.time[RUNSTATE_running] = cpu_tsc(regs_of(d));
-	return r;
+	memset(r, 0, sizeof(*r));
+	r->state = RUNSTATE_running;
+	r->time[RUNSTATE_running] = cpu_tsc(regs_of(d));
 }
 
 static int64_t get_runstate(struct domain *d, gva_t arg)
 {
-	struct vcpu_runstate_info r = runstate(d);
+	struct vcpu_runstate_info r;
 
+	runstate(d, &r);
 	return copy_to_guest(d, arg, &r, sizeof(r));
 }
 
 static int64_t register_runstate(struct domain *d, gva_t arg)
 {
-	struct vcpu_runstate_info r = runstate(d);
+	struct vcpu_runstate_info r;
 	uint64_t va;
 
+	runstate(d, &r);
 	if (copy_from_guest(d, &va, arg, sizeof(va)) < 0)
 		return -EFAULT;
 	if (va != 0 && copy_to_guest(d, va, &r, sizeof(r)) < 0)

@@ -218,7 +218,8 @@ static bool left_astray(const struct tcase *c, const struct result *cpu, const s
 {
 	uint64_t off = r->rip - CODE_VA, page = off / PAGE, at = off % PAGE;
 
-	if (cpu->odd || !r->odd || strncmp(r->odd, "privileged", 10) != 0)
+	if (cpu->odd || !r->odd || (strncmp(r->odd, "privileged", 10) != 0 &&
+	    strncmp(r->odd, "int ", 4) != 0 && strncmp(r->odd, "sys", 3) != 0))
 		return false;
 	for (unsigned i = 0; i < c->n; i++)
 		if (c->start + c->off[i] == off && (at + c->in[i].len > PAGE ||

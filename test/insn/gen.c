@@ -280,6 +280,8 @@ static bool finish_plain(struct gen *g, struct cand *k, unsigned reg)
 		n = 15;
 	if (!decode(g, b, n, &zi, ops) || !op_allowed(&zi) || !effects(g, &zi, ops))
 		return false;
+	/* Stepping shows in the flags it stores. */
+	g->c->no_step |= zi.meta.category == ZYDIS_CATEGORY_PUSH && zi.opcode == 0x9c;
 	return put(g, b, zi.length) != NULL;
 }
 

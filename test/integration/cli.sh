@@ -48,13 +48,13 @@ expect 1 'trace .*/nope: ' replay nope
 expect 1 'trace .*/nope: ' rm nope
 expect 1 'layers.mk' run --kernel layers.mk
 expect 1 'ttd: ' run --kernel /dev/null
-for c in run record replay ls info rm help; do
+for c in run record replay ls info rm diff report help; do
 	"$ttd" help $c | grep -q "^usage: ttd $c" || { echo "ttd help $c"; bad=1; }
 	"$ttd" $c --help | grep -q "^usage: ttd $c" || { echo "ttd $c --help"; bad=1; }
 done
 "$ttd" run --help >/dev/full 2>/dev/null && { echo "a full disk went unnoticed"; bad=1; }
 # Every option is in the manual page, behind a letter or not.
-for c in run record replay info; do
+for c in run record replay create list shutdown info diff report; do
 	for o in $("$ttd" help $c | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p'); do
 		grep -q "Fl Fl $o" man/ttd.1 || { echo "man/ttd.1 lacks --$o of $c"; bad=1; }
 	done

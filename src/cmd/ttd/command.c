@@ -86,6 +86,8 @@ void command_help(const struct command *cmd, FILE *to)
 	for (const struct option_row *o = cmd->options; o != NULL && o->name != NULL; o++) {
 		char letter[8] = "";
 
+		if (o->help == NULL)
+			continue; /* not for users */
 		if (o->id < 0x80)
 			snprintf(letter, sizeof letter, "-%c, ", o->id);
 		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg != NULL ? " " : "",

@@ -17,7 +17,7 @@
 struct option_row {
 	const char *name;
 	const char *arg; /* its word in the help text; NULL: the option takes none */
-	const char *help;
+	const char *help; /* NULL: not shown */
 	int id;          /* what option_next() returns; a letter's: -LETTER too */
 };
 
@@ -63,7 +63,9 @@ const struct command *command_find(const char *name);
 void command_list(FILE *to);
 
 extern const struct command command_run, command_record, command_replay, command_ls,
-	command_info, command_rm;
+	command_info, command_rm, command_diff, command_report;
+extern const struct command command_create, command_list_domains, command_console, command_pause,
+	command_unpause, command_shutdown, command_reboot, command_destroy;
 extern const struct command command_help_cmd;
 
 #endif

@@ -238,6 +238,11 @@ int console_why(const struct console *c)
 	return atomic_load(&c->why);
 }
 
+int console_end_fd(const struct console *c)
+{
+	return c->wake;
+}
+
 /*
  * A reader that is slow, or a terminal stopped by Ctrl-S, holds the guest up,
  * but not the signals that end the run: wait for room and for those.

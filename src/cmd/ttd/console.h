@@ -51,4 +51,7 @@ bool console_on_terminal(void);
 /* CONSOLE_RUNNING unless somebody ended the run. */
 int console_why(const struct console *c);
 
+/* Readable from the moment that somebody ends it. */
+int console_end_fd(const struct console *c);
+
 #endif

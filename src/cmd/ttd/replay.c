@@ -12,17 +12,19 @@
 #include "cmd/ttd/stats.h"
 
 enum {
-	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE
+	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE,
+	OPT_PERTURB,
 };
 
 static const struct option_row options[] = {
 	{"verify", NULL, "no console; every digest is of all memory", OPT_VERIFY},
 	{"to", "POS", "stop there: ICOUNT, brctr:N, N% or end", OPT_TO},
 	{"speed", "N", "at N times the original pace (default: as fast as it goes)", OPT_SPEED},
-	{"log", NULL, "keep this run's own log beside the trace's", OPT_LOG},
+	{"log", NULL, "keep this run's own log also when it does not diverge", OPT_LOG},
 	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
 	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON},
 	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE},
+	{"perturb", "SPEC", NULL, OPT_PERTURB}, /* for tests: src/lib/perturb.h */
 	{NULL, NULL, NULL, 0},
 };
 
@@ -41,6 +43,7 @@ static int take_option(struct replay_options *o, const struct option_state *s, i
 	case OPT_VERIFY: o->rep.verify = 1; break;
 	case OPT_TO: o->rep.to = s->value; break;
 	case OPT_LOG: o->rep.log = 1; break;
+	case OPT_PERTURB: o->rep.perturb = s->value; break;
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_REFERENCE: o->rep.reference = 1; break;
@@ -90,7 +93,12 @@ static void counts(struct diag *diag, const char *how, const struct ttd_result *
 		r->witnesses, r->digests);
 }
 
-static int report(struct diag *diag, const struct ttd_result *r, int why)
+static void divergence_line(void *ctx, const char *what, const char *text)
+{
+	diag_print(ctx, DIAG_NOTE, "%s: %s", what, text);
+}
+
+static int report(struct diag *diag, struct ttd_vm *vm, const struct ttd_result *r, int why)
 {
 	switch (r->outcome) {
 	case TTD_VERIFIED:
@@ -101,9 +109,7 @@ static int report(struct diag *diag, const struct ttd_result *r, int why)
 		return ST_OK;
 	case TTD_REPLAY_DIVERGED:
 		diag_print(diag, DIAG_ERROR, "%s", r->text);
-		diag_print(diag, DIAG_NOTE, "last good event: %s", r->last);
-		diag_print(diag, DIAG_NOTE, "recorded: %s", r->expected);
-		diag_print(diag, DIAG_NOTE, "replayed: %s", r->actual);
+		ttd_vm_divergence(vm, divergence_line, diag);
 		return ST_DIVERGED;
 	case TTD_REPLAY_DAMAGED:
 		diag_print(diag, DIAG_ERROR, "%s", r->text);
@@ -144,7 +150,7 @@ static int replay(struct replay_options *o, struct console *console)
 	console_attach(console, NULL);
 	ttd_vm_finish(vm, &r);
 	diag_progress_end(o->diag);
-	status = report(o->diag, &r, console_why(console));
+	status = report(o->diag, vm, &r, console_why(console));
 	if (o->stats)
 		stats_print(vm, end, start, o->json, stderr);
 	ttd_vm_destroy(vm);

@@ -56,6 +56,8 @@ struct run_options {
 	bool restart, stats, json;
 	bool record;
 	struct ttd_record rec;
+	struct console *console;
+	struct ttd_control *control; /* NULL: other processes cannot see it */
 };
 
 /* One of two words. */
@@ -251,7 +253,25 @@ static struct ttd_vm *create(struct diag *diag, struct run_options *o, struct tt
 static bool again(const struct run_options *o, const struct console *console, enum ttd_end end)
 {
 	return end == TTD_END_REBOOT && o->restart && o->rec.trace == NULL &&
-		console_why(console) == CONSOLE_RUNNING;
+		console_why(console) == CONSOLE_RUNNING &&
+		(o->control == NULL || !ttd_control_destroyed(o->control));
+}
+
+/* To the terminal, and to who attached with ttd console. */
+static void output(void *ctx, const void *p, size_t n)
+{
+	struct run_options *o = ctx;
+
+	console_out(o->console, p, n);
+	if (o->control != NULL)
+		ttd_control_output(o->control, p, n);
+}
+
+static void attach(struct run_options *o, struct ttd_vm *vm)
+{
+	console_attach(o->console, vm);
+	if (o->control != NULL)
+		ttd_control_attach(o->control, vm);
 }
 
 /* Boots once, or for as long as the guest reboots. */
@@ -271,10 +291,10 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 			return (int)te.status;
 		}
 		start = now();
-		console_attach(console, vm);
+		attach(o, vm);
 		end = ttd_vm_run(vm);
 		start = now() - start;
-		console_attach(console, NULL);
+		attach(o, NULL);
 		if (!again(o, console, end))
 			break;
 		if (o->record)
@@ -322,9 +342,12 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 		free(cmdline);
 		return diag_err(diag, &e);
 	}
-	o.cfg.console_out = console_out;
-	o.cfg.console_ctx = console;
+	o.cfg.console_out = output;
+	o.cfg.console_ctx = &o;
+	o.console = console;
+	o.control = ttd_control_open(o.cfg.name, TTD_CONTROL_RENAME, NULL);
 	status = run_guest(diag, &o, console);
+	ttd_control_close(o.control, status, NULL);
 	free(cmdline);
 	return status;
 }

@@ -1,0 +1,40 @@
+/*
+ * config.h - xl/xm domain configuration files.
+ *
+ * The grammar is libxlutil's, which parses the text; what the keys mean to ttd
+ * is here.  ttd.cfg(5) describes them.
+ */
+#ifndef TTD_CMD_CONFIG_H
+#define TTD_CMD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
+
+struct config {
+	char *name, *kernel, *ramdisk, *cmdline; /* ramdisk may be NULL */
+	char *trace;                /* time_travel's, or NULL */
+	uint32_t memory_mb;
+	bool virtual_clock;
+	bool record, replay;        /* time_travel */
+	enum config_action on_poweroff, on_reboot, on_crash;
+};
+
+/*
+ * Parses `text`; `from` names it in messages.  `warn` is called for each key
+ * that has no effect.  -1: *e.  config_free() in any case.
+ */
+int config_parse(const char *from, const char *text, size_t n, struct config *c,
+	void (*warn)(void *ctx, const char *line), void *ctx, struct err *e);
+
+/* The same with a file's text and then KEY=VALUE words, of which the last wins. */
+int config_read(const char *path, char *const *words, int nwords, struct config *c,
+	void (*warn)(void *ctx, const char *line), void *ctx, struct err *e);
+
+void config_free(struct config *c);
+
+#endif

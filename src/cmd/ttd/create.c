@@ -1,0 +1,157 @@
+/*
+ * create.c - ttd create: a domain from an xl/xm configuration file.
+ *
+ * The domain gets a process of its own, in the background.  This one waits
+ * until it runs, or says why it cannot; with -c it then shows its console.
+ */
+#include <ttd/ttd.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/config.h"
+#include "cmd/ttd/attach.h"
+#include "cmd/ttd/command.h"
+#include "cmd/ttd/guest.h"
+
+enum { OPT_FALLBACK = 0x100, OPT_FORCE, OPT_DRY };
+
+static const struct option_row options[] = {
+	{"console", NULL, "attach to the console", 'c'},
+	{"paused", NULL, "start it paused", 'p'},
+	{"fallback", NULL, "when ttd-deviced dies, write the log without it", OPT_FALLBACK},
+	{"force", NULL, "replace the trace that time_travel's trace= names", OPT_FORCE},
+	{"dry-run", NULL, "only check the configuration", OPT_DRY},
+	{NULL, NULL, NULL, 0},
+};
+
+static void warn(void *ctx, const char *line)
+{
+	diag_print(ctx, DIAG_WARNING, "%s", line);
+}
+
+/* Its messages go to a file beside its socket; /dev/null will do. */
+static void detach_files(const char *name)
+{
+	int in = open("/dev/null", O_RDWR | O_CLOEXEC), out = -1;
+	char path[4096];
+
+	setsid();
+	if (ttd_domain_log(name, path, sizeof path) == 0)
+		out = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_APPEND, 0600);
+	dup2(in, STDIN_FILENO);
+	dup2(out >= 0 ? out : in, STDOUT_FILENO);
+	dup2(out >= 0 ? out : in, STDERR_FILENO);
+	close(in);
+	if (out >= 0)
+		close(out);
+}
+
+/* Never returns: this is the domain's process. */
+static void child(struct guest_options *o, const char *name, int ready)
+{
+	struct diag diag;
+
+	fcntl(ready, F_SETFD, FD_CLOEXEC);
+	o->ready = ready;
+	detach_files(name);
+	diag_init(&diag, stderr, "ttd");
+	exit(guest_run(o, &diag));
+}
+
+/* Its status, once it runs or has failed; *text says why. */
+static int first_word(int ready, char *text, size_t size)
+{
+	unsigned char status = ST_HOST;
+	size_t n = 0;
+	ssize_t k;
+
+	if (read(ready, &status, 1) != 1)
+		snprintf(text, size, "the domain's process died before it ran");
+	else
+		while (n < size - 1 && (k = read(ready, text + n, size - 1 - n)) > 0)
+			n += (size_t)k;
+	if (n > 0)
+		text[n] = '\0';
+	return status;
+}
+
+static int start(struct guest_options *o, const char *name, bool console, struct diag *diag)
+{
+	char text[600] = "";
+	int fds[2], status;
+	pid_t pid;
+
+	if (pipe(fds) != 0 || (pid = fork()) < 0) {
+		diag_print(diag, DIAG_ERROR, "cannot start a process: %s", strerror(errno));
+		return ST_HOST;
+	}
+	if (pid == 0) {
+		close(fds[0]);
+		child(o, name, fds[1]);
+	}
+	close(fds[1]);
+	status = first_word(fds[0], text, sizeof text);
+	close(fds[0]);
+	if (status != ST_OK) {
+		diag_print(diag, DIAG_ERROR, "%s", text);
+		return status;
+	}
+	if (console)
+		return attach_console(name, diag);
+	diag_print(diag, DIAG_NOTE, "%s runs in the background (process %d); ttd console %s shows it",
+		name, (int)pid, name);
+	return ST_OK;
+}
+
+static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
+{
+	struct guest_options o = {.ready = -1};
+	struct config cfg = {0};
+	bool console = false, dry = false;
+	struct option_state s;
+	struct err e;
+	int id, status;
+
+	option_start(&s, cmd, argc, argv);
+	while ((id = option_next(&s, &e)) != OPTION_END) {
+		switch (id) {
+		case 'c': console = true; break;
+		case 'p': o.paused = true; break;
+		case OPT_FALLBACK: o.fallback = true; break;
+		case OPT_FORCE: o.force = true; break;
+		case OPT_DRY: dry = true; break;
+		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
+		default: return diag_err(diag, &e);
+		}
+	}
+	if (s.first == argc) {
+		diag_print(diag, DIAG_ERROR, "create: name a configuration file; see ttd create --help");
+		return ST_USAGE;
+	}
+	if (config_read(argv[s.first], argv + s.first + 1, argc - s.first - 1, &cfg, warn, diag,
+		&e) != 0) {
+		config_free(&cfg);
+		return diag_err(diag, &e);
+	}
+	o.cfg = &cfg;
+	o.wait_console = console;
+	status = dry ? ST_OK : start(&o, cfg.name, console, diag);
+	config_free(&cfg);
+	return status;
+}
+
+const struct command command_create = {
+	.name = "create",
+	.synopsis = "CONFIG [KEY=VALUE]... [-c] [-p]",
+	.summary = "Start a domain from an xl/xm configuration file.",
+	.options = options,
+	.examples =
+		"  ttd create debian.cfg -c\n"
+		"  ttd create debian.cfg time_travel=\"ttd_flag=1\"\n"
+		"  ttd create debian.cfg time_travel=\"ttd_flag=1, tt_replay_flag=1\" -c\n",
+	.run = run,
+};

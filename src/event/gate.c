@@ -1,0 +1,179 @@
+/*
+ * gate.c - holding the vCPU thread up; see gate.h.
+ *
+ * stop() opens the gate for good: a run that is to end must not wait.  It only
+ * stores flags and writes an eventfd, which a signal handler may do.
+ */
+#include "event/gate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct gate {
+	struct source source;
+	struct source *inner;
+	int wake;
+	atomic_uint why;
+	atomic_bool stop, held, idle;
+	void (*kick)(void *ctx);
+	void *kick_ctx;
+};
+
+static void ring(struct gate *g)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	if (write(g->wake, &one, sizeof one) < 0)
+		errno = saved; /* full: it is readable anyway */
+}
+
+static void pass(struct gate *g)
+{
+	struct pollfd p = {.fd = g->wake, .events = POLLIN};
+	uint64_t count;
+
+	if (atomic_load(&g->why) == 0 || atomic_load(&g->stop))
+		return;
+	atomic_store(&g->held, true);
+	while (atomic_load(&g->why) != 0 && !atomic_load(&g->stop))
+		if (poll(&p, 1, -1) > 0 && read(g->wake, &count, sizeof count) < 0 &&
+			errno != EINTR && errno != EAGAIN)
+			break;
+	atomic_store(&g->held, false);
+}
+
+static void gate_boot(struct source *s, struct event *out)
+{
+	struct gate *g = (struct gate *)s;
+
+	g->inner->ops->boot(g->inner, out);
+}
+
+static uint64_t gate_horizon(struct source *s, const struct source_pos *now)
+{
+	struct gate *g = (struct gate *)s;
+
+	return g->inner->ops->horizon(g->inner, now);
+}
+
+static bool gate_next(struct source *s, const struct source_pos *now, struct event *out)
+{
+	struct gate *g = (struct gate *)s;
+
+	pass(g);
+	return g->inner->ops->next(g->inner, now, out);
+}
+
+static void gate_idle(struct source *s, const struct source_pos *now, uint64_t deadline,
+	struct event *out)
+{
+	struct gate *g = (struct gate *)s;
+
+	pass(g);
+	atomic_store(&g->idle, true);
+	g->inner->ops->idle(g->inner, now, deadline, out);
+	atomic_store(&g->idle, false);
+}
+
+static int gate_push(struct source *s, const struct event *ev)
+{
+	struct gate *g = (struct gate *)s;
+
+	return g->inner->ops->push(g->inner, ev);
+}
+
+static void gate_stop(struct source *s)
+{
+	struct gate *g = (struct gate *)s;
+
+	atomic_store(&g->stop, true);
+	ring(g);
+	g->inner->ops->stop(g->inner);
+}
+
+static enum witness_answer gate_witness(struct source *s, const struct source_pos *now,
+	const struct witness *w)
+{
+	struct gate *g = (struct gate *)s;
+
+	return g->inner->ops->witness(g->inner, now, w);
+}
+
+static void gate_destroy(struct source *s)
+{
+	struct gate *g = (struct gate *)s;
+
+	g->inner->ops->destroy(g->inner);
+	g->inner = NULL;
+	g->kick = NULL;
+}
+
+#define GATE_OPS \
+	.boot = gate_boot, .horizon = gate_horizon, .next = gate_next, .idle = gate_idle, \
+	.push = gate_push, .stop = gate_stop, .destroy = gate_destroy
+
+static const struct source_ops plain_ops = { GATE_OPS };
+static const struct source_ops witness_ops = { GATE_OPS, .witness = gate_witness };
+
+struct gate *gate_create(struct err *e)
+{
+	struct gate *g = calloc(1, sizeof *g);
+
+	if (g == NULL) {
+		err_set(e, ST_HOST, "out of memory for the event source");
+		return NULL;
+	}
+	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (g->wake >= 0)
+		return g;
+	err_set(e, ST_HOST, "eventfd: %s", strerror(errno));
+	free(g);
+	return NULL;
+}
+
+void gate_free(struct gate *g)
+{
+	if (g == NULL)
+		return;
+	close(g->wake);
+	free(g);
+}
+
+struct source *gate_wrap(struct gate *g, struct source *inner, const struct live_params *live)
+{
+	g->source.ops = inner->ops->witness != NULL ? &witness_ops : &plain_ops;
+	g->inner = inner;
+	g->kick = live->kick;
+	g->kick_ctx = live->kick_ctx;
+	return &g->source;
+}
+
+void gate_hold(struct gate *g, enum gate_reason why, bool on)
+{
+	if (on) {
+		atomic_fetch_or(&g->why, (unsigned)why);
+		if (g->kick != NULL)
+			g->kick(g->kick_ctx);
+	} else {
+		atomic_fetch_and(&g->why, ~(unsigned)why);
+		ring(g);
+	}
+}
+
+bool gate_held(const struct gate *g, enum gate_reason why)
+{
+	return (atomic_load(&g->why) & (unsigned)why) != 0;
+}
+
+enum gate_state gate_state(const struct gate *g)
+{
+	if (atomic_load(&g->why) != 0 && (atomic_load(&g->held) || atomic_load(&g->idle)))
+		return GATE_HELD;
+	return atomic_load(&g->idle) ? GATE_IDLE : GATE_RUNNING;
+}

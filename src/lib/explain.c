@@ -1,0 +1,235 @@
+/*
+ * explain.c - a divergence in words; see explain.h.
+ *
+ * The replaying machine stands where it diverged, so what runs there can be
+ * read from its memory.  Of the recorded run only the log is left: its
+ * position gets a name by the same memory, which is right up to the last
+ * good event and nearly always a little beyond.
+ */
+#include "lib/explain.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "inspect/guest.h"
+#include "lib/readlog.h"
+#include "lib/symbols.h"
+
+struct explain {
+	const struct divergence *d;
+	const char *log;
+	explain_fn *fn;
+	void *ctx;
+	struct image kernel;
+	struct ttd_symbols symbols;
+	struct guest_view view;
+	struct guest_task task;
+	bool have_task;
+};
+
+__attribute__((format(printf, 3, 4)))
+static void line(struct explain *x, const char *what, const char *fmt, ...)
+{
+	char text[TTD_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	x->fn(x->ctx, what, text);
+}
+
+/* ---- what can be found out about the guest ---- */
+
+static void look(struct explain *x, struct ttd_vm *vm)
+{
+	struct guest_view *v = &x->view;
+	const uint8_t *section;
+	struct err none;
+	size_t n;
+
+	v->mem = domain_mem(vm->domain);
+	v->cpu = domain_cpu(vm->domain);
+	if (symbols_kernel_image(vm->kernel, &x->kernel, &none) != 0)
+		return;
+	x->symbols.table = symbols_from_elf(vm->kernel, x->kernel.p, x->kernel.len, &none);
+	v->symbols = x->symbols.table;
+	section = elf_section(x->kernel.p, x->kernel.len, ".BTF", &n);
+	v->btf = section != NULL ? btf_open(section, n) : NULL;
+	x->have_task = v->symbols != NULL && v->btf != NULL && guest_current(v, &x->task);
+}
+
+static void forget(struct explain *x)
+{
+	btf_free((struct btf *)(uintptr_t)x->view.btf);
+	symbols_free(x->symbols.table);
+	image_free(&x->kernel);
+}
+
+/* ---- lines ---- */
+
+static void event(struct explain *x, const char *what, const struct log_record *r)
+{
+	char text[TTD_TEXT_MAX];
+	struct ttd_event ev;
+
+	if (r->type == 0 && !x->d->final)
+		return;
+	event_from_record(&ev, r);
+	ttd_event_text(&ev, x->symbols.table != NULL ? &x->symbols : NULL,
+		TTD_TEXT_NAMES | TTD_TEXT_VERBOSE, text);
+	x->fn(x->ctx, what, text);
+}
+
+static void code(struct explain *x, const char *what, const struct source_pos *pos)
+{
+	struct guest_map map;
+	char at[600];
+
+	if (pos->rip >= KERNEL_START) {
+		symbols_text(x->symbols.table != NULL ? &x->symbols : NULL, pos->rip, at, sizeof at);
+		line(x, what, "brctr:%" PRIu64 ", ip:0x%" PRIx64 ", icount:%" PRIu64 ", kernel, %s",
+			pos->brctr, pos->rip, pos->icount, at);
+		return;
+	}
+	snprintf(at, sizeof at, "%s", "no such mapping");
+	if (x->have_task && guest_map_find(&x->view, &x->task, pos->rip, &map))
+		snprintf(at, sizeof at, "%s+0x%" PRIx64, map.file[0] != '\0' ? map.file
+			: "anonymous memory", pos->rip - map.start + map.offset);
+	line(x, what, "brctr:%" PRIu64 ", ip:0x%" PRIx64 ", icount:%" PRIu64 ", user code, %s",
+		pos->brctr, pos->rip, pos->icount, at);
+}
+
+static void running(struct explain *x)
+{
+	const struct guest_task *t = &x->task;
+
+	if (!x->have_task)
+		line(x, "process", "none: %s", x->view.btf == NULL
+			? "this kernel has no BTF data to find it by"
+			: "the kernel has not begun to run any");
+	else if (t->mm == 0)
+		line(x, "process", "%d (%s), a thread of the kernel", t->tid, t->comm);
+	else
+		line(x, "process", "%d (%s)%s%s%s%s", t->pid, t->comm,
+			t->command[0] != '\0' ? ", command: " : "", t->command,
+			t->binary[0] != '\0' ? ", binary: " : "", t->binary);
+}
+
+static void registers(struct explain *x)
+{
+	static const char *const names[16] = {
+		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+	};
+	const struct cpu_state *s = x->view.cpu;
+	char text[512];
+	size_t at = 0;
+
+	for (unsigned i = 0; i < 16; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s:0x%" PRIx64,
+			i != 0 ? ", " : "", names[i], s->gpr[i]);
+	line(x, "registers", "%s, flags:0x%" PRIx64, text, s->rflags);
+}
+
+/* The last digest that was equal: what differs in memory came after it. */
+static void since_digest(struct explain *x, const struct log_record *r)
+{
+	uint64_t at = r->pos.icount, from, seen = 0, brctr = 0;
+	struct log_record rec;
+	struct log_reader *l;
+	struct err none;
+	int rc = -1;
+
+	l = log_open(x->log, &none);
+	if (l == NULL)
+		return;
+	from = log_meta(l)->interval;
+	from = from != 0 && at > 2 * from ? at - 2 * from : 0;
+	if (log_seek_icount(l, from, &none) == 0)
+		while ((rc = log_next(l, &rec, &none)) == 1 && rec.pos.icount < at)
+			if (rec.type == LOG_DIGEST) {
+				seen = rec.pos.icount;
+				brctr = rec.pos.brctr;
+			}
+	log_reader_close(l);
+	line(x, "since", "%s, at icount %" PRIu64 " (brctr %" PRIu64 "): in a page written after "
+		"that", seen != 0 ? "the last equal digest" : "the beginning", seen, brctr);
+}
+
+/* The replay asked for nothing at the event's place. */
+static void came_past(struct explain *x)
+{
+	const struct source_pos *want = &x->d->expected.pos, *now = &x->d->now;
+
+	if (now->tsc != want->tsc && now->icount == want->icount)
+		line(x, "differs", "guest time: %" PRIu64 " ns recorded, %" PRIu64 " ns replayed",
+			want->tsc, now->tsc);
+	else if (log_has_door(x->d->expected.type))
+		line(x, "differs", "the replay is %" PRId64 " instructions past the event without "
+			"having come to it; guest time there %" PRIu64 " ns, here %" PRIu64 " ns",
+			(int64_t)(now->icount - want->icount), want->tsc, now->tsc);
+	else
+		line(x, "differs", "the replay is %" PRId64 " instructions past the event without "
+			"having come to it", (int64_t)(now->icount - want->icount));
+}
+
+static void differs(struct explain *x)
+{
+	const struct log_record *a = &x->d->expected, *b = &x->d->actual;
+	bool digest = x->d->final || a->type == LOG_DIGEST;
+	char list[512] = "";
+	size_t at = 0;
+
+	if (b->type == 0 && !x->d->final) {
+		came_past(x);
+		return;
+	}
+	if (a->type != b->type || a->code != b->code) {
+		line(x, "differs", "what happens");
+		return;
+	}
+#define NOTE(cond, ...) \
+	if (cond) \
+		at += (size_t)snprintf(list + at, sizeof list - at, __VA_ARGS__)
+	NOTE(a->pos.icount != b->pos.icount, ", instruction count (%+" PRId64 ")",
+		(int64_t)(b->pos.icount - a->pos.icount));
+	NOTE(a->pos.brctr != b->pos.brctr, ", branch count (%+" PRId64 ")",
+		(int64_t)(b->pos.brctr - a->pos.brctr));
+	NOTE(a->pos.rip != b->pos.rip, ", instruction pointer");
+	NOTE(a->check != b->check, ", general registers (check 0x%02x recorded, 0x%02x replayed)",
+		a->check, b->check);
+	NOTE(a->error != b->error, ", error code");
+	NOTE(a->type == LOG_EXCEPTION && a->value != b->value, ", cr2");
+	NOTE(digest && a->value != b->value, ", memory");
+	NOTE(digest && a->value2 != b->value2, ", state of CPU and hypervisor");
+	NOTE(log_has_door(a->type) && a->pos.rcx != b->pos.rcx, ", rcx");
+	NOTE(log_has_door(a->type) && a->pos.tsc != b->pos.tsc, ", time");
+	NOTE(a->flags != b->flags, ", flags of the event");
+#undef NOTE
+	line(x, "differs", "%s", list[0] != '\0' ? list + 2 : "nothing that the log holds");
+	if (digest && a->value != b->value)
+		since_digest(x, a);
+}
+
+void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const char *log,
+	explain_fn *fn, void *ctx)
+{
+	struct explain x = { .d = d, .log = log, .fn = fn, .ctx = ctx };
+
+	look(&x, vm);
+	if (d->last.type != 0)
+		event(&x, "last good event", &d->last);
+	event(&x, "recorded event", &d->expected);
+	event(&x, "replayed event", &d->actual);
+	if (d->expected.type != 0)
+		code(&x, "recorded at", &d->expected.pos);
+	code(&x, "replayed at", d->final ? &(struct source_pos){ .icount = d->now.icount,
+		.brctr = d->now.brctr, .rip = x.view.cpu->rip } : &d->now);
+	running(&x);
+	differs(&x);
+	registers(&x);
+	forget(&x);
+}

@@ -1,0 +1,16 @@
+/*
+ * explain.h - a divergence in words: where, in whose code, what differs.
+ */
+#ifndef TTD_LIB_EXPLAIN_H
+#define TTD_LIB_EXPLAIN_H
+
+#include "event/replay.h"
+#include "lib/vm.h"
+
+typedef void explain_fn(void *ctx, const char *what, const char *text);
+
+/* `log` is the recording's path. */
+void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const char *log,
+	explain_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * test_config.c - xl/xm configuration files: what the keys mean, what is
+ * refused, what is warned of.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/config.h"
+
+static char warned[1000];
+
+static void warn(void *ctx, const char *line)
+{
+	(void)ctx;
+	strncat(warned, line, sizeof warned - strlen(warned) - 2);
+	strcat(warned, "\n");
+}
+
+static int parse(const char *text, struct config *c, struct err *e)
+{
+	warned[0] = '\0';
+	return config_parse("t", text, strlen(text), c, warn, NULL, e);
+}
+
+#define HEAD "name = 'd'\nkernel = \"k\"\n"
+
+static void keys(void **state)
+{
+	struct config c;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(parse("# comment\nname='a.b-1'; kernel = \"/k\"\nramdisk=\"/r\"\n"
+		"memory = 512\nvcpus = \"1\"\nextra = \"quiet x=\\\"y z\\\"\"\nroot='/dev/xvda1 ro'\n"
+		"on_poweroff = 'preserve'\non_crash = 'restart'\ntype = 'pv'\nclock = 'virtual'\n",
+		&c, &e), 0);
+	assert_string_equal(c.name, "a.b-1");
+	assert_string_equal(c.kernel, "/k");
+	assert_string_equal(c.ramdisk, "/r");
+	assert_string_equal(c.cmdline, "root=/dev/xvda1 ro quiet x=\"y z\"");
+	assert_int_equal(c.memory_mb, 512);
+	assert_int_equal(c.on_poweroff, ACTION_PRESERVE);
+	assert_int_equal(c.on_reboot, ACTION_RESTART);
+	assert_int_equal(c.on_crash, ACTION_RESTART);
+	assert_true(c.virtual_clock);
+	assert_false(c.record || c.replay);
+	assert_string_equal(warned, "");
+	config_free(&c);
+}
+
+static void travel(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		bool record, replay;
+		const char *trace;
+	} cases[] = {
+		{"'ttd_flag=1'", 0, true, false, NULL},
+		{"'ttd_flag=1, tt_replay_flag=1'", 0, false, true, NULL},
+		{"[ 'ttd_flag=1', 'tt_replay_flag=1' ]", 0, false, true, NULL},
+		{"[ 'tt_replay_flag = 1 ,ttd_flag = 1' ]", 0, false, true, NULL},
+		{"'ttd_flag=1,tt_replay_flag=0,'", 0, true, false, NULL},
+		{"'ttd_flag=0'", 0, false, false, NULL},
+		{"''", 0, false, false, NULL},
+		{"'ttd_flag=1,trace=x/y'", 0, true, false, "x/y"},
+		{"'trace=x'", -1, false, false, NULL},
+		{"'tt_replay_flag=1'", -1, false, false, NULL},
+		{"'ttd_flag=2'", -1, false, false, NULL},
+		{"'ttd_flag'", -1, false, false, NULL},
+		{"[ [ 'ttd_flag=1' ] ]", -1, false, false, NULL},
+	};
+	struct config c;
+	struct err e;
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		snprintf(text, sizeof text, HEAD "time_travel = %s\n", cases[i].text);
+		assert_int_equal(parse(text, &c, &e), cases[i].rc);
+		if (cases[i].rc == 0) {
+			assert_int_equal(c.record, cases[i].record);
+			assert_int_equal(c.replay, cases[i].replay);
+			if (cases[i].trace != NULL)
+				assert_string_equal(c.trace, cases[i].trace);
+			else
+				assert_null(c.trace);
+		} else {
+			assert_int_equal(e.status, ST_USAGE);
+			assert_non_null(strstr(e.text, "time_travel"));
+		}
+		config_free(&c);
+	}
+}
+
+static void refused(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} cases[] = {
+		{"kernel='k'\n", "name: is missing"},
+		{"name='d'\n", "kernel: is missing"},
+		{HEAD "vcpus = 2\n", "vcpus: "}, {HEAD "maxvcpus = 4\n", "maxvcpus: "},
+		{HEAD "memory = 63\n", "memory: "}, {HEAD "memory = '1G'\n", "memory: "},
+		{HEAD "memory = [ 1 ]\n", "memory: is a list"},
+		{HEAD "type = 'pvh'\n", "type: "}, {HEAD "builder = 'hvm'\n", "builder: "},
+		{HEAD "on_reboot = 'x'\n", "on_reboot: give"}, {HEAD "clock = 'x'\n", "clock: "},
+		{HEAD "extra = \"a\n", "t:3: "}, {HEAD "a b\n", "t:3: "},
+		{HEAD "x = [ 'a'\n", "t:3: "},
+	};
+	struct config c;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(parse(cases[i].text, &c, &e), -1);
+		if (strstr(e.text, cases[i].why) == NULL || strchr(e.text, '\n') != NULL)
+			fail_msg("'%s' says '%s'", cases[i].text, e.text);
+		assert_int_equal(e.status, ST_USAGE);
+		config_free(&c);
+	}
+	assert_int_equal(config_parse("t", "a\0b", 3, &c, warn, NULL, &e), -1);
+	config_free(&c);
+}
+
+static void warnings(void **state)
+{
+	struct config c;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(parse(HEAD "disk = [ 'phy:a,xvda,w' ]\ncpus='1'\nextra='not=1 seen=2'\n"
+		"# nor = 3\ncpus='2'\nuuid = \"nope = 4\"\n", &c, &e), 0);
+	assert_string_equal(warned, "t: disk: has no effect here and is ignored\n"
+		"t: cpus: has no effect here and is ignored\n"
+		"t: uuid: has no effect here and is ignored\n");
+	config_free(&c);
+	assert_int_equal(parse(HEAD "cmdline='a'\nextra='b'\n", &c, &e), 0);
+	assert_string_equal(c.cmdline, "a");
+	assert_non_null(strstr(warned, "beside cmdline"));
+	config_free(&c);
+}
+
+static void words(void **state)
+{
+	char w0[] = "memory=100", w1[] = "extra=a 'b' \"c\" \\d";
+	char w2[] = "time_travel=ttd_flag=1, tt_replay_flag=1", w3[] = "memory=128";
+	char *const w[] = {w0, w1, w2, w3};
+	char path[] = "/tmp/ttd-config-XXXXXX";
+	int fd = mkstemp(path);
+	struct config c;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(write(fd, HEAD "memory=256", strlen(HEAD) + 10), strlen(HEAD) + 10);
+	close(fd);
+	assert_int_equal(config_read(path, w, 2, &c, warn, NULL, &e), 0);
+	assert_string_equal(c.cmdline, "a 'b' \"c\" \\d");
+	assert_int_equal(c.memory_mb, 100);
+	config_free(&c);
+	assert_int_equal(config_read(path, w + 2, 2, &c, warn, NULL, &e), 0);
+	assert_true(c.replay);
+	assert_int_equal(c.memory_mb, 128);
+	config_free(&c);
+	assert_int_equal(config_read("/", NULL, 0, &c, warn, NULL, &e), -1);
+	config_free(&c);
+	unlink(path);
+	assert_int_equal(config_read(path, NULL, 0, &c, warn, NULL, &e), -1);
+	config_free(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys), cmocka_unit_test(travel), cmocka_unit_test(refused),
+		cmocka_unit_test(warnings), cmocka_unit_test(words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -132,6 +132,31 @@ static void register_info(void **state)
 	machine_free(d);
 }
 
+static void dirty_stack(void)
+{
+	volatile uint8_t junk[16384];
+
+	for (size_t i = 0; i < sizeof(junk); i++)
+		junk[i] = 0xa5;
+}
+
+/* Structures go to the guest whole: their padding must not be our stack's. */
+static void runstate_padding(void **state)
+{
+	struct domain *d = machine_new();
+	uint64_t va = KVA(INFO_PFN);
+	uint8_t *area = mem_frame(d->mem, MFN(INFO_PFN));
+
+	(void)state;
+	memcpy(arg(d), &va, sizeof(va));
+	dirty_stack();
+	assert_int_equal(call(d, __HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, 0,
+		ARG, 0), 0);
+	for (int i = 4; i < 8; i++)
+		assert_int_equal(area[i], 0);
+	machine_free(d);
+}
+
 static void timer_is_exact(void **state)
 {
 	struct domain *d = machine_new();
@@ -324,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(boot_values), cmocka_unit_test(ports),
 		cmocka_unit_test(two_levels), cmocka_unit_test(register_info),
+		cmocka_unit_test(runstate_padding),
 		cmocka_unit_test(timer_is_exact), cmocka_unit_test(block_jumps),
 		cmocka_unit_test(inputs_at_positions), cmocka_unit_test(no_upcall_at_slice_end),
 		cmocka_unit_test(console), cmocka_unit_test(shutdowns),

@@ -1,8 +1,9 @@
 /*
  * gate.c - holding the vCPU thread up; see gate.h.
  *
- * stop() opens the gate for good: a run that is to end must not wait.  It only
- * stores flags and writes an eventfd, which a signal handler may do.
+ * stop() opens the gate until the run has been stopped: one that is to end must
+ * not wait.  It only stores flags and writes an eventfd, which a signal handler
+ * may do.
  */
 #include "event/gate.h"
 
@@ -67,7 +68,11 @@ static bool gate_next(struct source *s, const struct source_pos *now, struct eve
 	struct gate *g = (struct gate *)s;
 
 	pass(g);
-	return g->inner->ops->next(g->inner, now, out);
+	if (!g->inner->ops->next(g->inner, now, out))
+		return false;
+	if (out->type == EV_STOP)
+		atomic_store(&g->stop, false); /* a stopped run may be gone on with */
+	return true;
 }
 
 static void gate_idle(struct source *s, const struct source_pos *now, uint64_t deadline,

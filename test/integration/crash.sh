@@ -43,6 +43,13 @@ start() {
 	vm=$("$ttd" list --json | sed -n 's/.*"name":"busy","pid":\([0-9]*\).*/\1/p')
 	[ -n "$vm" ] || wrong "busy is not in the list"
 }
+waits() {
+	for _ in {1..100}; do
+		"$ttd" list | grep -q '^busy .* paused' && return
+		sleep 0.02
+	done
+	return 1
+}
 gone() {
 	for _ in {1..200}; do
 		kill -0 "$1" 2>/dev/null || return
@@ -99,8 +106,7 @@ for ((i = 0; i < kills; i++)); do
 		moment
 		{ kill -9 $deviced && wait $deviced; } 2>/dev/null
 		sleep "0.$((RANDOM % 10))"
-		[ -n "$option" ] || "$ttd" list | grep -q 'busy.*paused' ||
-			wrong "$i deviced: the guest does not wait"
+		[ -n "$option" ] || waits || wrong "$i deviced: the guest does not wait"
 		daemon
 		sleep "0.$((RANDOM % 10))"
 		"$ttd" destroy busy

@@ -35,6 +35,13 @@ says() {
 	done
 	wrong "no '$1' in ${2##*/}"
 }
+is() {
+	for _ in {1..100}; do
+		"$ttd" list | grep -q "^g .* $1" && return
+		sleep 0.02
+	done
+	return 1
+}
 daemon() {
 	: >"$said"
 	"$ttd-deviced" "$@" 2>"$said" &
@@ -124,7 +131,7 @@ for option in '' --fallback; do
 	grep -q 'g: flushed' "$said" || wrong "it does not say that g was flushed"
 	if [ -z "$option" ]; then
 		says 'the guest waits' "$domlog"
-		"$ttd" list | grep -q '^g .* paused' || wrong "the guest does not wait"
+		is 'paused' || wrong "the guest does not wait"
 		daemon -f "$log.3"
 		says 'refuses to go on' "$domlog"
 		end
@@ -133,7 +140,7 @@ for option in '' --fallback; do
 		[ "$(grep -c 'the guest waits' "$domlog")" = 1 ] || wrong "said more than once"
 	else
 		says 'this process writes the log now' "$domlog"
-		"$ttd" list | grep -q '^g .* running\|^g .* blocked' || wrong "the guest waits"
+		is '\(running\|blocked\)' || wrong "the guest waits"
 	fi
 	sleep 0.5
 	"$ttd" destroy g

@@ -390,10 +390,11 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 	/* Hint encodings with a memory form never access it. */
 	if (in->kind == K_NOP)
 		in->has_mem = false;
-	/* 16-bit stack operations are too rare to be translated. */
-	if ((in->kind == K_PUSH || in->kind == K_POP || in->kind == K_RET || in->kind == K_LEAVE ||
-	     in->kind == K_CALL || in->kind == K_CALL_IND || in->kind == K_JMP_IND ||
-	     in->kind == K_JMP || in->kind == K_JCC) && d->operand_width == 16)
+	/* 16-bit stack operations and branches are too rare to be translated. */
+	if (d->operand_width == 16 && in->kind >= K_JCC && in->kind <= K_RET && in->kind != K_LOOP)
+		in->near16 = in->kind;
+	if (d->operand_width == 16 && (in->near16 || in->kind == K_PUSH || in->kind == K_POP ||
+	    in->kind == K_LEAVE))
 		in->kind = K_SPECIAL;
 }
 

@@ -71,6 +71,7 @@ struct insn {
 	uint8_t mandatory; /* f2, f3 or 0 */
 	bool opsize;       /* an effective 66 */
 	uint8_t rex;       /* the whole byte, 0: none */
+	uint8_t near16;    /* a near branch of 32-bit code with 16-bit operands: its kind */
 	bool has_modrm, has_mem;
 	uint8_t modrm;
 	uint8_t imm_off, imm_len;

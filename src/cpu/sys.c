@@ -494,6 +494,8 @@ bool sys_execute(struct cpu *c)
 		return sys_exception(c, 6, false);
 	if (in.kind == K_STRING)
 		return do_string(c, &in);
+	if (in.near16)
+		return sys_near16(c, &in, in.near16);
 	if (!sys_knows(&in) || rows[in.mnemonic].fn == NULL)
 		return sys_exception(c, 6, false);
 	if (!rows[in.mnemonic].fn(c, &in, rows[in.mnemonic].arg))

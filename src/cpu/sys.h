@@ -24,6 +24,6 @@ int sys_rm(struct cpu *c, const struct insn *in, unsigned n, uint64_t *v);
 
 /* sysuser.c: unprivileged */
 sys_fn sys_pushf, sys_popf, sys_enter, sys_leave16, sys_xlat, sys_maskmov, sys_bound, sys_arpl;
-sys_fn sys_pusha, sys_popa, sys_bcd, sys_salc, sys_loop16, sys_fxsave32, sys_fxrstor32;
+sys_fn sys_near16, sys_pusha, sys_popa, sys_bcd, sys_salc, sys_loop16, sys_fxsave32, sys_fxrstor32;
 
 #endif

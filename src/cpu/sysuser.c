@@ -380,3 +380,47 @@ bool sys_fxrstor32(struct cpu *c, const struct insn *in, int unused)
 	memcpy(c->s.fx, image, sizeof image);
 	return sys_done(c, in);
 }
+
+/* jcc's conditions, by the low four bits of the opcode. */
+static bool condition(unsigned cc, uint64_t f)
+{
+	bool less = ((f & SF) != 0) != ((f & OF) != 0), c;
+
+	switch (cc >> 1) {
+	case 0: c = f & OF; break;
+	case 1: c = f & CF; break;
+	case 2: c = f & ZF; break;
+	case 3: c = f & (CF | ZF); break;
+	case 4: c = f & SF; break;
+	case 5: c = f & PF; break;
+	case 6: c = less; break;
+	default: c = less || (f & ZF);
+	}
+	return c != (cc & 1);
+}
+
+/* Near branches of 32-bit code with a 66: eip is cut to 16 bits. */
+bool sys_near16(struct cpu *c, const struct insn *in, int kind)
+{
+	uint64_t next = (uint32_t)(c->s.rip + in->len), target = next + (uint64_t)in->imm;
+
+	if (kind == K_JMP_IND || kind == K_CALL_IND) {
+		if (sys_rm(c, in, 2, &target) != 0)
+			return true;
+	} else if (kind == K_RET) {
+		target = 0;
+		if (sys_load(c, sys_rsp(c, 0), &target, 2) != 0)
+			return true;
+		c->s.gpr[RSP] = sys_rsp(c, 2 + (in->imm_len ? (uint16_t)in->imm : 0));
+	}
+	if (kind == K_CALL || kind == K_CALL_IND) {
+		if (sys_store(c, sys_rsp(c, -2), &next, 2) != 0)
+			return true;
+		c->s.gpr[RSP] = sys_rsp(c, -2);
+	}
+	sys_done(c, in);
+	c->s.brctr++;
+	if (kind != K_JCC || condition(in->opcode & 15, c->s.rflags))
+		c->s.rip = (uint16_t)target;
+	return false;
+}

@@ -88,10 +88,9 @@ struct block {
 	uint32_t entry_host;  /* guest flags in the host's */
 	uint32_t entry_saved; /* guest flags in cpu.flags */
 	uint32_t entry_far;   /* as saved, r11 = guest pc: from another page */
-	uint32_t host_end;
 	uint16_t n, b;
 	uint8_t mode;   /* enum block_mode */
-	bool dead, temp;
+	bool dead;
 };
 
 /* A direct exit: a jump whose rel32 at `patch` goes to its stub or a block. */

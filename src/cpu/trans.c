@@ -277,7 +277,6 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	b->page = t.abs ? t.page : 0;
 	b->mfn2 = MFN_NONE;
 	b->mode = (uint8_t)mode;
-	b->temp = t.temp;
 	if (rec != NULL)
 		b->rec = *rec;
 	if (c->tier == CPU_REFERENCE)
@@ -294,7 +293,6 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 		put32(t.head_imm[i], (uint32_t)b->n << COUNT_SHIFT | b->b);
 	b->recs = meta_alloc(c, (size_t)t.nrecs * sizeof *b->recs);
 	memcpy(b->recs, t.recs, (size_t)t.nrecs * sizeof *b->recs);
-	b->host_end = lo(t.o.p);
 	c->stats.host_bytes += (uint64_t)(t.o.p - c->code_p);
 	c->code_p = t.o.p;
 	note_frames(&t);

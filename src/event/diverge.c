@@ -34,6 +34,7 @@ static const char *const exceptions[32] = {
 	"do_simd_coprocessor_error",
 };
 
+/* xen/include/public/xen.h, __HYPERVISOR_*. */
 static const char *const hypercalls[64] = {
 	[0] = "set_trap_table", [1] = "mmu_update", [2] = "set_gdt", [3] = "stack_switch",
 	[4] = "set_callbacks", [5] = "fpu_taskswitch", [6] = "sched_op_compat",
@@ -48,6 +49,11 @@ static const char *const hypercalls[64] = {
 	[35] = "sysctl", [36] = "domctl", [37] = "kexec_op", [38] = "tmem_op",
 	[39] = "argo_op", [40] = "xenpmu_op", [41] = "dm_op", [42] = "hypfs_op",
 };
+
+const char *log_hypercall_name(unsigned nr)
+{
+	return nr < 64 ? hypercalls[nr] : NULL;
+}
 
 const char *log_event_name(const struct log_record *r)
 {
@@ -68,7 +74,7 @@ const char *log_info_name(const struct log_record *r)
 	switch (r->type) {
 	case LOG_INPUT: name = r->code < EV_TYPES ? inputs[r->code] : NULL; break;
 	case LOG_EXCEPTION: name = r->code < 32 ? exceptions[r->code] : NULL; break;
-	case LOG_HYPERCALL: name = r->code < 64 ? hypercalls[r->code] : NULL; break;
+	case LOG_HYPERCALL: name = log_hypercall_name(r->code); break;
 	case LOG_UPCALL: name = "evtchn_upcall"; break;
 	default: break;
 	}

@@ -60,6 +60,7 @@ void divergence_line(const struct divergence *d, char *text, size_t n);
 
 /* One record in XenTT's words: "brctr:D, ip:0xH, ... TTD_EXCEPTION(16),info:do_page_fault(14)". */
 void log_record_text(const struct log_record *r, char *text, size_t n);
+const char *log_hypercall_name(unsigned nr); /* "mmu_update"; NULL: none such */
 const char *log_event_name(const struct log_record *r); /* "TTD_EXCEPTION" */
 unsigned log_event_number(const struct log_record *r);  /* 16 */
 const char *log_info_name(const struct log_record *r);  /* "do_page_fault" */

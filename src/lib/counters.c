@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cpu/cpu.h"
+#include "event/replay.h"
 #include "mem/mem.h"
 
 struct row {
@@ -55,22 +56,6 @@ static const char *const exit_names[] = {
 	[CPU_EXIT_PRIV] = "priv",
 };
 
-/* xen/include/public/xen.h, __HYPERVISOR_*. */
-static const char *const hypercall_names[64] = {
-	[0] = "set_trap_table", [1] = "mmu_update", [2] = "set_gdt", [3] = "stack_switch",
-	[4] = "set_callbacks", [5] = "fpu_taskswitch", [6] = "sched_op_compat",
-	[7] = "platform_op", [8] = "set_debugreg", [9] = "get_debugreg",
-	[10] = "update_descriptor", [12] = "memory_op", [13] = "multicall",
-	[14] = "update_va_mapping", [15] = "set_timer_op", [16] = "event_channel_op_compat",
-	[17] = "xen_version", [18] = "console_io", [19] = "physdev_op_compat",
-	[20] = "grant_table_op", [21] = "vm_assist", [22] = "update_va_mapping_otherdomain",
-	[23] = "iret", [24] = "vcpu_op", [25] = "set_segment_base", [26] = "mmuext_op",
-	[27] = "xsm_op", [28] = "nmi_op", [29] = "sched_op", [30] = "callback_op",
-	[31] = "xenoprof_op", [32] = "event_channel_op", [33] = "physdev_op", [34] = "hvm_op",
-	[35] = "sysctl", [36] = "domctl", [37] = "kexec_op", [38] = "tmem_op",
-	[39] = "argo_op", [40] = "xenpmu_op", [41] = "dm_op", [42] = "hypfs_op",
-};
-
 typedef void counter_fn(void *ctx, const char *name, uint64_t value);
 
 static void table(const struct row *rows, size_t n, const void *base, counter_fn *fn, void *ctx)
@@ -86,9 +71,8 @@ static void hypercalls(const struct domain_stats *s, counter_fn *fn, void *ctx)
 	for (unsigned i = 0; i < sizeof s->hypercall_count / sizeof *s->hypercall_count; i++) {
 		if (s->hypercall_count[i] == 0)
 			continue;
-		if (i < sizeof hypercall_names / sizeof *hypercall_names &&
-			hypercall_names[i] != NULL)
-			snprintf(name, sizeof name, "hypercall.%s", hypercall_names[i]);
+		if (log_hypercall_name(i) != NULL)
+			snprintf(name, sizeof name, "hypercall.%s", log_hypercall_name(i));
 		else
 			snprintf(name, sizeof name, "hypercall.%u", i);
 		fn(ctx, name, s->hypercall_count[i]);

@@ -27,6 +27,7 @@ enum { REPORT = 1 << 24 /* instructions between calls of progress */, NAP_MS = 2
 struct replaying {
 	struct ttd_replay opt;
 	char dir[TTD_PATH_MAX], path[TTD_PATH_MAX];
+	char kernel[TTD_PATH_MAX], ramdisk[TTD_PATH_MAX]; /* where they are now; "": none */
 	struct log_reader *log;
 	struct log_tail tail;
 	struct source *replayer;  /* the domain's, or inside of its recorder */
@@ -141,31 +142,58 @@ static int parse_to(struct replaying *r, const char *to, struct err *e)
 
 /* ---- the machine ---- */
 
-static int same_file(const char *what, const struct log_file *f, struct err *e)
+static bool is_file(const char *what, const char *path, const struct log_file *f, struct err *e)
 {
 	struct log_file now;
 
-	if (trace_file(what, f->path, &now, e) != 0)
-		return -1;
+	if (trace_file(what, path, &now, e) != 0)
+		return false;
 	if (now.size == f->size && memcmp(now.digest, f->digest, sizeof f->digest) == 0)
-		return 0;
-	return err_set(e, ST_HOST, "%s %s is not the one that was recorded: it has changed since",
-		what, f->path);
+		return true;
+	err_set(e, ST_HOST, "%s %s is not the one that was recorded: it has changed since", what,
+		path);
+	return false;
 }
 
-static int check_log(const struct log_meta *m, bool any_file, struct err *e)
+/* The recorded file: where it was, or beside the log when both have moved. */
+static int find_file(const struct replaying *r, const char *what, const struct log_file *f,
+	char path[TTD_PATH_MAX], struct err *e)
 {
+	const char *name = strrchr(f->path, '/'), *slash = strrchr(r->path, '/');
+	char folder[TTD_PATH_MAX];
+	struct err none;
+
+	if (trace_join(path, f->path, "", "", e) != 0)
+		return -1;
+	if (is_file(what, path, f, e))
+		return 0;
+	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - r->path) : 1,
+		slash != NULL ? r->path : ".");
+	if (trace_join(path, folder, "/", name != NULL ? name + 1 : f->path, &none) == 0 &&
+		is_file(what, path, f, &none))
+		return 0;
+	return -1;
+}
+
+static int check_log(struct replaying *r, struct err *e)
+{
+	const struct log_meta *m = log_meta(r->log);
+
 	if (m->engine != ENGINE_VERSION || m->abi != ABI_VERSION)
 		return err_set(e, ST_HOST, "the trace was recorded by ttd %s (engine %u, ABI %u); "
 			"this one has engine %d, ABI %d and would execute it differently",
 			m->version, m->engine, m->abi, ENGINE_VERSION, ABI_VERSION);
 	if (m->tsc_mul != domain_tsc_mul() || m->memory_mb > TTD_MEMORY_MAX)
 		return err_set(e, ST_DAMAGED, "the log's configuration makes no sense");
-	if (any_file)
+	if (r->perturb.any_file) {
+		strcpy(r->kernel, m->kernel.path);
+		strcpy(r->ramdisk, m->ramdisk.path);
 		return 0;
-	if (same_file("kernel", &m->kernel, e) != 0)
+	}
+	if (find_file(r, "kernel", &m->kernel, r->kernel, e) != 0)
 		return -1;
-	return m->ramdisk.path[0] != '\0' ? same_file("ramdisk", &m->ramdisk, e) : 0;
+	return m->ramdisk.path[0] != '\0'
+		? find_file(r, "ramdisk", &m->ramdisk, r->ramdisk, e) : 0;
 }
 
 /* Its own log is not worth holding a replay up for, or a message. */
@@ -277,8 +305,8 @@ static struct ttd_vm *build(struct replaying *r, struct err *e)
 		.stop_brctr = r->stop_brctr };
 
 	c.name = m->name;
-	c.kernel = m->kernel.path;
-	c.ramdisk = m->ramdisk.path[0] != '\0' ? m->ramdisk.path : NULL;
+	c.kernel = r->kernel;
+	c.ramdisk = r->ramdisk[0] != '\0' ? r->ramdisk : NULL;
 	c.cmdline = m->cmdline;
 	c.memory_mb = (uint32_t)m->memory_mb;
 	c.clock = (enum ttd_clock)m->clock;
@@ -315,7 +343,7 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 	r->opt = *rep;
 	if (perturb_parse(rep->perturb, &r->perturb, e) == 0 && find(r, e) == 0 &&
 		(r->log = log_open(r->path, e)) != NULL && log_tail(r->log, &r->tail, e) == 0 &&
-		check_log(log_meta(r->log), r->perturb.any_file, e) == 0 &&
+		check_log(r, e) == 0 &&
 		(rep->to == NULL || parse_to(r, rep->to, e) == 0) &&
 		open_own(r, e) == 0)
 		vm = build(r, e);

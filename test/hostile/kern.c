@@ -354,7 +354,7 @@ static int same_word(const char *a, const char *b)
 void kernel_main(struct start_info *si)
 {
 	const struct attack *const tables[] = { cpu_attacks, code_attacks, mmu_attacks,
-		call_attacks };
+		call_attacks, tour_attacks };
 	const char *name;
 	uint64_t maddr;
 

@@ -23,7 +23,8 @@ struct attack {
 	void (*run)(void);
 };
 
-extern const struct attack cpu_attacks[], code_attacks[], mmu_attacks[], call_attacks[];
+extern const struct attack cpu_attacks[], code_attacks[], mmu_attacks[], call_attacks[],
+	tour_attacks[];
 
 extern struct start_info *info;
 extern struct shared_info *shared;

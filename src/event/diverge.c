@@ -23,6 +23,7 @@ static const char *const inputs[EV_TYPES] = {
 	[EV_WALLCLOCK] = "wallclock", [EV_TIME] = "time", [EV_IDLE] = "idle",
 	[EV_CONSOLE] = "console", [EV_CONTROL] = "control", [EV_SYSRQ] = "sysrq",
 	[EV_STOP] = "stop", [EV_DIGEST] = "digest",
+	[EV_BLOCK] = "block", [EV_NET] = "net",
 };
 
 /* As Linux calls their handlers. */

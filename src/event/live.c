@@ -182,7 +182,8 @@ static int live_push(struct source *s, const struct event *ev)
 	it->next = NULL;
 	it->ev = *ev;
 	pthread_mutex_lock(&l->lock);
-	full = l->queued >= QUEUE_MAX;
+	/* Requests in flight are limited, and each must come to its end. */
+	full = l->queued >= QUEUE_MAX && ev->type != EV_BLOCK;
 	if (!full) {
 		*l->tail = it;
 		l->tail = &it->next;

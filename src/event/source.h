@@ -37,6 +37,8 @@ enum event_type {
 	EV_SYSRQ,     /* data: one character for control/sysrq */
 	EV_STOP,      /* leave the run loop; the guest does not notice.  value 1: diverged */
 	EV_DIGEST,    /* take a digest and hand it to witness(); nor does it notice this */
+	EV_BLOCK,     /* value: device, see xen/bus.c; data: a disk's request is done */
+	EV_NET,       /* the same; data: a packet for the guest */
 	EV_TYPES      /* (the log stores these numbers) */
 };
 

@@ -125,7 +125,12 @@ static int build(struct domain *d, const struct domain_config *cfg, struct err *
 	d->store_ring = b.store;
 	d->con.ring = b.console;
 	start_vcpu(d, &b);
-	return store_populate(d, e);
+	if (store_populate(d, e) < 0)
+		return -1;
+	for (unsigned i = 0; i < cfg->ndevices; i++)
+		if (bus_attach(d, cfg->devices[i], e) < 0)
+			return -1;
+	return 0;
 }
 
 struct domain *domain_create(const struct domain_config *cfg, struct err *e)
@@ -190,6 +195,11 @@ enum domain_end domain_run(struct domain *d)
 const char *domain_crash_reason(const struct domain *d)
 {
 	return d->crash;
+}
+
+const struct err *domain_failure(const struct domain *d)
+{
+	return d->failure.text[0] != '\0' ? &d->failure : NULL;
 }
 
 void domain_console_in(struct domain *d, const void *p, size_t n)

@@ -19,6 +19,7 @@ enum domain_clock {
 	CLOCK_VIRTUAL, /* guest time is a function of instructions only; idle jumps */
 };
 
+struct dev;
 struct source;
 struct live_params;
 
@@ -40,6 +41,9 @@ struct domain_config {
 	 */
 	struct source *(*source)(void *ctx, const struct live_params *live, struct err *e);
 	void *source_ctx;
+	/* Devices (dev/bus.h), borrowed until domain_destroy(). */
+	struct dev *const *devices;
+	unsigned ndevices;
 	/* Console output, called on the vCPU thread; must not block for long. */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
@@ -68,6 +72,8 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e);
 void domain_destroy(struct domain *d);
 enum domain_end domain_run(struct domain *d);
 const char *domain_crash_reason(const struct domain *d);
+/* A device ended the run for what is wrong on the host; NULL: none did. */
+const struct err *domain_failure(const struct domain *d);
 
 void domain_console_in(struct domain *d, const void *p, size_t n); /* [any thread] */
 void domain_shutdown(struct domain *d, const char *how); /* [any thread] "poweroff", "reboot" */

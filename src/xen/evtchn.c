@@ -145,6 +145,8 @@ static void close_port(struct domain *d, uint32_t port)
 
 	if (p->type == EVTCHNSTAT_virq)
 		d->ev.virq_port[p->virq] = 0;
+	if (p->type == EVTCHNSTAT_interdomain)
+		bus_port_closed(d, port);
 	*p = (struct port){ .type = EVTCHNSTAT_closed };
 	change_bit(d, BITMAP_PENDING, port, false);
 }
@@ -166,6 +168,8 @@ static void notify_backend(struct domain *d, uint32_t port)
 		xs_process(d->store);
 	else if (port == d->con.port)
 		console_kick(d);
+	else
+		bus_notify(d, port);
 }
 
 static int64_t op_send(struct domain *d, void *arg)

@@ -153,6 +153,9 @@ struct hypercall_progress {
 
 enum { RUNNING = -1 };
 
+struct bus;
+struct dev;
+
 struct domain {
 	struct mem *mem;
 	struct cpu *cpu;
@@ -176,6 +179,8 @@ struct domain {
 	struct grant_state grant;
 	struct console_state con;
 	struct pin_state pin;
+	struct bus *bus;      /* NULL: no devices */
+	struct err failure;   /* of a device; text empty: none */
 	bool blocked;         /* in SCHEDOP_block */
 	bool check_upcall;
 	bool in_multicall;
@@ -334,7 +339,8 @@ int area_load(struct area_state *a, struct rbuf *r);
 /* timer.c */
 void timer_init(struct timer_state *t);
 uint64_t timer_next(const struct timer_state *t); /* guest ns or SOURCE_NEVER */
-uint64_t timer_icount(struct domain *d); /* first icount at or after it */
+uint64_t icount_at(struct domain *d, uint64_t ns); /* the first at or after a guest time */
+uint64_t timer_icount(struct domain *d);
 void timer_expire(struct domain *d); /* raises VIRQ_TIMER for what is due */
 void timer_advance(struct domain *d, uint64_t ns); /* moves the guest's clock */
 void timer_set(struct domain *d, uint64_t deadline);
@@ -361,6 +367,17 @@ int console_load(struct console_state *c, struct rbuf *r);
 int store_init(struct domain *d, struct err *e);
 int store_populate(struct domain *d, struct err *e);
 
+/* bus.c */
+int bus_attach(struct domain *d, struct dev *dev, struct err *e); /* before the guest starts */
+void bus_detach_all(struct domain *d);
+void bus_notify(struct domain *d, uint32_t port);
+void bus_port_closed(struct domain *d, uint32_t port);
+void bus_apply(struct domain *d, const struct event *ev);
+uint64_t bus_due(const struct domain *d); /* guest ns or SOURCE_NEVER */
+void bus_expire(struct domain *d);
+void bus_save(const struct domain *d, struct wbuf *w, bool digest);
+int bus_load(struct domain *d, struct rbuf *r);
+
 /* pin.c */
 int pin_init(struct pin_state *p, uint64_t ram_pages);
 void pin_free(struct pin_state *p);
@@ -370,8 +387,12 @@ void pin_save(const struct pin_state *p, struct wbuf *w);
 int pin_load(struct pin_state *p, struct rbuf *r);
 bool ptwr_fault(struct domain *d, const struct cpu_exit *x); /* ptwr.c: handled */
 
-/* state.c: all of the above, without frames and vCPU. */
+/*
+ * state.c: all of the above, without frames and vCPU.  digest: what a digest
+ * covers, which is the same in every run; not for xen_load().
+ */
 void xen_save(const struct domain *d, struct wbuf *w);
+void xen_save_digest(const struct domain *d, struct wbuf *w);
 int xen_load(struct domain *d, struct rbuf *r);
 
 #endif

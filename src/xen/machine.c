@@ -73,6 +73,7 @@ void machine_start(struct domain *d)
 
 void machine_fini(struct domain *d)
 {
+	bus_detach_all(d);
 	if (d->store != NULL)
 		xs_destroy(d->store);
 	pin_free(&d->pin);

@@ -71,6 +71,10 @@ void apply_event(struct domain *d, const struct event *ev)
 	case EV_DIGEST:
 		witness_digest(d);
 		break;
+	case EV_BLOCK:
+	case EV_NET:
+		bus_apply(d, ev);
+		break;
 	case EV_WALLCLOCK:
 	case EV_TYPES:
 		break;
@@ -88,6 +92,7 @@ static void take_inputs(struct domain *d)
 		return;
 	d->polled = icount;
 	d->kicked = false;
+	bus_expire(d);
 	for (;;) {
 		now = position(d);
 		if (d->ended != RUNNING || !d->source->ops->next(d->source, &now, &ev))
@@ -99,12 +104,15 @@ static void take_inputs(struct domain *d)
 /* Nothing to run: time passes until a timer or an input wakes the guest. */
 static void idle(struct domain *d)
 {
-	uint64_t deadline = timer_next(&d->timer);
+	uint64_t deadline = timer_next(&d->timer), due = bus_due(d);
 	struct source_pos now = position(d);
 	struct event ev;
 
+	if (due < deadline)
+		deadline = due;
 	if (d->clock == CLOCK_VIRTUAL && deadline != SOURCE_NEVER) {
-		timer_advance(d, deadline - now.tsc);
+		if (deadline > now.tsc)
+			timer_advance(d, deadline - now.tsc);
 		return;
 	}
 	d->source->ops->idle(d->source, &now, deadline, &ev);
@@ -115,10 +123,12 @@ static uint64_t next_stop(struct domain *d)
 {
 	struct source_pos now = position(d);
 	uint64_t target = d->source->ops->horizon(d->source, &now);
-	uint64_t timer = timer_icount(d);
+	uint64_t timer = timer_icount(d), due = icount_at(d, bus_due(d));
 
 	if (timer < target)
 		target = timer;
+	if (due < target)
+		target = due;
 	if (d->stop_icount != 0 && d->stop_icount < target)
 		target = d->stop_icount;
 	/* An instruction is at most one branch: this never goes too far. */

@@ -4,7 +4,7 @@
  */
 #include "xen/internal.h"
 
-void xen_save(const struct domain *d, struct wbuf *w)
+static void save(const struct domain *d, struct wbuf *w, bool digest)
 {
 	trap_save(&d->trap, w);
 	seg_save(&d->seg, w);
@@ -22,6 +22,17 @@ void xen_save(const struct domain *d, struct wbuf *w)
 	wbuf_u64(w, d->stuck_at);
 	wbuf_u32(w, d->stuck);
 	xs_save(d->store, w);
+	bus_save(d, w, digest);
+}
+
+void xen_save(const struct domain *d, struct wbuf *w)
+{
+	save(d, w, false);
+}
+
+void xen_save_digest(const struct domain *d, struct wbuf *w)
+{
+	save(d, w, true);
 }
 
 /* Frames that later code dereferences without looking must exist. */
@@ -52,7 +63,8 @@ int xen_load(struct domain *d, struct rbuf *r)
 	d->polled = rbuf_u64(r);
 	d->stuck_at = rbuf_u64(r);
 	d->stuck = rbuf_u32(r);
-	if (r->bad || !frames_ok(d) || xs_load(d->store, r) < 0)
+	if (r->bad || !frames_ok(d) || xs_load(d->store, r) < 0 ||
+	    bus_load(d, r) < 0)
 		return -1;
 	ctl_arm(d);
 	d->ended = RUNNING;

@@ -24,10 +24,10 @@ void timer_set(struct domain *d, uint64_t deadline)
 	d->timer.deadline = deadline;
 }
 
-uint64_t timer_icount(struct domain *d)
+uint64_t icount_at(struct domain *d, uint64_t deadline)
 {
 	const struct cpu_state *s = regs_of(d);
-	uint64_t deadline = timer_next(&d->timer), need;
+	uint64_t need;
 	unsigned __int128 n;
 
 	if (deadline == SOURCE_NEVER)
@@ -39,6 +39,11 @@ uint64_t timer_icount(struct domain *d)
 	n = ((unsigned __int128)need << 32) + s->tsc_mul - 1;
 	n = (s->tsc_mul & (s->tsc_mul - 1)) == 0 ? n >> __builtin_ctzll(s->tsc_mul) : n / s->tsc_mul;
 	return n > SOURCE_NEVER ? SOURCE_NEVER : (uint64_t)n;
+}
+
+uint64_t timer_icount(struct domain *d)
+{
+	return icount_at(d, timer_next(&d->timer));
 }
 
 void timer_expire(struct domain *d)

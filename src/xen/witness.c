@@ -62,7 +62,7 @@ static uint64_t state_digest(struct domain *d)
 
 	d->polled = 0;
 	cpu_save(d->cpu, &w);
-	xen_save(d, &w);
+	xen_save_digest(d, &w);
 	d->polled = polled;
 	if (w.bad)
 		abort(); /* a few KB: the process is lost anyway */

@@ -1,0 +1,532 @@
+/*
+ * bus.c - the device bus: what struct dev_bus promises (dev/bus.h), and the
+ * walk through xenbus states with the guest's frontends.
+ *
+ * Each device has two directories in xenstore, /local/domain/0/backend/TYPE/1/ID
+ * and /local/domain/1/device/TYPE/ID.  We watch the second.  The walk, as the
+ * real backends do it:
+ *
+ *	frontend                 backend
+ *	1 Initialising           2 InitWait (also from 6: it connects again)
+ *	3 Initialised, 4 Connected   connect(), 4 Connected; 5 when it makes no sense
+ *	5 Closing                5 Closing; still served
+ *	6 Closed, or gone        disconnect(), 6 Closed
+ *
+ *  U1. port[c] != 0 if and only if that port of the guest is interdomain with
+ *      remote_port == REMOTE(index, c).
+ *  U2. Inputs longer than an event's data travel in pieces: value is the device's
+ *      index times 4, plus FIRST and MORE.  `in` holds those that have come.
+ */
+#include "xen/internal.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <xen/event_channel.h>
+#include <xen/io/xenbus.h>
+
+#include "dev/bus.h"
+#include "util/checked.h"
+
+enum { REMOTE_FIRST = 16, MORE = 1, FIRST = 2, PATH = 96 };
+#define REMOTE(index, channel) (REMOTE_FIRST + (index) * DEV_CHANNELS + (channel))
+
+struct seat {
+	struct dev_bus bus; /* first: a dev's `bus` points here */
+	struct domain *d;
+	struct dev *dev;
+	char dir[2][PATH];  /* by enum dev_side */
+	uint8_t state;      /* ours, as in xenstore */
+	bool connected;     /* connect() without disconnect() */
+	uint32_t port[DEV_CHANNELS];
+	uint8_t *in;        /* U2; DEV_INPUT_MAX */
+	uint32_t in_len;
+	pthread_mutex_t posting; /* pieces of one input stay together */
+};
+
+struct bus {
+	unsigned n;
+	struct seat *seat[DEV_MAX];
+};
+
+static const enum event_type event_of[DEV_KINDS] = {
+	[DEV_BLOCK] = EV_BLOCK, [DEV_NET] = EV_NET,
+};
+
+static struct seat *seat_of(const struct dev *dev)
+{
+	return (struct seat *)dev->bus;
+}
+
+/* ---- xenstore ---- */
+
+static bool path_of(const struct seat *s, enum dev_side side, const char *key,
+	char path[PATH + DEV_KEY_MAX])
+{
+	return strlen(key) < DEV_KEY_MAX &&
+		snprintf(path, PATH + DEV_KEY_MAX, "%s/%s", s->dir[side], key) > 0;
+}
+
+static int bus_read(struct dev *dev, enum dev_side side, const char *key, char *value,
+	size_t cap)
+{
+	struct seat *s = seat_of(dev);
+	char path[PATH + DEV_KEY_MAX];
+	const void *p;
+	size_t n;
+
+	if (!path_of(s, side, key, path) || (p = xs_read(s->d->store, path, &n)) == NULL ||
+	    n >= cap || memchr(p, 0, n) != NULL)
+		return -1;
+	memcpy(value, p, n);
+	value[n] = '\0';
+	return (int)n;
+}
+
+static const char *standard(const struct seat *s, enum dev_side side, const char *key,
+	char *buf, size_t cap)
+{
+	if (strcmp(key, "frontend") == 0)
+		return s->dir[DEV_FRONTEND];
+	if (strcmp(key, "backend") == 0)
+		return s->dir[DEV_BACKEND];
+	if (strcmp(key, "backend-id") == 0)
+		return "0";
+	if (strcmp(key, "online") == 0)
+		return "1";
+	snprintf(buf, cap, "%d", strcmp(key, "frontend-id") == 0 ? DOMID
+		: side == DEV_BACKEND ? s->state : XenbusStateInitialising);
+	return buf;
+}
+
+static int bus_write(struct dev *dev, enum dev_side side, const char *key, const char *value)
+{
+	struct seat *s = seat_of(dev);
+	char path[PATH + DEV_KEY_MAX], buf[16];
+
+	if (!path_of(s, side, key, path))
+		return -1;
+	if (value == NULL)
+		value = standard(s, side, key, buf, sizeof buf);
+	return xs_write(s->d->store, path, value, strlen(value));
+}
+
+static void set_state(struct seat *s, enum xenbus_state state)
+{
+	if (s->state == state)
+		return;
+	s->state = (uint8_t)state;
+	bus_write(s->dev, DEV_BACKEND, "state", NULL);
+}
+
+/* ---- memory ---- */
+
+static int bus_copy_in(struct dev *dev, uint32_t ref, unsigned off, void *p, size_t n)
+{
+	struct domain *d = seat_of(dev)->d;
+	mfn_t mfn = grant_frame(d, ref, false);
+
+	if (mfn == MFN_NONE || !range_ok(off, n, PAGE_SIZE))
+		return -1;
+	memcpy(p, mem_frame(d->mem, mfn) + off, n);
+	return 0;
+}
+
+static int bus_copy_out(struct dev *dev, uint32_t ref, unsigned off, const void *p, size_t n)
+{
+	struct domain *d = seat_of(dev)->d;
+	mfn_t mfn = grant_frame(d, ref, true);
+
+	if (mfn == MFN_NONE || !range_ok(off, n, PAGE_SIZE))
+		return -1;
+	return mem_write_frame(d->mem, mfn, off, p, n);
+}
+
+static dev_page bus_map(struct dev *dev, uint32_t ref)
+{
+	mfn_t mfn = grant_frame(seat_of(dev)->d, ref, true);
+
+	return mfn != MFN_NONE ? mfn : DEV_NO_PAGE;
+}
+
+static int bus_page_in(struct dev *dev, dev_page page, unsigned off, void *p, size_t n)
+{
+	struct domain *d = seat_of(dev)->d;
+
+	if (!is_ram(d, page) || !range_ok(off, n, PAGE_SIZE))
+		return -1;
+	memcpy(p, mem_frame(d->mem, page) + off, n);
+	return 0;
+}
+
+static int bus_page_out(struct dev *dev, dev_page page, unsigned off, const void *p, size_t n)
+{
+	struct domain *d = seat_of(dev)->d;
+
+	if (!is_ram(d, page) || !range_ok(off, n, PAGE_SIZE))
+		return -1;
+	return mem_write_frame(d->mem, page, off, p, n);
+}
+
+/* ---- event channels ---- */
+
+static int bus_bind(struct dev *dev, unsigned channel, uint32_t port)
+{
+	struct seat *s = seat_of(dev);
+	struct port *p;
+
+	if (channel >= DEV_CHANNELS || s->port[channel] != 0 || port == 0 || port >= PORTS)
+		return -1;
+	p = &s->d->ev.port[port];
+	if (p->type != EVTCHNSTAT_unbound || p->remote_dom != 0)
+		return -1;
+	p->type = EVTCHNSTAT_interdomain;
+	p->remote_port = REMOTE(dev->index, channel);
+	s->port[channel] = port;
+	return 0;
+}
+
+static void bus_raise(struct dev *dev, unsigned channel)
+{
+	struct seat *s = seat_of(dev);
+
+	if (channel < DEV_CHANNELS && s->port[channel] != 0)
+		evtchn_set_pending(s->d, s->port[channel]);
+}
+
+static void unbind_all(struct seat *s)
+{
+	for (unsigned c = 0; c < DEV_CHANNELS; c++) {
+		struct port *p = &s->d->ev.port[s->port[c]];
+
+		if (s->port[c] != 0) {
+			p->type = EVTCHNSTAT_unbound;
+			p->remote_port = 0;
+		}
+		s->port[c] = 0;
+	}
+}
+
+/* The seat and channel at our end of an interdomain port; NULL: no device's. */
+static struct seat *at_port(struct domain *d, uint32_t port, unsigned *channel)
+{
+	uint32_t remote = d->ev.port[port].remote_port;
+
+	if (d->bus == NULL || remote < REMOTE_FIRST ||
+	    (remote - REMOTE_FIRST) / DEV_CHANNELS >= d->bus->n)
+		return NULL;
+	*channel = (remote - REMOTE_FIRST) % DEV_CHANNELS;
+	return d->bus->seat[(remote - REMOTE_FIRST) / DEV_CHANNELS];
+}
+
+void bus_notify(struct domain *d, uint32_t port)
+{
+	unsigned channel;
+	struct seat *s = at_port(d, port, &channel);
+
+	if (s != NULL && s->connected)
+		s->dev->ops->notify(s->dev, channel);
+}
+
+/* The guest closes its end (U1). */
+void bus_port_closed(struct domain *d, uint32_t port)
+{
+	unsigned channel;
+	struct seat *s = at_port(d, port, &channel);
+
+	if (s != NULL)
+		s->port[channel] = 0;
+}
+
+/* ---- inputs ---- */
+
+static int bus_post(struct dev *dev, const void *p, size_t n)
+{
+	struct seat *s = seat_of(dev);
+	const uint8_t *b = p;
+	struct event ev = { .type = event_of[dev->ops->kind] };
+	unsigned flags = FIRST;
+	int rc = 0;
+
+	if (n > DEV_INPUT_MAX)
+		return -1;
+	pthread_mutex_lock(&s->posting);
+	do {
+		ev.len = n < EVENT_DATA_MAX ? (uint32_t)n : EVENT_DATA_MAX;
+		memcpy(ev.data, b, ev.len);
+		b += ev.len;
+		n -= ev.len;
+		ev.value = (uint64_t)dev->index << 2 | flags | (n > 0 ? MORE : 0);
+		rc = s->d->source->ops->push(s->d->source, &ev);
+		flags = 0;
+	} while (rc == 0 && n > 0);
+	pthread_mutex_unlock(&s->posting);
+	return rc;
+}
+
+void bus_apply(struct domain *d, const struct event *ev)
+{
+	uint64_t index = ev->value >> 2;
+	struct seat *s;
+
+	if (d->bus == NULL || index >= d->bus->n)
+		return;
+	s = d->bus->seat[index];
+	if (event_of[s->dev->ops->kind] != ev->type)
+		return;
+	if (ev->value & FIRST)
+		s->in_len = 0;
+	if (s->in_len + ev->len > DEV_INPUT_MAX)
+		return;
+	memcpy(s->in + s->in_len, ev->data, ev->len);
+	s->in_len += ev->len;
+	if (ev->value & MORE)
+		return;
+	s->dev->ops->apply(s->dev, s->in, s->in_len);
+	s->in_len = 0;
+}
+
+uint64_t bus_due(const struct domain *d)
+{
+	uint64_t due = SOURCE_NEVER;
+
+	if (d->clock != CLOCK_VIRTUAL || d->bus == NULL)
+		return due;
+	for (unsigned i = 0; i < d->bus->n; i++) {
+		const struct dev *dev = d->bus->seat[i]->dev;
+		uint64_t at = dev->ops->due != NULL ? dev->ops->due(dev) : SOURCE_NEVER;
+
+		if (at < due)
+			due = at;
+	}
+	return due;
+}
+
+void bus_expire(struct domain *d)
+{
+	uint64_t now = cpu_tsc(regs_of(d));
+
+	if (d->clock != CLOCK_VIRTUAL || d->bus == NULL)
+		return;
+	for (unsigned i = 0; i < d->bus->n; i++) {
+		struct dev *dev = d->bus->seat[i]->dev;
+
+		if (dev->ops->due != NULL && dev->ops->due(dev) <= now)
+			dev->ops->expire(dev);
+	}
+}
+
+static uint64_t bus_now(struct dev *dev)
+{
+	return cpu_tsc(regs_of(seat_of(dev)->d));
+}
+
+static void bus_fail(struct dev *dev, const struct err *e)
+{
+	struct domain *d = seat_of(dev)->d;
+
+	if (d->failure.text[0] == '\0')
+		d->failure = *e;
+	domain_end_with(d, DOMAIN_STOPPED);
+}
+
+static const struct dev_bus_ops bus_ops = {
+	.read = bus_read, .write = bus_write,
+	.copy_in = bus_copy_in, .copy_out = bus_copy_out,
+	.map = bus_map, .page_in = bus_page_in, .page_out = bus_page_out,
+	.bind = bus_bind, .raise = bus_raise,
+	.post = bus_post, .now = bus_now, .fail = bus_fail,
+};
+
+/* ---- the walk ---- */
+
+static void disconnect(struct seat *s)
+{
+	if (s->connected)
+		s->dev->ops->disconnect(s->dev);
+	s->connected = false;
+	unbind_all(s);
+}
+
+static void connect(struct seat *s)
+{
+	if (s->state != XenbusStateInitWait)
+		return;
+	s->connected = true;
+	if (s->dev->ops->connect(s->dev) == 0) {
+		set_state(s, XenbusStateConnected);
+		return;
+	}
+	disconnect(s);
+	set_state(s, XenbusStateClosing);
+}
+
+static void frontend_state(struct seat *s)
+{
+	uint64_t state;
+
+	if (dev_read_number(s->dev, DEV_FRONTEND, "state", XenbusStateReconfigured, &state) != 0)
+		state = XenbusStateClosed;
+	switch (state) {
+	case XenbusStateInitialising:
+		if (s->state == XenbusStateClosed)
+			set_state(s, XenbusStateInitWait);
+		break;
+	case XenbusStateInitialised:
+	case XenbusStateConnected:
+		connect(s);
+		break;
+	case XenbusStateClosing:
+		set_state(s, XenbusStateClosing);
+		break;
+	case XenbusStateClosed:
+		disconnect(s);
+		set_state(s, XenbusStateClosed);
+		break;
+	}
+}
+
+static void frontend_changed(void *ctx, const char *path)
+{
+	struct seat *s = ctx;
+	const char *key = path + strlen(s->dir[DEV_FRONTEND]);
+
+	if (strcmp(key, "/state") == 0 || *key == '\0')
+		frontend_state(s);
+	else if (s->connected && s->dev->ops->changed != NULL)
+		s->dev->ops->changed(s->dev, key + 1);
+}
+
+/* The directories above belong to dom0 alone, as a toolstack makes them. */
+static void make_parents(struct seat *s)
+{
+	char path[PATH];
+
+	snprintf(path, sizeof path, "/local/domain/0/backend/%s", s->dev->ops->type);
+	xs_write(s->d->store, path, "", 0);
+	xs_set_perms(s->d->store, path, "n0");
+	snprintf(path, sizeof path, "/local/domain/0/backend/%s/%d", s->dev->ops->type, DOMID);
+	xs_write(s->d->store, path, "", 0);
+	xs_set_perms(s->d->store, path, "n0");
+	xs_write(s->d->store, s->dir[DEV_BACKEND], "", 0);
+	snprintf(path, sizeof path, "n0,r%d", DOMID);
+	xs_set_perms(s->d->store, s->dir[DEV_BACKEND], path);
+	xs_write(s->d->store, s->dir[DEV_FRONTEND], "", 0);
+}
+
+int bus_attach(struct domain *d, struct dev *dev, struct err *e)
+{
+	struct seat *s = calloc(1, sizeof(*s));
+
+	if (d->bus == NULL)
+		d->bus = calloc(1, sizeof(*d->bus));
+	if (s != NULL)
+		s->in = malloc(DEV_INPUT_MAX);
+	if (s == NULL || d->bus == NULL || s->in == NULL || d->bus->n == DEV_MAX) {
+		if (s != NULL)
+			free(s->in);
+		free(s);
+		return err_set(e, ST_HOST, "no memory for another device (there may be %d)",
+			DEV_MAX);
+	}
+	s->bus = (struct dev_bus){ .ops = &bus_ops, .virtual_clock = d->clock == CLOCK_VIRTUAL };
+	s->d = d;
+	s->dev = dev;
+	s->state = XenbusStateInitWait;
+	pthread_mutex_init(&s->posting, NULL);
+	dev->bus = &s->bus;
+	dev->index = d->bus->n;
+	d->bus->seat[d->bus->n++] = s;
+	snprintf(s->dir[DEV_BACKEND], PATH, "/local/domain/0/backend/%s/%d/%u", dev->ops->type,
+		DOMID, dev->id);
+	snprintf(s->dir[DEV_FRONTEND], PATH, "/local/domain/%d/device/%s/%u", DOMID,
+		dev->ops->type, dev->id);
+	make_parents(s);
+	if (dev->ops->announce(dev, e) != 0)
+		return -1;
+	xs_watch(d->store, s->dir[DEV_FRONTEND], frontend_changed, s);
+	return 0;
+}
+
+void bus_detach_all(struct domain *d)
+{
+	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {
+		struct seat *s = d->bus->seat[i];
+
+		s->dev->ops->detach(s->dev);
+		s->dev->bus = NULL;
+		pthread_mutex_destroy(&s->posting);
+		free(s->in);
+		free(s);
+	}
+	free(d->bus);
+	d->bus = NULL;
+}
+
+/* ---- state ---- */
+
+void bus_save(const struct domain *d, struct wbuf *w, bool digest)
+{
+	if (d->bus == NULL)
+		return;
+	wbuf_u32(w, d->bus->n);
+	for (unsigned i = 0; i < d->bus->n; i++) {
+		struct seat *s = d->bus->seat[i];
+
+		wbuf_u32(w, s->dev->id);
+		wbuf_u8(w, s->dev->ops->kind);
+		wbuf_u8(w, s->state);
+		wbuf_u8(w, s->connected);
+		for (unsigned c = 0; c < DEV_CHANNELS; c++)
+			wbuf_u32(w, s->port[c]);
+		wbuf_u32(w, s->in_len);
+		wbuf_put(w, s->in, s->in_len);
+		s->dev->ops->save(s->dev, w, digest ? DEV_SAVE_DIGEST : DEV_SAVE_ALL);
+	}
+}
+
+/* U1: also that no two channels have the same port. */
+static bool ports_ok(const struct seat *s)
+{
+	for (unsigned c = 0; c < DEV_CHANNELS; c++) {
+		const struct port *p = &s->d->ev.port[s->port[c] % PORTS];
+
+		if (s->port[c] != 0 && (s->port[c] >= PORTS ||
+		    p->type != EVTCHNSTAT_interdomain ||
+		    p->remote_port != REMOTE(s->dev->index, c)))
+			return false;
+	}
+	return true;
+}
+
+static int load_seat(struct seat *s, struct rbuf *r)
+{
+	if (rbuf_u32(r) != s->dev->id || rbuf_u8(r) != s->dev->ops->kind)
+		return -1;
+	s->state = rbuf_u8(r);
+	s->connected = rbuf_u8(r) != 0;
+	for (unsigned c = 0; c < DEV_CHANNELS; c++)
+		s->port[c] = rbuf_u32(r);
+	s->in_len = rbuf_u32(r);
+	if (r->bad || s->in_len > DEV_INPUT_MAX || s->state > XenbusStateClosed || !ports_ok(s)) {
+		s->in_len = 0;
+		memset(s->port, 0, sizeof s->port);
+		return -1;
+	}
+	rbuf_get(r, s->in, s->in_len);
+	return s->dev->ops->load(s->dev, r);
+}
+
+/* Whoever loads has built the same machine: with the same devices, or none. */
+int bus_load(struct domain *d, struct rbuf *r)
+{
+	if (d->bus == NULL)
+		return 0;
+	if (rbuf_u32(r) != d->bus->n)
+		return -1;
+	for (unsigned i = 0; i < d->bus->n; i++)
+		if (load_seat(d->bus->seat[i], r) != 0)
+			return -1;
+	return r->bad ? -1 : 0;
+}

@@ -46,7 +46,7 @@ struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e)
 	c->mem = m;
 	c->tier = tier;
 	c->host_mxcsr = 0x1f80;
-	c->rep_at = UINT64_MAX;
+	c->rep_at = c->points.passed = UINT64_MAX;
 	c->s.rflags = FLAG_IF | 2;
 	c->s.code64 = 1;
 	c->s.tsc_mul = (uint64_t)1 << 30;
@@ -65,6 +65,7 @@ void cpu_destroy(struct cpu *c)
 		return;
 	fault_forget(c);
 	cache_free(c);
+	points_free(c);
 	free(c->bounce_mem);
 	free(c->sigstack);
 	munmap(c, sizeof *c);
@@ -146,6 +147,7 @@ int cpu_load(struct cpu *c, struct rbuf *r)
 	if (r->bad || version != STATE_VERSION || !state_valid(&s))
 		return -1;
 	c->s = s;
+	c->rep_at = c->points.passed = UINT64_MAX;
 	cache_flush(c);
 	return 0;
 }

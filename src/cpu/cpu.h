@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "mem/mem.h"
+#include "mem/watch.h"
 #include "util/bytes.h"
 
 enum cpu_reg {
@@ -71,6 +72,7 @@ enum cpu_exit_reason {
 	CPU_EXIT_SYSCALL,   /* len; the hypervisor tells hypercall from guest syscall by mode */
 	CPU_EXIT_SYSENTER,  /* len */
 	CPU_EXIT_PRIV,      /* priv: an instruction for the hypervisor to emulate */
+	CPU_EXIT_DEBUG,     /* debug: a breakpoint or a watch of cpu_set_breaks(), mem_set_watches() */
 };
 
 /* Instructions that leave the engine through CPU_EXIT_PRIV. */
@@ -132,6 +134,14 @@ struct cpu_priv {
 	uint8_t after_pop; /* bytes to add to rsp (pop sreg) */
 };
 
+/* Why CPU_EXIT_DEBUG. */
+struct cpu_debug {
+	bool watch;      /* else a breakpoint at rip, before that instruction */
+	unsigned index;  /* of the break or the watch */
+	struct mem_watch_hit hit; /* of a watch, told after the instruction */
+	gva_t rip;       /* of a watch: the instruction's address; 0: it was the hypervisor */
+};
+
 struct cpu_exit {
 	enum cpu_exit_reason reason;
 	bool unfinished;  /* KICK: rip is at a string instruction that has begun: no place
@@ -142,6 +152,7 @@ struct cpu_exit {
 	uint32_t error;
 	uint64_t cr2;     /* EXCEPTION with vector 14 */
 	struct cpu_priv priv;
+	struct cpu_debug debug;
 };
 
 /* A store that the guest tried through a read-only mapping. */
@@ -184,6 +195,26 @@ void cpu_retire(struct cpu *c, unsigned len);
  */
 #define CPU_DR6_BS 0x4000u
 void cpu_set_debug(struct cpu *c, const uint64_t dr[4], uint64_t dr7);
+
+/*
+ * Breakpoints for a debugger outside, which the guest cannot notice.  cpu_run()
+ * returns CPU_EXIT_DEBUG before the instruction, once for each time the CPU comes
+ * there: the next cpu_run() executes it.  cpu_pass_break(): as if it had been
+ * reported here already.  Where an exception leads away from an instruction
+ * without retiring it, its handler's first instruction has the same icount.
+ *
+ * Watches (mem_set_watches()) are reported after the instruction has retired, or
+ * where what interrupted it begins; a repeated string instruction counts as one.
+ * Those by the hypervisor are reported before the next instruction.  A watch
+ * comes before CPU_EXIT_TARGET at the same place, a breakpoint after it.
+ */
+struct cpu_break {
+	gva_t va;
+	uint8_t modes;   /* only in these: 1 << enum mem_mode; 0: in both */
+	mfn_t root;      /* only while this is the kernel's root; MFN_NONE: always */
+};
+int cpu_set_breaks(struct cpu *c, const struct cpu_break *b, size_t n); /* replaces all; -1: no memory */
+void cpu_pass_break(struct cpu *c);
 
 /*
  * Executes the one instruction at rip, which just faulted on a write through

@@ -88,6 +88,8 @@ void debug_access(struct cpu *c, uint64_t va, unsigned size, bool write)
 		    va - w->va + size - 1 < (uint64_t)w->size + size - 1)
 			c->hits |= (uint8_t)(1u << i);
 	}
+	if (!write) /* mem tells of writes */
+		mem_watch_access(c->mem, (enum mem_mode)c->s.mode, va, size, false);
 }
 
 /* true: a breakpoint on the instruction at rip; cpu.x is the exit. */

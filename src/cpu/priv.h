@@ -63,6 +63,7 @@ enum block_mode {
 	BM_PLAIN = 8,  /* every stack access checked by itself */
 	BM_CAREFUL = 32, /* one instruction, by the careful path */
 	BM_BASES = 64, /* 32-bit code with a segment whose base is not zero */
+	BM_PASS = 128, /* breakpoints on its first instruction have been looked at */
 };
 
 struct site {
@@ -140,6 +141,18 @@ struct watch {
 };
 enum { BREAKS = 16 };
 
+/* point.c: breakpoints from outside. */
+struct points {
+	struct cpu_break *breaks;
+	size_t nbreaks;
+	uint64_t *places;         /* sorted: where translations stop to look */
+	size_t nplaces;
+	uint64_t offsets[PAGE_SIZE / 64]; /* their offsets in a page */
+	uint64_t passed, passed_rip; /* icount and rip of one that has been reported */
+	uint64_t insn_rip;        /* the instruction at work on a slow path */
+	uint64_t rep_rip;         /* of the string instruction that rep_at tells of */
+};
+
 struct cpu {
 	struct cpu_state s; /* first: gpr[] are the homes and the spill area */
 
@@ -207,6 +220,7 @@ struct cpu {
 	uint16_t breaks[BREAKS];  /* offsets in a page where translations stop */
 	unsigned nbreaks;
 
+	struct points points;
 	struct cpu_stats stats;
 	void *sigstack;
 };
@@ -296,6 +310,12 @@ void debug_access(struct cpu *c, uint64_t va, unsigned size, bool write);
 bool debug_break(struct cpu *c);
 void debug_exit(struct cpu *c, unsigned bits); /* cpu.x = #DB */
 
+/* point.c */
+bool points_stop_at(const struct cpu *c, bool kernel, uint64_t page, unsigned off);
+bool points_break(struct cpu *c);
+bool points_watch(struct cpu *c);
+void points_free(struct cpu *c);
+
 /* glue.c */
 void glue_build(struct cpu *c);
 /* run.c */
@@ -308,7 +328,7 @@ bool insn_at(struct cpu *c, struct insn *in);
 bool refine_fault(struct cpu *c);
 unsigned ac_unit(unsigned size); /* access.c */
 /* trans.c */
-enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2, TR_PASS = 4 /* breakpoints */ };
+enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2, TR_PASS = 4 /* like BM_PASS */ };
 struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
 	unsigned flags, const struct recipe *rec, struct mem_fault *f);
 /* sys.c: the instruction at rip; true: c->x is an exit for the hypervisor */

@@ -138,15 +138,18 @@ static bool step_one(struct cpu *c)
 /* An instruction for sys.c, or one where a breakpoint may be. */
 static bool special(struct cpu *c)
 {
+	unsigned off = c->s.rip & (PAGE_SIZE - 1);
 	struct insn in;
 
-	if (!debug_stops_at(c, c->s.rip & (PAGE_SIZE - 1)))
+	if (!debug_stops_at(c, off) &&
+	    !points_stop_at(c, c->s.mode == MEM_KERNEL, c->s.rip - off, off))
 		return sys_execute(c);
-	if (debug_break(c))
+	if (points_break(c) || debug_break(c))
 		return true;
 	if (!insn_at(c, &in) || sys_knows(&in))
 		return sys_execute(c);
-	return step_one(c);
+	c->plain_next = block_at(c, cpu_block_mode(c) | BM_PLAIN | BM_PASS, NULL);
+	return c->plain_next == NULL;
 }
 
 /* Acts on c->leave.  true: c->x is an exit for the caller of cpu_run(). */
@@ -231,20 +234,22 @@ static bool trap_hits(struct cpu *c, bool exit)
 static bool run_blocks(struct cpu *c, uint64_t left)
 {
 	struct block *b = c->plain_next;
+	bool watched = mem_watch_hit(c->mem) != NULL;
 	uint64_t budget;
 
 	c->plain_next = NULL;
-	if (b == NULL)
+	if (b == NULL || b->dead)
 		b = block_at(c, cpu_block_mode(c), NULL);
 	if (b == NULL)
 		return true;
-	if (mem_code_dirty(c->mem))
-		return false; /* the walk for it set bits that are instructions */
+	if (mem_code_dirty(c->mem) || (!watched && mem_watch_hit(c->mem) != NULL))
+		return false; /* the walk for it set bits that are instructions, or watched */
 	budget = left > LATE_CHECK ? left - LATE_CHECK : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;
 	if (b->n > budget) {
-		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK, 0))
+		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK,
+		    b->mode & BM_PASS ? TR_PASS : 0))
 			return true;
 	} else {
 		cpu_enter(c, b, budget);
@@ -256,14 +261,18 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 static bool run_some(struct cpu *c, uint64_t left)
 {
 	uint64_t before = c->s.icount;
-	bool exit;
+	bool exit, watched = mem_watch_hit(c->mem) != NULL;
 
+	if (c->points.nbreaks != 0 && points_break(c))
+		return true;
 	if (!c->breaking)
 		c->s.rflags &= ~(uint64_t)FLAG_RF;
 	exit = c->s.rflags & FLAG_TF ? step_traced(c)
 		: c->s.rflags & FLAG_RF ? step_one(c) : run_blocks(c, left);
 	if (c->s.icount != before)
 		c->s.rflags &= ~(uint64_t)FLAG_RF;
+	if (exit && !watched && c->s.icount == before && c->x.reason == CPU_EXIT_EXCEPTION)
+		mem_watch_undo(c->mem);
 	return c->hits != 0 ? trap_hits(c, exit) : exit;
 }
 
@@ -273,13 +282,17 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 	bool done = false, resumed = c->rep_at == c->s.icount;
 
 	fault_enter(c);
+	mem_watch_by_insn(c->mem, true);
 	c->plain_next = NULL;
 	memset(&c->x, 0, sizeof c->x);
 	while (!done) {
 		if (c->rep_cut) {
 			c->rep_cut = false;
 			c->rep_at = c->s.icount;
+			c->points.rep_rip = c->s.rip;
 		}
+		if (points_watch(c))
+			break;
 		if (c->s.icount >= target || (c->kick && !resumed)) {
 			c->x.unfinished = c->rep_at == c->s.icount;
 			c->x.reason = c->s.icount >= target ? CPU_EXIT_TARGET : CPU_EXIT_KICK;
@@ -290,6 +303,7 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 		cache_drain(c);
 		done = run_some(c, target - c->s.icount);
 	}
+	mem_watch_by_insn(c->mem, false);
 	*exit = c->x;
 	c->stats.exits[exit->reason]++;
 }

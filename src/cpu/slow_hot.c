@@ -83,8 +83,8 @@ static struct block *find(struct cpu *c, uint64_t va, unsigned mode)
 
 	c->stats.block_lookups++;
 	b = mfn == MFN_NONE ? NULL : cache_find(c, va, mode, mfn, NULL);
-	/* The walk's A bits may have been instructions: the dispatcher's to sort out. */
-	return mem_code_dirty(c->mem) ? NULL : b;
+	/* The walk's A bits may have been instructions, or watched: for the dispatcher. */
+	return mem_code_dirty(c->mem) || mem_watch_hit(c->mem) != NULL ? NULL : b;
 }
 
 static struct block *hot_find(struct cpu *c, uint64_t va)

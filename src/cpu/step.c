@@ -158,6 +158,7 @@ static bool execute(struct cpu *c)
 	struct block *b = block_at(c, cpu_block_mode(c) | BM_PLAIN | BM_CAREFUL, NULL);
 
 	c->nbounce = 0;
+	c->points.insn_rip = c->s.rip;
 	if (b == NULL)
 		return true;
 	c->stats.careful_steps++;
@@ -182,8 +183,11 @@ bool step_careful(struct cpu *c)
 
 	for (unsigned i = 0; i < c->nbounce; i++) {
 		debug_access(c, c->bounce[i].va, c->bounce[i].size, c->bounce[i].write);
-		if (c->bounce[i].write)
+		if (c->bounce[i].write) {
+			mem_watch_access(c->mem, (enum mem_mode)c->s.mode, c->bounce[i].va,
+				c->bounce[i].size, true);
 			commit_bounce(c, &c->bounce[i]);
+		}
 	}
 	return leaves;
 }

@@ -490,6 +490,7 @@ bool sys_execute(struct cpu *c)
 
 	memset(&c->x, 0, sizeof c->x);
 	c->noncanon = false;
+	c->points.insn_rip = c->s.rip;
 	if (!insn_at(c, &in))
 		return sys_exception(c, 6, false);
 	if (in.kind == K_STRING)

@@ -30,7 +30,8 @@ static void adjust_kind(struct tr *t, struct insn *in)
 		in->kind = K_SPECIAL;
 	if (in->kind == K_IRET && t->temp)
 		in->kind = K_SPECIAL;
-	if (!t->pass && debug_stops_at(t->c, in->off))
+	if ((!t->pass || t->count > 0) && (debug_stops_at(t->c, in->off) ||
+	    points_stop_at(t->c, t->abs, t->page, in->off)))
 		in->kind = K_SPECIAL; /* run.c looks for a breakpoint */
 }
 
@@ -266,7 +267,7 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.compat = (mode & BM_COMPAT) != 0;
 	t.careful = (flags & TR_CAREFUL) != 0;
 	t.temp = (flags & TR_TEMP) != 0;
-	t.pass = (flags & (TR_CAREFUL | TR_PASS)) != 0;
+	t.pass = (flags & (TR_CAREFUL | TR_PASS)) != 0 || (mode & BM_PASS) != 0;
 	t.count = t.i = t.ncold = t.nhead = t.nrecs = 0;
 	t.rec = (struct recipe){ .kind = REC_NONE };
 	t.n = t.br = 0;

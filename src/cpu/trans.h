@@ -46,7 +46,7 @@ struct tr {
 	bool abs;            /* addresses built in (kernel) */
 	bool compat;
 	bool careful, temp;
-	bool pass;          /* breakpoints have been looked at */
+	bool pass;          /* breakpoints on the first instruction have been looked at */
 	int count;           /* instructions decoded */
 	struct insn in[MAX_BLOCK];
 	int i;               /* current one */

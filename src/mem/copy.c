@@ -78,6 +78,8 @@ int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, 
 	}
 	if (touch(m, mode, dst, n, MEM_WRITE, f) != 0)
 		return -1;
+	if (m->watch.n != 0)
+		mem_watch_access(m, mode, dst, n, true);
 	while (n > 0) {
 		size_t k = page_left(dst, n);
 		/* A store into its own page tables may unmap the rest: give up there. */

@@ -65,6 +65,7 @@ void mem_destroy(struct mem *m)
 	if (m->frames != NULL)
 		munmap(m->frames, m->all_pages * sizeof *m->frames);
 	epoch_free(m);
+	free(m->watch.v);
 	free(m->dirty_code.v);
 	munmap(m, sizeof *m);
 }
@@ -165,23 +166,31 @@ static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, 
 			tlb_pt_changed(m, mfn, i, true);
 }
 
-int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
+static int write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n,
+	bool direct)
 {
 	if (!frame_ok(m, mfn) || off > PAGE_SIZE || n > PAGE_SIZE - off)
 		return -1;
 	if (n == 0)
 		return 0;
+	if (m->watch.n != 0)
+		watch_frame(m, mfn, off, n, direct);
 	before_write(m, mfn, off, p, n);
 	note_write(m, mfn);
 	memcpy(frame_host(m, mfn) + off, p, n);
 	return 0;
 }
 
+int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
+{
+	return write_frame(m, mfn, off, p, n, true);
+}
+
 void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n)
 {
 	struct frame *fr = frame_of(m, mfn);
 
-	mem_write_frame(m, mfn, off, p, n);
+	write_frame(m, mfn, off, p, n, false);
 	/* Linux writes directly only to tables it has taken out of use. */
 	if (fr->flags & FRAME_PT)
 		tlb_pt_release(m, mfn);
@@ -216,8 +225,11 @@ static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root, uint64_t d
 
 	if (differ & PTE_A) {
 		note_write(m, root);
-		for (unsigned i = 256; i < 512; i++)
+		for (unsigned i = 256; i < 512; i++) {
+			if (m->watch.n != 0 && (from[i] & ~to[i] & PTE_A))
+				watch_walk(m, root, i * 8);
 			to[i] |= from[i] & PTE_A;
+		}
 	}
 	tlb_note_pt(m, root, 4, (gva_t)1 << 63);
 }

@@ -6,6 +6,7 @@
 
 #include "mem/mem.h"
 #include "mem/tlb.h"
+#include "mem/watch.h"
 
 enum {
 	CODE_MISSES = 64,    /* stores to a code page that we bear before giving it up */
@@ -75,6 +76,12 @@ struct mem {
 	mfn_t *dirty;       /* the list last given out */
 	uint64_t *sums;     /* digest per frame as of the last mem_sum(); NULL: none yet */
 	uint64_t sum;
+	struct {
+		struct mem_watch *v;
+		size_t n;
+		bool insn, hit;
+		struct mem_watch_hit first;
+	} watch;
 	struct mem_stats stats;
 };
 
@@ -108,6 +115,11 @@ static inline uint64_t code_bits(unsigned from, unsigned to)
 
 	return (~(uint64_t)0 >> (63 - (last - first))) << first;
 }
+
+/* watch_hot.c: call these while watch.n != 0 */
+unsigned watch_page(const struct mem *m, enum mem_mode mode, gva_t va, mfn_t mfn);
+void watch_frame(struct mem *m, mfn_t mfn, unsigned off, size_t n, bool direct);
+void watch_walk(struct mem *m, mfn_t table, unsigned off);
 
 /* tlb_hot.c */
 void tlb_code_changed(struct mem *m, mfn_t mfn, unsigned off, unsigned n);

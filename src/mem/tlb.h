@@ -43,7 +43,8 @@ struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
  * Fills the entry of va for an access (MEM_READ or MEM_WRITE) that missed.
  * 0: the read tag, and for a write the write tag, now match.  1: the page is
  * accessible but its frame must not be written behind our back (M2, M3): the
- * store has to be made through mem_write_frame(); or mem_code_dirty() holds.  -1: *f says the fault.
+ * store has to be made through mem_write_frame(); or mem_code_dirty() holds, or it is
+ * watched (watch.h).  -1: *f says the fault.
  * No libc, no vector registers: called with guest FP state live.
  */
 int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,

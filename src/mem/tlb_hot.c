@@ -143,6 +143,8 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 		if ((*e & set) != set) {
 			note_write(m, table);
 			tlb_code_changed(m, table, (unsigned)((uintptr_t)e & (PAGE_SIZE - 1)), 8);
+			if (m->watch.n != 0)
+				watch_walk(m, table, (unsigned)((uintptr_t)e & (PAGE_SIZE - 1)));
 			*e |= set;
 		}
 		tlb_note_pt(m, table, level, va);
@@ -204,13 +206,18 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 	unsigned i = TLB_INDEX(va);
 	struct walk w;
 	bool held, window = in_window(m, mode, va);
+	unsigned watched = 0;
 
 	m->stats.fills++;
 	if (access_walk(m, mode, va, access, &w, f) != 0)
 		return -1;
 	if (mem_code_dirty(m))
 		return 1; /* the A and D bits just set were instructions */
-	held = (frame_of(m, w.mfn)->flags & (FRAME_PT | FRAME_CODE)) != 0;
+	if (m->watch.n != 0)
+		watched = watch_page(m, mode, va, w.mfn);
+	if ((watched & WATCH_READ) || m->watch.hit)
+		return 1;
+	held = (frame_of(m, w.mfn)->flags & (FRAME_PT | FRAME_CODE)) != 0 || watched != 0;
 	if (t->rtag[i] != page || t->host[i] != (uint64_t)frame_host(m, w.mfn)) {
 		t->rtag[i] = page;
 		t->wtag[i] = TLB_EMPTY(i);

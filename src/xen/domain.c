@@ -182,7 +182,7 @@ void domain_destroy(struct domain *d)
 enum domain_end domain_run(struct domain *d)
 {
 	/* A stopped guest goes on; one that has ended stays ended. */
-	if (d->ended == DOMAIN_STOPPED) {
+	if (d->ended == DOMAIN_STOPPED || d->ended == DOMAIN_DEBUG) {
 		d->ended = RUNNING;
 		d->stop_asked = false;
 		d->unfinished_since = 0;
@@ -237,6 +237,16 @@ struct mem *domain_mem(struct domain *d)
 const struct cpu_state *domain_cpu(struct domain *d)
 {
 	return regs_of(d);
+}
+
+struct cpu *domain_vcpu(struct domain *d)
+{
+	return d->cpu;
+}
+
+const struct cpu_debug *domain_debug(const struct domain *d)
+{
+	return &d->debug;
 }
 
 const struct cpu_stats *domain_cpu_stats(const struct domain *d)

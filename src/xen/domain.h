@@ -56,6 +56,7 @@ enum domain_end {
 	DOMAIN_CRASH,   /* domain_crash_reason() says why in one line */
 	DOMAIN_STOPPED, /* domain_stop(), stop_icount or stop_brctr reached, a log's end */
 	DOMAIN_DIVERGED, /* the replay does something else than its recording */
+	DOMAIN_DEBUG,    /* at a breakpoint or watch: domain_debug(); may be run on */
 };
 
 struct domain_stats {
@@ -67,6 +68,7 @@ struct domain_stats {
 };
 
 struct domain;
+struct cpu_debug;
 
 struct domain *domain_create(const struct domain_config *cfg, struct err *e);
 void domain_destroy(struct domain *d);
@@ -90,6 +92,9 @@ void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all 
 /* What a stopped guest's memory and CPU hold, for looking at. */
 struct mem *domain_mem(struct domain *d);
 const struct cpu_state *domain_cpu(struct domain *d);
+/* The vCPU, for breakpoints; and what DOMAIN_DEBUG last ended a run. */
+struct cpu *domain_vcpu(struct domain *d);
+const struct cpu_debug *domain_debug(const struct domain *d);
 /* For --stats and the benchmarks. */
 const struct cpu_stats *domain_cpu_stats(const struct domain *d);
 const struct mem_stats *domain_mem_stats(const struct domain *d);

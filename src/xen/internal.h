@@ -193,6 +193,7 @@ struct domain {
 	bool kicked;          /* run.c: inputs wait; not state, a replay has no kicks */
 
 	int ended;            /* RUNNING or enum domain_end */
+	struct cpu_debug debug; /* of DOMAIN_DEBUG; not state */
 	char crash[240];
 	struct domain_stats stats;
 };

@@ -148,6 +148,10 @@ void handle_exit(struct domain *d, const struct cpu_exit *x)
 	case CPU_EXIT_TARGET:
 	case CPU_EXIT_KICK:
 		return;
+	case CPU_EXIT_DEBUG:
+		d->debug = x->debug;
+		domain_end_with(d, DOMAIN_DEBUG);
+		return;
 	case CPU_EXIT_EXCEPTION:
 		if (x->vector != 14)
 			trap_exception(d, x->vector, x->has_error, x->error);
@@ -233,7 +237,8 @@ static void run_vcpu(struct domain *d)
 	handle_exit(d, &x);
 	if (d->profile)
 		d->stats.host_exit_ns[x.reason & 7] += host_now() - t;
-	if (x.reason != CPU_EXIT_TARGET && x.reason != CPU_EXIT_KICK && s->icount == came_back)
+	if (x.reason != CPU_EXIT_TARGET && x.reason != CPU_EXIT_KICK &&
+	    x.reason != CPU_EXIT_DEBUG && s->icount == came_back)
 		not_moved(d);
 }
 

@@ -304,6 +304,7 @@ enum ttd_event_type {
 	TTD_EVENT_EXCEPTION, /* code is the vector */
 	TTD_EVENT_HYPERCALL, /* code is its number */
 	TTD_EVENT_UPCALL,
+	TTD_EVENT_FRAME,     /* the guest sent a frame; code is the interface */
 	TTD_EVENT_TYPES
 };
 TTD_API const char *ttd_event_type_name(enum ttd_event_type type); /* "exception" */
@@ -319,6 +320,7 @@ enum ttd_event_has {
 	TTD_HAS_CR2 = 128,   /* value: the address of a page fault */
 	TTD_HAS_IDLE = 256,  /* it ended an idle period */
 	TTD_HAS_MULTICALL = 512, /* a hypercall inside a multicall */
+	TTD_HAS_FRAME = 1024, /* error: its length, value: its digest */
 };
 
 struct ttd_event {
@@ -330,7 +332,7 @@ struct ttd_event {
 	uint64_t rcx, tsc, value, memory, state;
 	unsigned check, error;   /* check: of the 16 registers */
 	size_t len;
-	unsigned char data[256];
+	unsigned char data[256]; /* of a received frame only the beginning */
 };
 
 struct ttd_log;

@@ -38,11 +38,15 @@ bool log_record_valid(const struct log_record *r)
 		return false;
 	switch (r->type) {
 	case LOG_INPUT:
-		return r->code < EV_TYPES && r->code != EV_DIGEST && r->len <= EVENT_DATA_MAX;
+		return r->code < EV_TYPES && r->code != EV_DIGEST &&
+			r->len <= event_max((enum event_type)r->code) &&
+			(r->len <= EVENT_DATA_MAX || r->bytes != NULL);
 	case LOG_EXCEPTION:
 		return r->code < 256 && r->len == 0;
 	case LOG_HYPERCALL:
 		return r->len == 0;
+	case LOG_FRAME:
+		return r->error <= EVENT_LONG_MAX && r->value <= UINT32_MAX && r->len == 0;
 	default:
 		return r->code == 0 && r->len == 0;
 	}
@@ -60,7 +64,19 @@ bool log_record_equal(const struct log_record *a, const struct log_record *b)
 	return a->type == b->type && a->flags == b->flags && a->code == b->code &&
 		a->check == b->check && a->error == b->error && a->value == b->value &&
 		a->value2 == b->value2 && a->len == b->len &&
-		memcmp(a->data, b->data, a->len) == 0 && same_pos(a, b);
+		memcmp(log_record_bytes(a), log_record_bytes(b), a->len) == 0 && same_pos(a, b);
+}
+
+struct log_record log_record_brief(const struct log_record *r)
+{
+	struct log_record b = *r;
+
+	if (b.bytes != NULL) {
+		b.len = b.len < EVENT_DATA_MAX ? b.len : EVENT_DATA_MAX;
+		memcpy(b.data, b.bytes, b.len);
+		b.bytes = NULL;
+	}
+	return b;
 }
 
 /* ---- encoding ---- */
@@ -139,7 +155,7 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 	case LOG_INPUT:
 		wbuf_v(w, r->value);
 		wbuf_v(w, r->len);
-		wbuf_put(w, r->data, r->len);
+		wbuf_put(w, log_record_bytes(r), r->len);
 		break;
 	case LOG_DIGEST:
 		wbuf_u64(w, r->value);
@@ -152,6 +168,10 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 			wbuf_z(w, r->value - c->cr2);
 			c->cr2 = r->value;
 		}
+		break;
+	case LOG_FRAME:
+		wbuf_v(w, r->error);
+		wbuf_u32(w, (uint32_t)r->value);
 		break;
 	default:
 		break;
@@ -278,10 +298,13 @@ static int get_rest(struct decoder *d, struct log_record *r)
 	case LOG_INPUT:
 		r->value = rbuf_v(b);
 		n = rbuf_v(b);
-		if (n > EVENT_DATA_MAX)
+		if (n > EVENT_LONG_MAX || n > b->len - b->pos)
 			return -1;
 		r->len = (uint32_t)n;
-		rbuf_get(b, r->data, r->len);
+		if (n > EVENT_DATA_MAX)
+			r->bytes = take(b, n).p;
+		else
+			rbuf_get(b, r->data, r->len);
 		break;
 	case LOG_DIGEST:
 		r->value = rbuf_u64(b);
@@ -294,6 +317,13 @@ static int get_rest(struct decoder *d, struct log_record *r)
 		r->error = (uint32_t)n;
 		if (r->flags & LOG_CR2)
 			r->value = c->cr2 += rbuf_z(b);
+		break;
+	case LOG_FRAME:
+		n = rbuf_v(b);
+		if (n > UINT32_MAX)
+			return -1;
+		r->error = (uint32_t)n;
+		r->value = rbuf_u32(b);
 		break;
 	default:
 		break;

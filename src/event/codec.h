@@ -50,7 +50,7 @@ void encode_finish(const struct encoder *e, struct wbuf *out);
 
 /* `p` must stay.  -1: malformed. */
 int decode_start(struct decoder *d, uint64_t tsc_mul, const void *p, size_t n, uint32_t records);
-/* 1: *r; 0: no more; -1: malformed. */
+/* 1: *r, whose bytes may lie in `p`; 0: no more; -1: malformed. */
 int decode(struct decoder *d, struct log_record *r);
 
 /* The record could have been made by this version. */

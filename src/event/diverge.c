@@ -17,6 +17,7 @@ static const struct {
 	[LOG_EXCEPTION] = { "TTD_EXCEPTION", 16 },
 	[LOG_HYPERCALL] = { "TTD_HYPERCALL", 17 },
 	[LOG_UPCALL] = { "TTD_UPCALL", 18 },
+	[LOG_FRAME] = { "TTD_FRAME", 19 },
 };
 
 static const char *const inputs[EV_TYPES] = {
@@ -77,6 +78,7 @@ const char *log_info_name(const struct log_record *r)
 	case LOG_EXCEPTION: name = r->code < 32 ? exceptions[r->code] : NULL; break;
 	case LOG_HYPERCALL: name = log_hypercall_name(r->code); break;
 	case LOG_UPCALL: name = "evtchn_upcall"; break;
+	case LOG_FRAME: name = "net_transmit"; break;
 	default: break;
 	}
 	return name != NULL ? name : "none";

@@ -1,8 +1,8 @@
 /*
  * live.c - the live event source.
  *
- * Producers append to a locked list, bump an eventfd so that a sleeping vCPU
- * thread wakes, and kick a running one.  stop() only stores a flag and writes
+ * Producers append to a locked list; who finds it empty bumps an eventfd, so that
+ * a sleeping vCPU thread wakes, and kicks a running one.  stop() only stores a flag and writes
  * the eventfd: both are allowed in a signal handler.  Guest time and host
  * time are compared as ns since boot(); the guest's may lag, and is then
  * moved forward by one EV_TIME.
@@ -25,11 +25,15 @@
 enum {
 	STEP_MIN_NS = 50000,     /* smaller lags are not worth an event */
 	QUEUE_MAX = 4096,        /* events; a producer that outruns the guest is refused */
+	QUEUE_BYTES = 16 << 20,
 };
 
 struct item {
 	struct item *next;
-	struct event ev;
+	enum event_type type;
+	uint32_t len;
+	uint64_t value;
+	uint8_t bytes[];
 };
 
 struct live {
@@ -43,6 +47,8 @@ struct live {
 	pthread_mutex_t lock;
 	struct item *head, **tail;
 	unsigned queued;
+	size_t queued_bytes;
+	struct item *taken; /* the bytes that were handed out last */
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -91,6 +97,8 @@ static bool take(struct live *l, struct event *out)
 {
 	struct item *it;
 
+	free(l->taken);
+	l->taken = NULL;
 	if (atomic_load(&l->stop)) {
 		atomic_store(&l->stop, false);
 		*out = (struct event){ .type = EV_STOP };
@@ -105,12 +113,19 @@ static bool take(struct live *l, struct event *out)
 		if (l->head == NULL)
 			l->tail = &l->head;
 		l->queued--;
-		*out = it->ev;
+		l->queued_bytes -= it->len;
 	}
 	atomic_store(&l->waiting, l->head != NULL);
 	pthread_mutex_unlock(&l->lock);
-	free(it);
-	return it != NULL;
+	if (it == NULL)
+		return false;
+	*out = (struct event){ .type = it->type, .len = it->len, .value = it->value };
+	if (it->len > EVENT_DATA_MAX)
+		out->bytes = it->bytes;
+	else
+		memcpy(out->data, it->bytes, it->len);
+	l->taken = it;
+	return true;
 }
 
 static bool live_next(struct source *s, const struct source_pos *now, struct event *out)
@@ -174,20 +189,26 @@ static void live_idle(struct source *s, const struct source_pos *now, uint64_t d
 static int live_push(struct source *s, const struct event *ev)
 {
 	struct live *l = (struct live *)s;
-	struct item *it = malloc(sizeof(*it));
-	bool full;
+	struct item *it = malloc(sizeof(*it) + ev->len);
+	bool full, first;
 
 	if (it == NULL)
 		return -1;
 	it->next = NULL;
-	it->ev = *ev;
+	it->type = ev->type;
+	it->len = ev->len;
+	it->value = ev->value;
+	memcpy(it->bytes, event_bytes(ev), ev->len);
 	pthread_mutex_lock(&l->lock);
 	/* Requests in flight are limited, and each must come to its end. */
-	full = l->queued >= QUEUE_MAX && ev->type != EV_BLOCK;
+	full = ev->type != EV_BLOCK && (l->queued >= QUEUE_MAX ||
+		l->queued_bytes + ev->len > QUEUE_BYTES);
+	first = l->head == NULL;
 	if (!full) {
 		*l->tail = it;
 		l->tail = &it->next;
 		l->queued++;
+		l->queued_bytes += ev->len;
 		atomic_store(&l->waiting, true);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -195,7 +216,8 @@ static int live_push(struct source *s, const struct event *ev)
 		free(it);
 		return -1;
 	}
-	wake(l);
+	if (first)
+		wake(l);
 	return 0;
 }
 
@@ -218,6 +240,7 @@ static void live_destroy(struct source *s)
 		l->head = it->next;
 		free(it);
 	}
+	free(l->taken);
 	pthread_mutex_destroy(&l->lock);
 	close(l->wake_fd);
 	free(l);

@@ -22,6 +22,7 @@ enum log_type {
 	LOG_EXCEPTION,
 	LOG_HYPERCALL,
 	LOG_UPCALL,
+	LOG_FRAME,     /* the guest sent it */
 	LOG_TYPES,
 	LOG_FINAL = 255, /* in a ring only: the END chunk's contents */
 };
@@ -35,15 +36,28 @@ enum log_flag {
 
 struct log_record {
 	uint8_t type, flags;
-	uint8_t check;    /* exception, hypercall, upcall: of the registers */
-	uint32_t code;    /* enum event_type, vector, hypercall number */
-	uint32_t error;   /* exception */
+	uint8_t check;    /* exception, hypercall, upcall, frame: of the registers */
+	uint32_t code;    /* enum event_type, vector, hypercall number, interface */
+	uint32_t error;   /* exception; frame: its length */
 	struct source_pos pos; /* rcx and tsc: input, mark and digest only */
-	uint64_t value;   /* of an input; cr2; memory digest */
+	uint64_t value;   /* of an input; cr2; memory digest; frame digest */
 	uint64_t value2;  /* state digest */
 	uint32_t len;
+	/*
+	 * NULL: the bytes are in data.  What a reader or a ring gives stays until
+	 * the next record is asked for.
+	 */
+	const uint8_t *bytes;
 	uint8_t data[EVENT_DATA_MAX];
 };
+
+static inline const uint8_t *log_record_bytes(const struct log_record *r)
+{
+	return r->bytes != NULL ? r->bytes : r->data;
+}
+
+/* One to keep: of its bytes only those that fit into it. */
+struct log_record log_record_brief(const struct log_record *r);
 
 static inline bool log_has_door(unsigned type)
 {

@@ -80,7 +80,9 @@ static void put_event(struct recorder *r, const struct source_pos *now, const st
 	rec.value = ev->value;
 	rec.value2 = 0;
 	rec.len = ev->len;
-	memcpy(rec.data, ev->data, ev->len);
+	rec.bytes = ev->bytes;
+	if (ev->bytes == NULL)
+		memcpy(rec.data, ev->data, ev->len);
 	put(r, &rec);
 }
 
@@ -182,6 +184,7 @@ static enum witness_answer rec_witness(struct source *s, const struct source_pos
 		rec.value = w->value;
 		rec.value2 = w->value2;
 		rec.len = 0;
+		rec.bytes = NULL;
 		put(r, &rec);
 	}
 	if (r->inner->ops->witness == NULL)

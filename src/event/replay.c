@@ -57,7 +57,7 @@ static const struct log_record *peek(struct replayer *r)
 static void consume(struct replayer *r)
 {
 	r->counts.type[r->rec.type]++;
-	r->div.last = r->rec;
+	r->div.last = log_record_brief(&r->rec);
 	r->have = false;
 }
 
@@ -69,9 +69,9 @@ static void diverged(struct replayer *r, const struct source_pos *now,
 	r->status = REPLAY_DIVERGED;
 	r->div.now = *now;
 	if (expected != NULL)
-		r->div.expected = *expected;
+		r->div.expected = log_record_brief(expected);
 	if (actual != NULL)
-		r->div.actual = *actual;
+		r->div.actual = log_record_brief(actual);
 }
 
 /* The log has no more.  With an END the run must end by itself now. */
@@ -119,7 +119,9 @@ static void hand_out(const struct log_record *rec, struct event *out)
 	out->type = (enum event_type)rec->code;
 	out->value = rec->value;
 	out->len = rec->len;
-	memcpy(out->data, rec->data, rec->len);
+	out->bytes = rec->bytes;
+	if (rec->bytes == NULL)
+		memcpy(out->data, rec->data, rec->len);
 }
 
 static void rep_boot(struct source *s, struct event *out)

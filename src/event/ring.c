@@ -25,6 +25,8 @@
 
 #define RING_MAGIC "TTDRING"
 
+enum { LONGS = RING_RECORD_MAX + 8 };
+
 struct ring {
 	int fd;
 	uint8_t *base, *data;
@@ -33,6 +35,7 @@ struct ring {
 	uint64_t head, tail;   /* ours, and the last seen of the other side's */
 	uint64_t read;         /* consumer: taken, but not released */
 	uint8_t session[LOG_SESSION];
+	uint8_t *longs;        /* consumer: bytes of the record taken last; RING_RECORD_MAX */
 };
 
 static uint64_t *word64(const struct ring *r, unsigned at)
@@ -106,7 +109,7 @@ struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct
 	int fd;
 
 	if (!size_ok(size)) {
-		err_set(e, ST_USAGE, "a ring of %zu bytes: give a power of two from 64 KiB to 64 MiB",
+		err_set(e, ST_USAGE, "a ring of %zu bytes: give a power of two from 128 KiB to 64 MiB",
 			size);
 		return NULL;
 	}
@@ -164,7 +167,12 @@ struct ring *ring_attach(int fd, struct err *e)
 		return NULL;
 	}
 	memcpy(r->session, head + RING_SESSION_AT, LOG_SESSION);
-	return r;
+	r->longs = malloc(LONGS);
+	if (r->longs != NULL)
+		return r;
+	err_set(e, ST_HOST, "out of memory for the event ring");
+	ring_free(r);
+	return NULL;
 }
 
 void ring_free(struct ring *r)
@@ -173,6 +181,7 @@ void ring_free(struct ring *r)
 		return;
 	munmap(r->base, r->map);
 	close(r->fd);
+	free(r->longs);
 	free(r);
 }
 
@@ -206,7 +215,7 @@ static uint32_t record_size(uint32_t len)
 	return RING_RECORD + ((len + 7) & ~7u);
 }
 
-static void write_record(uint8_t *b, const struct log_record *rec, uint32_t n)
+static void write_head(uint8_t b[RING_RECORD], const struct log_record *rec, uint32_t n)
 {
 	put32(b, n);
 	b[4] = rec->type;
@@ -224,10 +233,6 @@ static void write_record(uint8_t *b, const struct log_record *rec, uint32_t n)
 	put64(b + 56, rec->pos.tsc);
 	put64(b + 64, rec->value);
 	put64(b + 72, rec->value2);
-	if (rec->len != 0) {
-		memset(b + n - 8, 0, 8);
-		memcpy(b + RING_RECORD, rec->data, rec->len);
-	}
 }
 
 /* `b` is our own copy.  Whether it is a record is log_put()'s to say. */
@@ -240,9 +245,12 @@ static bool read_record(const uint8_t *b, uint32_t n, struct log_record *rec)
 			.rcx = get64(b + 48), .tsc = get64(b + 56) },
 		.value = get64(b + 64), .value2 = get64(b + 72),
 	};
-	if (rec->len > EVENT_DATA_MAX || record_size(rec->len) != n)
+	if (rec->len > EVENT_LONG_MAX || record_size(rec->len) != n)
 		return false;
-	memcpy(rec->data, b + RING_RECORD, rec->len);
+	if (rec->len > EVENT_DATA_MAX)
+		rec->bytes = b + RING_RECORD;
+	else
+		memcpy(rec->data, b + RING_RECORD, rec->len);
 	return true;
 }
 
@@ -250,7 +258,8 @@ static bool read_record(const uint8_t *b, uint32_t n, struct log_record *rec)
 
 bool ring_put(struct ring *r, const struct log_record *rec)
 {
-	uint8_t b[RING_RECORD_MAX + 8];
+	static const uint8_t zero[8];
+	uint8_t b[RING_RECORD];
 	uint32_t n = record_size(rec->len);
 	uint64_t before = r->head - r->tail;
 
@@ -263,8 +272,10 @@ bool ring_put(struct ring *r, const struct log_record *rec)
 		if (before + n > r->size)
 			return false;
 	}
-	write_record(b, rec, n);
-	copy_to_ring(r, r->head, b, n);
+	write_head(b, rec, n);
+	copy_to_ring(r, r->head, b, RING_RECORD);
+	copy_to_ring(r, r->head + RING_RECORD, log_record_bytes(rec), rec->len);
+	copy_to_ring(r, r->head + RING_RECORD + rec->len, zero, n - RING_RECORD - rec->len);
 	r->head += n;
 	__atomic_store_n(word64(r, RING_HEAD_AT), r->head, __ATOMIC_RELEASE);
 	/* A sleeping consumer is woken at a quarter of the ring, once. */
@@ -323,7 +334,7 @@ int ring_start(struct ring *r, uint64_t stream, struct err *e)
 
 int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e)
 {
-	uint8_t b[RING_RECORD_MAX + 8];
+	uint8_t *b = r->longs;
 	uint32_t n;
 
 	if (r->read == r->head && look(r, e) != 0)
@@ -332,7 +343,7 @@ int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct e
 		return 0;
 	copy_from_ring(r, r->read, b, 4);
 	n = get32(b);
-	if (n < RING_RECORD || n > sizeof b || (n & 7) != 0 || n > r->head - r->read)
+	if (n < RING_RECORD || n > LONGS || (n & 7) != 0 || n > r->head - r->read)
 		return err_set(e, ST_HOST, "the event ring is damaged: a record of %u bytes", n);
 	copy_from_ring(r, r->read, b, n);
 	if (get32(b) != n || !read_record(b, n, out))

@@ -15,11 +15,11 @@
 enum {
 	RING_VERSION = 1,
 	RING_SIZE = 1 << 20, /* of the data, when nobody says */
-	RING_SIZE_MIN = 64 << 10,
+	RING_SIZE_MIN = 128 << 10,
 	RING_SIZE_MAX = 64 << 20,
 	RING_HEADER = 4096,
 	RING_RECORD = 80,
-	RING_RECORD_MAX = RING_RECORD + EVENT_DATA_MAX,
+	RING_RECORD_MAX = RING_RECORD + EVENT_LONG_MAX,
 };
 
 /* Offsets in the header. */
@@ -56,7 +56,8 @@ void ring_close(struct ring *r); /* no more records follow */
 
 /* Where to go on reading; -1 when it does not lie between tail and head. */
 int ring_start(struct ring *r, uint64_t stream, struct err *e);
-/* 1: *out and the stream offset behind it; 0: nothing there now; -1: nonsense. */
+/* 1: *out (its bytes stay until the next call) and the stream offset behind it; 0: nothing there
+ * now; -1: nonsense. */
 int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e);
 /* Everything up to here is in the log: gives the room back. */
 void ring_release(struct ring *r, uint64_t stream);

@@ -1,7 +1,7 @@
 /*
  * source.h - the one door through which anything nondeterministic reaches a
- * guest: time steps, idle wake-ups, console bytes, control requests, the wall
- * clock at boot.
+ * guest: time steps, idle wake-ups, console bytes, control requests, received
+ * frames, the wall clock at boot.
  *
  * The vCPU thread asks a source for events; who answers is a table of
  * functions.  The live source (live.h) reads the host's clock and a queue that
@@ -37,19 +37,34 @@ enum event_type {
 	EV_SYSRQ,     /* data: one character for control/sysrq */
 	EV_STOP,      /* leave the run loop; the guest does not notice.  value 1: diverged */
 	EV_DIGEST,    /* take a digest and hand it to witness(); nor does it notice this */
-	EV_BLOCK,     /* value: device, see xen/bus.c; data: a disk's request is done */
+	EV_BLOCK,     /* value: device (xen/bus.c); data: a disk's request is done */
 	EV_NET,       /* the same; data: a packet for the guest */
 	EV_TYPES      /* (the log stores these numbers) */
 };
 
-enum { EVENT_DATA_MAX = 256 };
+/* Bytes of an event: those of most fit into it; a device's may be longer. */
+enum { EVENT_DATA_MAX = 256, EVENT_LONG_MAX = 68 << 10 };
 
 struct event {
 	enum event_type type;
-	uint32_t len; /* of data */
+	uint32_t len;        /* of the bytes */
 	uint64_t value;
+	/*
+	 * NULL: the bytes are in data.  What next() and idle() hand out stays
+	 * until the source is asked again; push() copies.
+	 */
+	const uint8_t *bytes;
 	uint8_t data[EVENT_DATA_MAX];
 };
+
+static inline const uint8_t *event_bytes(const struct event *ev)
+{
+	return ev->bytes != NULL ? ev->bytes : ev->data;
+}
+static inline uint32_t event_max(enum event_type type)
+{
+	return type == EV_NET || type == EV_BLOCK ? EVENT_LONG_MAX : EVENT_DATA_MAX;
+}
 
 /* Where the vCPU is. */
 struct source_pos {
@@ -64,6 +79,7 @@ enum witness_type {
 	WITNESS_EXCEPTION = 4, /* the log's numbers */
 	WITNESS_HYPERCALL,
 	WITNESS_UPCALL,
+	WITNESS_FRAME, /* one that the guest sent */
 	WITNESS_DIGEST = 3,    /* the answer to EV_DIGEST */
 };
 
@@ -71,9 +87,9 @@ struct witness {
 	uint8_t type;   /* enum witness_type */
 	uint8_t flags;  /* enum log_flag */
 	uint8_t check;  /* digest of the registers */
-	uint32_t code;  /* vector, hypercall number */
-	uint32_t error; /* of an exception */
-	uint64_t value; /* cr2; digest of memory */
+	uint32_t code;  /* vector, hypercall number, network interface */
+	uint32_t error; /* of an exception; length of a frame */
+	uint64_t value; /* cr2; digest of memory, of a frame */
 	uint64_t value2; /* digest of everything else */
 };
 

@@ -11,6 +11,8 @@
 
 #include "lib/symbols.h"
 
+enum { LONG_SHOWN = 64 };
+
 struct line {
 	char *text;
 	size_t n, at;
@@ -48,6 +50,12 @@ static void put_string(struct line *l, const unsigned char *p, size_t n)
 	put(l, "\"");
 }
 
+/* Of long ones the beginning: a frame's headers. */
+static size_t shown(const struct ttd_event *ev)
+{
+	return ev->len > sizeof ev->data ? LONG_SHOWN : ev->len;
+}
+
 static void details(struct line *l, const struct ttd_event *ev)
 {
 	if (ev->has & TTD_HAS_CHECK)
@@ -66,9 +74,13 @@ static void details(struct line *l, const struct ttd_event *ev)
 		put(l, ", value:%" PRIu64, ev->value);
 	if (ev->has & TTD_HAS_DIGEST)
 		put(l, ", memory:%016" PRIx64 ", state:%016" PRIx64, ev->memory, ev->state);
+	if (ev->has & TTD_HAS_FRAME)
+		put(l, ", length:%u, digest:%08" PRIx64, ev->error, ev->value);
 	if (ev->has & TTD_HAS_DATA) {
+		if (ev->len > sizeof ev->data)
+			put(l, ", length:%zu", ev->len);
 		put(l, ", data:");
-		put_string(l, ev->data, ev->len);
+		put_string(l, ev->data, shown(ev));
 	}
 }
 
@@ -123,9 +135,13 @@ static void json(struct line *l, const struct ttd_event *ev, const struct ttd_sy
 	if (ev->has & TTD_HAS_DIGEST)
 		put(l, ",\"memory\":\"%016" PRIx64 "\",\"state\":\"%016" PRIx64 "\"", ev->memory,
 			ev->state);
+	if (ev->has & TTD_HAS_FRAME)
+		put(l, ",\"length\":%u,\"digest\":\"%08" PRIx64 "\"", ev->error, ev->value);
 	if (ev->has & TTD_HAS_DATA) {
+		if (ev->len > sizeof ev->data)
+			put(l, ",\"length\":%zu", ev->len);
 		put(l, ",\"data\":");
-		put_string(l, ev->data, ev->len);
+		put_string(l, ev->data, shown(ev));
 	}
 	put(l, "}");
 }

@@ -37,7 +37,8 @@ static bool equal(const struct ttd_event *a, const struct ttd_event *b)
 		a->icount == b->icount && a->brctr == b->brctr && a->rip == b->rip &&
 		a->rcx == b->rcx && a->tsc == b->tsc && a->value == b->value &&
 		a->memory == b->memory && a->state == b->state && a->check == b->check &&
-		a->error == b->error && a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+		a->error == b->error && a->len == b->len &&
+		memcmp(a->data, b->data, a->len < sizeof a->data ? a->len : sizeof a->data) == 0;
 }
 
 static void say(const struct logdiff *d, char side, const struct ttd_event *ev)

@@ -27,6 +27,7 @@ static const char *const types[TTD_EVENT_TYPES] = {
 	[TTD_EVENT_END] = "end", [TTD_EVENT_INPUT] = "input", [TTD_EVENT_MARK] = "mark",
 	[TTD_EVENT_DIGEST] = "digest", [TTD_EVENT_EXCEPTION] = "exception",
 	[TTD_EVENT_HYPERCALL] = "hypercall", [TTD_EVENT_UPCALL] = "upcall",
+	[TTD_EVENT_FRAME] = "frame",
 };
 
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
@@ -36,6 +37,7 @@ SAME(TTD_EVENT_DIGEST, LOG_DIGEST);
 SAME(TTD_EVENT_EXCEPTION, LOG_EXCEPTION);
 SAME(TTD_EVENT_HYPERCALL, LOG_HYPERCALL);
 SAME(TTD_EVENT_UPCALL, LOG_UPCALL);
+SAME(TTD_EVENT_FRAME, LOG_FRAME);
 SAME(TTD_EVENT_TYPES, LOG_TYPES);
 
 const char *ttd_event_type_name(enum ttd_event_type type)
@@ -51,6 +53,7 @@ static void from_record(struct ttd_event *ev, const struct log_record *r)
 		[LOG_INPUT] = TTD_HAS_DOOR | TTD_HAS_VALUE, [LOG_MARK] = TTD_HAS_DOOR,
 		[LOG_DIGEST] = TTD_HAS_DOOR | TTD_HAS_DIGEST, [LOG_EXCEPTION] = TTD_HAS_CHECK,
 		[LOG_HYPERCALL] = TTD_HAS_CHECK, [LOG_UPCALL] = TTD_HAS_CHECK,
+		[LOG_FRAME] = TTD_HAS_CHECK | TTD_HAS_FRAME,
 	};
 
 	memset(ev, 0, sizeof *ev);
@@ -83,7 +86,7 @@ static void from_record(struct ttd_event *ev, const struct log_record *r)
 	if (r->len != 0) {
 		ev->has = (ev->has & ~(unsigned)TTD_HAS_VALUE) | TTD_HAS_DATA;
 		ev->len = r->len;
-		memcpy(ev->data, r->data, r->len);
+		memcpy(ev->data, log_record_bytes(r), r->len < sizeof ev->data ? r->len : sizeof ev->data);
 	}
 }
 

@@ -14,12 +14,9 @@
  *
  *  U1. port[c] != 0 if and only if that port of the guest is interdomain with
  *      remote_port == REMOTE(index, c).
- *  U2. Inputs longer than an event's data travel in pieces: value is the device's
- *      index times 4, plus FIRST and MORE.  `in` holds those that have come.
  */
 #include "xen/internal.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +26,7 @@
 #include "dev/bus.h"
 #include "util/checked.h"
 
-enum { REMOTE_FIRST = 16, MORE = 1, FIRST = 2, PATH = 96 };
+enum { REMOTE_FIRST = 16, PATH = 96 };
 #define REMOTE(index, channel) (REMOTE_FIRST + (index) * DEV_CHANNELS + (channel))
 
 struct seat {
@@ -40,9 +37,6 @@ struct seat {
 	uint8_t state;      /* ours, as in xenstore */
 	bool connected;     /* connect() without disconnect() */
 	uint32_t port[DEV_CHANNELS];
-	uint8_t *in;        /* U2; DEV_INPUT_MAX */
-	uint32_t in_len;
-	pthread_mutex_t posting; /* pieces of one input stay together */
 };
 
 struct bus {
@@ -243,48 +237,23 @@ void bus_port_closed(struct domain *d, uint32_t port)
 
 static int bus_post(struct dev *dev, const void *p, size_t n)
 {
-	struct seat *s = seat_of(dev);
-	const uint8_t *b = p;
-	struct event ev = { .type = event_of[dev->ops->kind] };
-	unsigned flags = FIRST;
-	int rc = 0;
+	struct source *source = seat_of(dev)->d->source;
+	struct event ev = { .type = event_of[dev->ops->kind], .value = dev->index,
+		.bytes = p, .len = (uint32_t)n };
 
-	if (n > DEV_INPUT_MAX)
-		return -1;
-	pthread_mutex_lock(&s->posting);
-	do {
-		ev.len = n < EVENT_DATA_MAX ? (uint32_t)n : EVENT_DATA_MAX;
-		memcpy(ev.data, b, ev.len);
-		b += ev.len;
-		n -= ev.len;
-		ev.value = (uint64_t)dev->index << 2 | flags | (n > 0 ? MORE : 0);
-		rc = s->d->source->ops->push(s->d->source, &ev);
-		flags = 0;
-	} while (rc == 0 && n > 0);
-	pthread_mutex_unlock(&s->posting);
-	return rc;
+	_Static_assert((int)DEV_INPUT_MAX == (int)EVENT_LONG_MAX, "an input is one event");
+	return n <= DEV_INPUT_MAX ? source->ops->push(source, &ev) : -1;
 }
 
 void bus_apply(struct domain *d, const struct event *ev)
 {
-	uint64_t index = ev->value >> 2;
-	struct seat *s;
+	struct dev *dev;
 
-	if (d->bus == NULL || index >= d->bus->n)
+	if (d->bus == NULL || ev->value >= d->bus->n)
 		return;
-	s = d->bus->seat[index];
-	if (event_of[s->dev->ops->kind] != ev->type)
-		return;
-	if (ev->value & FIRST)
-		s->in_len = 0;
-	if (s->in_len + ev->len > DEV_INPUT_MAX)
-		return;
-	memcpy(s->in + s->in_len, ev->data, ev->len);
-	s->in_len += ev->len;
-	if (ev->value & MORE)
-		return;
-	s->dev->ops->apply(s->dev, s->in, s->in_len);
-	s->in_len = 0;
+	dev = d->bus->seat[ev->value]->dev;
+	if (event_of[dev->ops->kind] == ev->type)
+		dev->ops->apply(dev, event_bytes(ev), ev->len);
 }
 
 uint64_t bus_due(const struct domain *d)
@@ -421,11 +390,7 @@ int bus_attach(struct domain *d, struct dev *dev, struct err *e)
 
 	if (d->bus == NULL)
 		d->bus = calloc(1, sizeof(*d->bus));
-	if (s != NULL)
-		s->in = malloc(DEV_INPUT_MAX);
-	if (s == NULL || d->bus == NULL || s->in == NULL || d->bus->n == DEV_MAX) {
-		if (s != NULL)
-			free(s->in);
+	if (s == NULL || d->bus == NULL || d->bus->n == DEV_MAX) {
 		free(s);
 		return err_set(e, ST_HOST, "no memory for another device (there may be %d)",
 			DEV_MAX);
@@ -434,7 +399,6 @@ int bus_attach(struct domain *d, struct dev *dev, struct err *e)
 	s->d = d;
 	s->dev = dev;
 	s->state = XenbusStateInitWait;
-	pthread_mutex_init(&s->posting, NULL);
 	dev->bus = &s->bus;
 	dev->index = d->bus->n;
 	d->bus->seat[d->bus->n++] = s;
@@ -456,8 +420,6 @@ void bus_detach_all(struct domain *d)
 
 		s->dev->ops->detach(s->dev);
 		s->dev->bus = NULL;
-		pthread_mutex_destroy(&s->posting);
-		free(s->in);
 		free(s);
 	}
 	free(d->bus);
@@ -480,8 +442,6 @@ void bus_save(const struct domain *d, struct wbuf *w, bool digest)
 		wbuf_u8(w, s->connected);
 		for (unsigned c = 0; c < DEV_CHANNELS; c++)
 			wbuf_u32(w, s->port[c]);
-		wbuf_u32(w, s->in_len);
-		wbuf_put(w, s->in, s->in_len);
 		s->dev->ops->save(s->dev, w, digest ? DEV_SAVE_DIGEST : DEV_SAVE_ALL);
 	}
 }
@@ -508,13 +468,10 @@ static int load_seat(struct seat *s, struct rbuf *r)
 	s->connected = rbuf_u8(r) != 0;
 	for (unsigned c = 0; c < DEV_CHANNELS; c++)
 		s->port[c] = rbuf_u32(r);
-	s->in_len = rbuf_u32(r);
-	if (r->bad || s->in_len > DEV_INPUT_MAX || s->state > XenbusStateClosed || !ports_ok(s)) {
-		s->in_len = 0;
+	if (r->bad || s->state > XenbusStateClosed || !ports_ok(s)) {
 		memset(s->port, 0, sizeof s->port);
 		return -1;
 	}
-	rbuf_get(r, s->in, s->in_len);
 	return s->dev->ops->load(s->dev, r);
 }
 

@@ -48,7 +48,7 @@ static void in_order(void **state)
 	for (unsigned i = 0; i < sizeof(text); i++)
 		text[i] = (uint8_t)i;
 	assert_int_equal(source_push_bytes(s, EV_CONSOLE, text, sizeof(text)), 0);
-	assert_int_equal(kicks, 3);
+	assert_int_equal(kicks, 1); /* while none is taken, one is enough */
 	for (unsigned off = 0; off < sizeof(text); off += ev.len) {
 		assert_true(s->ops->next(s, &pos, &ev));
 		assert_int_equal(ev.type, EV_CONSOLE);

@@ -35,6 +35,8 @@ static uint64_t below(uint64_t n)
 	return (rnd() >> 11) % n;
 }
 
+static uint8_t noise[EVENT_LONG_MAX + 1000]; /* bytes of long records */
+
 /* Numbers of all lengths. */
 static uint64_t number(void)
 {
@@ -44,7 +46,7 @@ static uint64_t number(void)
 static void random_record(struct log_record *r, const struct source_pos *last)
 {
 	static const uint8_t types[] = { LOG_INPUT, LOG_MARK, LOG_DIGEST, LOG_EXCEPTION,
-		LOG_HYPERCALL, LOG_HYPERCALL, LOG_HYPERCALL, LOG_UPCALL };
+		LOG_HYPERCALL, LOG_HYPERCALL, LOG_HYPERCALL, LOG_UPCALL, LOG_FRAME };
 
 	memset(r, 0, sizeof *r);
 	r->type = types[below(sizeof types)];
@@ -65,6 +67,13 @@ static void random_record(struct log_record *r, const struct source_pos *last)
 		r->len = (uint32_t)(below(3) ? 0 : below(EVENT_DATA_MAX + 1));
 		for (unsigned i = 0; i < r->len; i++)
 			r->data[i] = (uint8_t)rnd();
+		for (size_t i = 0; noise[0] == 0 && i < sizeof noise; i++)
+			noise[i] = (uint8_t)(rnd() | 1);
+		if (below(1000) == 0) {
+			r->code = EV_NET;
+			r->len = (uint32_t)(EVENT_DATA_MAX + 1 + below(EVENT_LONG_MAX - EVENT_DATA_MAX));
+			r->bytes = noise + below(1000);
+		}
 		break;
 	case LOG_DIGEST:
 		r->value = rnd();
@@ -75,6 +84,11 @@ static void random_record(struct log_record *r, const struct source_pos *last)
 		r->code = (uint32_t)below(256);
 		r->error = r->flags & LOG_ERROR ? (uint32_t)number() : 0;
 		r->value = r->flags & LOG_CR2 ? number() : 0;
+		break;
+	case LOG_FRAME:
+		r->code = (uint32_t)below(3);
+		r->error = (uint32_t)below(EVENT_LONG_MAX);
+		r->value = (uint32_t)rnd();
 		break;
 	case LOG_HYPERCALL:
 		r->code = (uint32_t)(below(50) ? below(48) : number());

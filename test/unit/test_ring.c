@@ -49,6 +49,14 @@ static struct log_record nth(uint64_t i)
 		r.len = (uint32_t)(i * 7 % 250);
 		memset(r.data, (int)i, r.len);
 	}
+	if (i % 50 == 5) { /* with a long payload */
+		static uint8_t frame[EVENT_LONG_MAX];
+
+		r.code = EV_NET;
+		r.len = (uint32_t)(EVENT_DATA_MAX + 1 + i * 997 % (EVENT_LONG_MAX - EVENT_DATA_MAX));
+		memset(frame, (int)i, r.len);
+		r.bytes = frame;
+	}
 	return r;
 }
 
@@ -117,7 +125,8 @@ static void hostile(void **unused)
 			p[at] = (uint8_t)below(256);
 		}
 		for (unsigned k = 0; k < 2000 && ring_take(c, &rec, &stream, &e) == 1; k++)
-			assert_true(rec.len <= EVENT_DATA_MAX);
+			assert_true(rec.len <= EVENT_DATA_MAX ||
+				(rec.len <= EVENT_LONG_MAX && rec.bytes != NULL));
 		ring_start(c, below(4000), &e);
 		ring_free(c);
 		c = ring_attach(ring_fd(r), &e); /* may be refused */

@@ -50,3 +50,8 @@ refuse --kernel /nonexistent
 refuse --add layers.mk
 refuse --add layers.mk:/../x
 refuse --debs 'a;b'
+refuse debian --what
+refuse debian --size 12
+refuse debian --packages 'a;b'
+refuse debian --hostname -x
+refuse debian --add layers.mk:x/../y

@@ -2,7 +2,8 @@
  * cpu.c - creation, and save and load of the vCPU's state.
  *
  * Saved is what the guest can observe, field by field; the code cache and the
- * TLB are not (M1), so a loaded CPU starts with empty ones.
+ * TLB are not (M1).  What is in them when a state is loaded may stay: mem says
+ * which of it is no longer right.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -147,7 +148,10 @@ int cpu_load(struct cpu *c, struct rbuf *r)
 	if (r->bad || version != STATE_VERSION || !state_valid(&s))
 		return -1;
 	c->s = s;
+	c->rep_cut = false;
 	c->rep_at = c->points.passed = UINT64_MAX;
-	cache_flush(c);
+	c->plain_next = NULL;
+	c->hits = 0;
+	mem_watch_clear(c->mem);
 	return 0;
 }

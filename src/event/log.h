@@ -190,6 +190,8 @@ uint64_t log_committed(const struct log_reader *r, uint64_t *seq, uint64_t *stre
 
 /* The next log_next() gives the first record at or behind this count. */
 int log_seek_icount(struct log_reader *r, uint64_t icount, struct err *e);
+/* The same, but behind the first n records at exactly this icount.  -1 too when there are fewer. */
+int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err *e);
 int log_seek_brctr(struct log_reader *r, uint64_t brctr, struct err *e);
 
 #endif

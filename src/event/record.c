@@ -20,6 +20,8 @@ struct recorder {
 	struct source *inner;
 	struct record_params p;
 	uint64_t mark_due, digest_due;
+	uint64_t place_icount; /* of the last record, */
+	uint32_t place;        /* and how many there are there */
 	bool lost;      /* C3 */
 	bool stop;      /* the run is to end because of it */
 };
@@ -59,6 +61,8 @@ static void put(struct recorder *r, const struct log_record *rec)
 {
 	if (r->lost)
 		return;
+	r->place = record_place(&r->source, rec->pos.icount) + 1;
+	r->place_icount = rec->pos.icount;
 	r->mark_due = rec->pos.icount + RECORD_MARK;
 	if (!ring_put(r->p.ring, rec) && !wait_room(r, rec))
 		r->lost = true;
@@ -240,6 +244,13 @@ void record_finish(struct source *s, const struct log_end *end)
 	memcpy(rec.data, end->text, rec.len);
 	put(r, &rec);
 	ring_close(r->p.ring);
+}
+
+uint32_t record_place(const struct source *s, uint64_t icount)
+{
+	const struct recorder *r = (const struct recorder *)s;
+
+	return r->place_icount == icount ? r->place : 0;
 }
 
 bool record_complete(const struct source *s)

@@ -44,6 +44,9 @@ struct source *record_create(struct source *inner, const struct record_params *p
 /* The run has ended: puts the END and closes the ring. */
 void record_finish(struct source *s, const struct log_end *end);
 
+/* For checkpoints: how many records it has put at this icount, where the run is now. */
+uint32_t record_place(const struct source *s, uint64_t icount);
+
 /* false: the ring failed at some time and the recording is not complete. */
 bool record_complete(const struct source *s);
 

@@ -29,6 +29,8 @@ struct replayer {
 	bool have, end;          /* end: nothing follows; log_at_end() may have an END */
 	volatile bool stop;
 	struct log_record rec;
+	uint64_t place_icount;   /* of the last record consumed, */
+	uint32_t place;          /* and how many were consumed there */
 	struct divergence div;
 	struct replay_counts counts;
 	struct err err;
@@ -57,6 +59,8 @@ static const struct log_record *peek(struct replayer *r)
 static void consume(struct replayer *r)
 {
 	r->counts.type[r->rec.type]++;
+	r->place = replay_place(&r->source, r->rec.pos.icount) + 1;
+	r->place_icount = r->rec.pos.icount;
 	r->div.last = log_record_brief(&r->rec);
 	r->have = false;
 }
@@ -332,6 +336,34 @@ const struct err *replay_error(const struct source *s)
 void replay_counts(const struct source *s, struct replay_counts *c)
 {
 	*c = ((const struct replayer *)s)->counts;
+}
+
+uint32_t replay_place(const struct source *s, uint64_t icount)
+{
+	const struct replayer *r = (const struct replayer *)s;
+
+	return r->place_icount == icount ? r->place : 0;
+}
+
+int replay_seek(struct source *s, uint64_t icount, uint32_t place, struct err *e)
+{
+	struct replayer *r = (struct replayer *)s;
+
+	r->have = r->end = r->stop = false;
+	r->status = REPLAY_RUNNING;
+	r->div = (struct divergence){0};
+	r->place_icount = icount;
+	r->place = place;
+	return log_seek_place(r->p.log, icount, place, e);
+}
+
+void replay_resume(struct source *s)
+{
+	struct replayer *r = (struct replayer *)s;
+
+	r->stop = false;
+	if (r->status == REPLAY_STOPPED)
+		r->status = REPLAY_RUNNING;
 }
 
 bool replay_finish(struct source *s, const struct log_end *actual)

@@ -50,6 +50,15 @@ const struct err *replay_error(const struct source *s);
 void replay_counts(const struct source *s, struct replay_counts *c);
 
 /*
+ * For checkpoints: how many of the records at this icount, where the run is
+ * now, have been consumed; and going on from there, whatever happened before.
+ */
+uint32_t replay_place(const struct source *s, uint64_t icount);
+int replay_seek(struct source *s, uint64_t icount, uint32_t place, struct err *e);
+/* After stop(): the run may go on. */
+void replay_resume(struct source *s);
+
+/*
  * The guest has ended like this: true when the log's END says the same (then
  * the whole log has been consumed).  false: diverged, or there is no END.
  */

@@ -96,6 +96,19 @@ int log_seek_icount(struct log_reader *r, uint64_t icount, struct err *e)
 	return seek(r, icount, false, e);
 }
 
+int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err *e)
+{
+	struct log_record rec;
+
+	if (seek(r, icount, false, e) != 0)
+		return -1;
+	for (; n > 0; n--)
+		if (log_next(r, &rec, e) != 1 || rec.pos.icount != icount)
+			return err_set(e, ST_DAMAGED, "the log has fewer events at instruction %llu "
+				"than it had", (unsigned long long)icount);
+	return 0;
+}
+
 int log_seek_brctr(struct log_reader *r, uint64_t brctr, struct err *e)
 {
 	return seek(r, brctr, true, e);

@@ -26,37 +26,54 @@ static size_t words(const struct mem *m)
 void epoch_free(struct mem *m)
 {
 	free(m->written);
+	for (int i = 0; i < MEM_LISTENERS; i++)
+		free(m->earlier[i]);
 	free(m->dirty);
 	if (m->sums != NULL)
 		munmap(m->sums, m->all_pages * sizeof *m->sums);
 }
 
-int mem_epoch_begin(struct mem *m)
+/* What was written until now is news to all listeners but the one whose epoch begins. */
+static void pass_on(struct mem *m, enum mem_listener but)
 {
-	if (m->written == NULL) {
-		m->written = malloc(words(m) * sizeof *m->written);
-		if (m->written == NULL)
-			return -1;
-	}
+	for (int i = 0; i < MEM_LISTENERS; i++)
+		for (size_t w = 0; m->earlier[i] != NULL && w < words(m); w++)
+			m->earlier[i][w] = i == (int)but ? 0 : m->earlier[i][w] | m->written[w];
 	memset(m->written, 0, words(m) * sizeof *m->written);
+}
+
+int mem_epoch_begin(struct mem *m, enum mem_listener who)
+{
+	if (m->earlier[who] == NULL)
+		m->earlier[who] = calloc(words(m), sizeof *m->written);
+	if (m->written == NULL)
+		m->written = calloc(words(m), sizeof *m->written);
+	if (m->earlier[who] == NULL || m->written == NULL)
+		return -1;
+	pass_on(m, who);
 	for (int mode = 0; mode < 2; mode++)
 		for (unsigned i = 0; i < TLB_SIZE; i++)
 			m->tlb[mode].wtag[i] = TLB_EMPTY(i);
 	return 0;
 }
 
-static size_t count(const struct mem *m)
+static uint64_t dirty_word(const struct mem *m, enum mem_listener who, size_t w)
+{
+	return m->earlier[who] != NULL ? m->earlier[who][w] | m->written[w] : 0;
+}
+
+static size_t count(const struct mem *m, enum mem_listener who)
 {
 	size_t n = 0;
 
-	for (size_t w = 0; m->written != NULL && w < words(m); w++)
-		n += (size_t)__builtin_popcountll(m->written[w]);
+	for (size_t w = 0; w < words(m); w++)
+		n += (size_t)__builtin_popcountll(dirty_word(m, who, w));
 	return n;
 }
 
-const mfn_t *mem_epoch_dirty(struct mem *m, size_t *n)
+const mfn_t *mem_epoch_dirty(struct mem *m, enum mem_listener who, size_t *n)
 {
-	size_t total = count(m), k = 0;
+	size_t total = count(m, who), k = 0;
 	mfn_t *list = realloc(m->dirty, (total + 1) * sizeof *list);
 
 	*n = 0;
@@ -64,7 +81,7 @@ const mfn_t *mem_epoch_dirty(struct mem *m, size_t *n)
 		return NULL;
 	m->dirty = list;
 	for (size_t w = 0; k < total; w++)
-		for (uint64_t bits = m->written[w]; bits != 0; bits &= bits - 1)
+		for (uint64_t bits = dirty_word(m, who, w); bits != 0; bits &= bits - 1)
 			list[k++] = MEM_FIRST_MFN + w * 64 + (unsigned)__builtin_ctzll(bits);
 	*n = total;
 	return list;
@@ -83,13 +100,12 @@ static uint64_t frame_sum(const struct mem *m, mfn_t mfn)
 }
 
 /*
- * The sum over everything, and each frame's share in `sums` when not NULL.
  * Pages that the kernel never gave us are zero: they are not touched, or a
  * large guest that is mostly idle would become as large as it may be.
  */
-static uint64_t sum_all(const struct mem *m, uint64_t *sums)
+void mem_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx)
 {
-	uint64_t map[MAP_BATCH], sum = 0, first = (uint64_t)m->ram >> PAGE_SHIFT;
+	uint64_t map[MAP_BATCH], first = (uint64_t)m->ram >> PAGE_SHIFT;
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
 	for (uint64_t i = 0; i < m->all_pages; i += MAP_BATCH) {
@@ -97,20 +113,36 @@ static uint64_t sum_all(const struct mem *m, uint64_t *sums)
 
 		if (fd < 0 || pread(fd, map, n * 8, (off_t)((first + i) * 8)) != (ssize_t)(n * 8))
 			memset(map, 0xff, sizeof map);
-		for (uint64_t k = 0; k < n; k++) {
-			uint64_t one;
-
-			if (map[k] >> 62 == 0) /* neither present nor swapped out */
-				continue;
-			one = frame_sum(m, MEM_FIRST_MFN + i + k);
-			if (sums != NULL && one != 0)
-				sums[i + k] = one;
-			sum += one;
-		}
+		for (uint64_t k = 0; k < n; k++)
+			if (map[k] >> 62 != 0) /* present or swapped out */
+				fn(ctx, MEM_FIRST_MFN + i + k);
 	}
 	if (fd >= 0)
 		close(fd);
-	return sum;
+}
+
+struct summing {
+	const struct mem *m;
+	uint64_t *sums, sum;
+};
+
+static void add_sum(void *ctx, mfn_t mfn)
+{
+	struct summing *s = ctx;
+	uint64_t one = frame_sum(s->m, mfn);
+
+	if (s->sums != NULL && one != 0)
+		s->sums[mfn - MEM_FIRST_MFN] = one;
+	s->sum += one;
+}
+
+/* The sum over everything, and each frame's share in `sums` when not NULL. */
+static uint64_t sum_all(const struct mem *m, uint64_t *sums)
+{
+	struct summing s = { .m = m, .sums = sums };
+
+	mem_each_used(m, add_sum, &s);
+	return s.sum;
 }
 
 uint64_t mem_sum_all(const struct mem *m)
@@ -122,7 +154,7 @@ static void first_sum(struct mem *m)
 {
 	m->sums = mmap(NULL, m->all_pages * sizeof *m->sums, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (m->sums == MAP_FAILED || mem_epoch_begin(m) != 0)
+	if (m->sums == MAP_FAILED || mem_epoch_begin(m, MEM_FOR_SUM) != 0)
 		abort();
 	m->sum = sum_all(m, m->sums);
 }
@@ -136,7 +168,7 @@ uint64_t mem_sum(struct mem *m)
 		first_sum(m);
 		return m->sum;
 	}
-	list = mem_epoch_dirty(m, &n);
+	list = mem_epoch_dirty(m, MEM_FOR_SUM, &n);
 	if (list == NULL)
 		abort(); /* a few bytes per page: the process is lost anyway */
 	for (size_t i = 0; i < n; i++) {
@@ -145,6 +177,6 @@ uint64_t mem_sum(struct mem *m)
 		m->sum += now - *old;
 		*old = now;
 	}
-	mem_epoch_begin(m);
+	mem_epoch_begin(m, MEM_FOR_SUM);
 	return m->sum;
 }

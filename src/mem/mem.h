@@ -140,10 +140,11 @@ uint64_t mem_digest(const struct mem *m);
  * mem_epoch_dirty() lists the frames that may have been written since, in
  * ascending order; the list stays until the next call of either.  Before the
  * first mem_epoch_begin() nothing is noted and the list is empty.  -1, NULL:
- * no memory.
+ * no memory.  Each listener has epochs of its own.
  */
-int mem_epoch_begin(struct mem *m);
-const mfn_t *mem_epoch_dirty(struct mem *m, size_t *n);
+enum mem_listener { MEM_FOR_SUM /* mem_sum()'s own */, MEM_FOR_CHECKPOINT, MEM_LISTENERS };
+int mem_epoch_begin(struct mem *m, enum mem_listener who);
+const mfn_t *mem_epoch_dirty(struct mem *m, enum mem_listener who, size_t *n);
 
 /*
  * Sum over all frames that are not all zero of their XXH3 digest with the
@@ -153,6 +154,21 @@ const mfn_t *mem_epoch_dirty(struct mem *m, size_t *n);
  */
 uint64_t mem_sum(struct mem *m);
 uint64_t mem_sum_all(const struct mem *m);
+
+/* Calls fn for each frame that may be other than all zero. */
+void mem_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx);
+
+/*
+ * Going back to a checkpoint: mem_restore_frame() for each frame that may
+ * differ (4096 bytes), then mem_restore_end() with the roots, and with a bit
+ * per frame for FRAME_PT, of which the guest can tell (xen/ptwr.c).  Between
+ * the first and the last call nothing else may be done.  Translations of code
+ * that did not change stay.
+ */
+void mem_restore_frame(struct mem *m, mfn_t mfn, const uint8_t *page);
+void mem_restore_end(struct mem *m, mfn_t kernel, mfn_t user, const uint8_t *pt);
+/* The bits for mem_restore_end(), (mem_all_pages() + 7) / 8 bytes. */
+void mem_pt_bits(const struct mem *m, uint8_t *pt);
 
 struct mem_stats {
 	uint64_t fills, walks, flushes, invalidations;

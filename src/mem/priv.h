@@ -71,8 +71,11 @@ struct mem {
 	mfn_t window_mfn;
 	uint64_t window_pages;
 	struct code_queue dirty_code;
-	/* epoch.c: a bit per frame written in this write epoch (M5); NULL: nobody asks. */
-	uint64_t *written;
+	/*
+	 * epoch.c: a bit per frame written since any listener's epoch began (M5);
+	 * NULL: nobody asks.  earlier[who]: written before that, in its epoch.
+	 */
+	uint64_t *written, *earlier[MEM_LISTENERS];
 	mfn_t *dirty;       /* the list last given out */
 	uint64_t *sums;     /* digest per frame as of the last mem_sum(); NULL: none yet */
 	uint64_t sum;

@@ -27,6 +27,13 @@ enum {
 	OUT_PROD = offsetof(struct xencons_interface, out_prod),
 };
 
+void console_written(struct domain *d, const void *p, size_t n)
+{
+	d->console_bytes += n;
+	if (d->console_out != NULL)
+		d->console_out(d->console_ctx, p, n);
+}
+
 static void drain_output(struct domain *d)
 {
 	const uint8_t *page = mem_frame(d->mem, d->con.ring);
@@ -39,8 +46,7 @@ static void drain_output(struct domain *d)
 	if (n <= OUT_SIZE) {
 		for (uint32_t i = 0; i < n; i++)
 			buf[i] = page[OUT + ((cons + i) & (OUT_SIZE - 1))];
-		if (d->console_out != NULL)
-			d->console_out(d->console_ctx, buf, n);
+		console_written(d, buf, n);
 	}
 	mem_write_frame(d->mem, d->con.ring, OUT_CONS, &prod, 4);
 }

@@ -179,17 +179,46 @@ void domain_destroy(struct domain *d)
 	free(d);
 }
 
+/* A stopped guest goes on; one that has ended stays ended. */
+static void go_on(struct domain *d)
+{
+	if (d->ended != DOMAIN_STOPPED && d->ended != DOMAIN_DEBUG)
+		return;
+	d->ended = RUNNING;
+	d->stop_asked = false;
+	d->unfinished_since = 0;
+}
+
 enum domain_end domain_run(struct domain *d)
 {
-	/* A stopped guest goes on; one that has ended stays ended. */
-	if (d->ended == DOMAIN_STOPPED || d->ended == DOMAIN_DEBUG) {
-		d->ended = RUNNING;
-		d->stop_asked = false;
-		d->unfinished_since = 0;
-	}
+	go_on(d);
+	d->until = SOURCE_NEVER;
 	while (d->ended == RUNNING)
 		run_step(d);
 	return (enum domain_end)d->ended;
+}
+
+enum domain_halt domain_run_to(struct domain *d, uint64_t icount, uint32_t moment)
+{
+	go_on(d);
+	d->until = icount;
+	d->until_moment = moment;
+	while (d->ended == DOMAIN_DEBUG || !run_reached(d)) {
+		if (d->ended != RUNNING)
+			return d->ended == DOMAIN_DEBUG ? HALT_DEBUG : HALT_ENDED;
+		if (d->interrupted && !d->unfinished) {
+			d->interrupted = false;
+			return HALT_INTERRUPTED;
+		}
+		run_step(d);
+	}
+	return HALT_REACHED;
+}
+
+void domain_interrupt(struct domain *d)
+{
+	d->interrupted = true;
+	cpu_kick(d->cpu);
 }
 
 const char *domain_crash_reason(const struct domain *d)

@@ -21,6 +21,7 @@ enum domain_clock {
 
 struct dev;
 struct source;
+struct source_pos;
 struct live_params;
 
 struct domain_config {
@@ -76,6 +77,39 @@ enum domain_end domain_run(struct domain *d);
 const char *domain_crash_reason(const struct domain *d);
 /* A device ended the run for what is wrong on the host; NULL: none did. */
 const struct err *domain_failure(const struct domain *d);
+
+/*
+ * Places in a run.  Between two steps of its run loop a domain is at `icount`
+ * and there at a *moment*: 0 when it has just come there (with all that the
+ * last instruction did, a whole hypercall say, and before any input, timer,
+ * upcall or exception there), one more for each upcall or exception that it
+ * has been given there since.  Moments depend on what the guest does only;
+ * halting at one is not noticed by the guest.
+ */
+enum domain_halt {
+	HALT_REACHED,
+	HALT_ENDED,       /* domain_run() says how */
+	HALT_DEBUG,       /* domain_debug() */
+	HALT_INTERRUPTED, /* by domain_interrupt() */
+};
+/* Runs until there, or to where there is next when there is no such moment. */
+enum domain_halt domain_run_to(struct domain *d, uint64_t icount, uint32_t moment);
+uint32_t domain_moment(const struct domain *d);
+bool domain_inside(const struct domain *d); /* of a string instruction: at no proper place */
+struct source_pos domain_where(struct domain *d);
+/* Does domain_run_to() halt soon, at a proper place.  [any thread, async-signal-safe] */
+void domain_interrupt(struct domain *d);
+uint64_t domain_console_bytes(const struct domain *d); /* written by the guest so far */
+
+/*
+ * All of a domain's state but its frames, at a moment 0; and back, after its
+ * frames were restored (mem_restore_frame()).  -1: nonsense, and the domain is
+ * of no use before a load that succeeds.
+ */
+struct wbuf;
+struct rbuf;
+void domain_save(struct domain *d, struct wbuf *w);
+int domain_load(struct domain *d, struct rbuf *r);
 
 void domain_console_in(struct domain *d, const void *p, size_t n); /* [any thread] */
 void domain_shutdown(struct domain *d, const char *how); /* [any thread] "poweroff", "reboot" */

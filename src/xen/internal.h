@@ -191,6 +191,12 @@ struct domain {
 	uint32_t stuck;       /* and how many there were before it at that icount */
 	uint64_t polled;      /* run.c: icount at which inputs were last taken */
 	bool kicked;          /* run.c: inputs wait; not state, a replay has no kicks */
+	/* run.c, domain_run_to(): where to halt, and where we are.  Not state. */
+	uint64_t until, moment_at;
+	uint32_t until_moment, moment;
+	bool unfinished;          /* rip is at a string instruction that has begun */
+	volatile bool interrupted; /* by any thread */
+	uint64_t console_bytes;   /* written by the guest so far; in checkpoints, not digests */
 
 	int ended;            /* RUNNING or enum domain_end */
 	struct cpu_debug debug; /* of DOMAIN_DEBUG; not state */
@@ -243,6 +249,7 @@ static inline void witness(struct domain *d, unsigned type, unsigned flags, uint
 
 /* run.c */
 void run_step(struct domain *d);
+bool run_reached(const struct domain *d);
 void apply_event(struct domain *d, const struct event *ev);
 struct source_pos position(struct domain *d);
 void handle_exit(struct domain *d, const struct cpu_exit *x);
@@ -269,7 +276,7 @@ void trap_page_fault(struct domain *d, uint64_t cr2, uint32_t error);
 void trap_int(struct domain *d, unsigned vector, unsigned len);
 void trap_syscall(struct domain *d, unsigned len);
 void trap_sysenter(struct domain *d, unsigned len);
-void trap_upcall(struct domain *d);
+bool trap_upcall(struct domain *d); /* true: it did */
 void trap_save(const struct trap_state *t, struct wbuf *w);
 int trap_load(struct trap_state *t, struct rbuf *r);
 static inline void trap_gp(struct domain *d, uint32_t error)
@@ -362,6 +369,7 @@ int grant_load(struct grant_state *g, struct rbuf *r);
 
 /* console.c, store.c */
 void console_kick(struct domain *d); /* the guest sent the console port */
+void console_written(struct domain *d, const void *p, size_t n);
 void console_input(struct domain *d, const void *p, size_t n);
 void console_save(const struct console_state *c, struct wbuf *w);
 int console_load(struct console_state *c, struct rbuf *r);

@@ -160,8 +160,7 @@ int64_t hc_console_io(struct domain *d, const struct hypercall_args *h)
 
 		if (copy_from_guest(d, buf, left.a[2], part) < 0)
 			return -EFAULT;
-		if (d->console_out != NULL)
-			d->console_out(d->console_ctx, buf, part);
+		console_written(d, buf, part);
 		left.a[2] += part;
 		left.a[1] -= part;
 		if (left.a[1] > 0 && hypercall_work(d, 64))

@@ -40,6 +40,16 @@ struct source_pos position(struct domain *d)
 	};
 }
 
+struct source_pos domain_where(struct domain *d)
+{
+	return position(d);
+}
+
+bool domain_inside(const struct domain *d)
+{
+	return d->unfinished;
+}
+
 static void control(struct domain *d, const char *key, const struct event *ev)
 {
 	char path[64] = "/local/domain/1/control/";
@@ -131,6 +141,8 @@ static uint64_t next_stop(struct domain *d)
 		target = due;
 	if (d->stop_icount != 0 && d->stop_icount < target)
 		target = d->stop_icount;
+	if (d->until < target)
+		target = d->until;
 	/* An instruction is at most one branch: this never goes too far. */
 	if (d->stop_brctr > regs_of(d)->brctr &&
 	    d->stop_brctr - regs_of(d)->brctr < target - now.icount)
@@ -187,11 +199,30 @@ static uint64_t host_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+uint32_t domain_moment(const struct domain *d)
+{
+	return d->moment_at == cpu_state(d->cpu)->icount ? d->moment : 0;
+}
+
+bool run_reached(const struct domain *d)
+{
+	uint64_t icount = cpu_state(d->cpu)->icount;
+
+	return icount > d->until || (icount == d->until && domain_moment(d) >= d->until_moment);
+}
+
+static void next_moment(struct domain *d)
+{
+	d->moment = domain_moment(d) + 1;
+	d->moment_at = regs_of(d)->icount;
+}
+
 /* R1, R4: the vCPU came back and stands where it stood. */
 static void not_moved(struct domain *d)
 {
 	uint64_t icount = regs_of(d)->icount;
 
+	next_moment(d);
 	d->polled = icount;
 	d->stuck = d->stuck_at == icount ? d->stuck + 1 : 0;
 	d->stuck_at = icount;
@@ -225,6 +256,7 @@ static void run_vcpu(struct domain *d)
 
 	cpu_run(d->cpu, next_stop(d), &x);
 	came_back = s->icount;
+	d->unfinished = x.unfinished;
 	if (x.reason == CPU_EXIT_KICK) {
 		d->kicked = true;
 		if (x.unfinished)
@@ -268,8 +300,9 @@ void run_step(struct domain *d)
 	}
 	if (d->check_upcall) {
 		d->check_upcall = false;
-		trap_upcall(d);
-		if (d->ended != RUNNING)
+		if (trap_upcall(d))
+			next_moment(d);
+		if (d->ended != RUNNING || run_reached(d))
 			return;
 	}
 	run_vcpu(d);

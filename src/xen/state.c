@@ -4,6 +4,9 @@
  */
 #include "xen/internal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static void save(const struct domain *d, struct wbuf *w, bool digest)
 {
 	trap_save(&d->trap, w);
@@ -69,4 +72,63 @@ int xen_load(struct domain *d, struct rbuf *r)
 	ctl_arm(d);
 	d->ended = RUNNING;
 	return 0;
+}
+
+enum { SAVE_VERSION = 1 };
+
+void domain_save(struct domain *d, struct wbuf *w)
+{
+	uint64_t pages = mem_all_pages(d->mem);
+	uint8_t *pt = malloc((pages + 7) / 8);
+
+	if (pt == NULL) {
+		w->bad = true;
+		return;
+	}
+	wbuf_u16(w, SAVE_VERSION);
+	wbuf_u64(w, pages);
+	wbuf_u64(w, mem_root(d->mem, MEM_KERNEL));
+	wbuf_u64(w, mem_root(d->mem, MEM_USER));
+	wbuf_u64(w, d->console_bytes);
+	mem_pt_bits(d->mem, pt);
+	wbuf_put(w, pt, (pages + 7) / 8);
+	free(pt);
+	cpu_save(d->cpu, w);
+	xen_save(d, w);
+}
+
+/* What is not state, as it is at a moment 0. */
+static void forget_progress(struct domain *d)
+{
+	d->kicked = d->stop_asked = d->interrupted = d->unfinished = d->in_multicall = false;
+	d->moment_at = SOURCE_NEVER;
+	d->unfinished_since = 0;
+	memset(&d->call, 0, sizeof d->call);
+	d->crash[0] = '\0';
+}
+
+int domain_load(struct domain *d, struct rbuf *r)
+{
+	uint64_t pages = mem_all_pages(d->mem), kernel, user;
+	uint8_t *pt = calloc(1, (pages + 7) / 8);
+	int rc = -1;
+
+	if (pt == NULL || rbuf_u16(r) != SAVE_VERSION || rbuf_u64(r) != pages)
+		goto out;
+	kernel = rbuf_u64(r);
+	user = rbuf_u64(r);
+	d->console_bytes = rbuf_u64(r);
+	rbuf_get(r, pt, (pages + 7) / 8);
+	forget_progress(d);
+	mem_restore_end(d->mem, kernel, user, pt);
+	if (!r->bad && cpu_load(d->cpu, r) == 0 && xen_load(d, r) == 0 && r->pos == r->len)
+		rc = 0;
+out:
+	free(pt);
+	return rc;
+}
+
+uint64_t domain_console_bytes(const struct domain *d)
+{
+	return d->console_bytes;
 }

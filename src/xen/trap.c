@@ -195,15 +195,16 @@ void trap_sysenter(struct domain *d, unsigned len)
 }
 
 /* Delivers the event upcall if it is due.  Nothing registered yet: it waits. */
-void trap_upcall(struct domain *d)
+bool trap_upcall(struct domain *d)
 {
 	const struct callback *c = &d->trap.callback[CALLBACKTYPE_event];
 
 	if (!upcall_pending(d) || upcall_mask(d) != 0 || c->addr == 0)
-		return;
+		return false;
 	d->stats.upcalls++;
 	witness(d, WITNESS_UPCALL, 0, 0, 0, 0);
 	bounce(d, c->addr, BOUNCE_MASK_EVENTS, 0, "event callback", 0);
+	return true;
 }
 
 /* A target that iret cannot load faults as if it had already got there. */

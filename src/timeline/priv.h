@@ -1,0 +1,49 @@
+/*
+ * priv.h - inside of struct timeline, for src/timeline only.
+ */
+#ifndef TTD_TIMELINE_PRIV_H
+#define TTD_TIMELINE_PRIV_H
+
+#include <stdatomic.h>
+
+#include "timeline/store.h"
+#include "timeline/timeline.h"
+
+/* A checkpoint that can be gone back to: a moment 0. */
+struct ckpt {
+	struct timeline_mark at;
+	uint32_t place;    /* replay_seek() */
+	uint32_t *table;   /* NULL: in the file */
+	struct wbuf state; /* domain_save() */
+	uint32_t number;   /* in the file */
+};
+
+/*
+ *  P1. now[f] tells what frame f holds, unless it is among what mem has noted
+ *      as written for MEM_FOR_CHECKPOINT.
+ *  P2. list is in order of icounts, each at most once.
+ */
+struct timeline {
+	struct timeline_params p;
+	struct mem *mem;
+	struct store *store;
+	uint32_t *now;     /* P1 */
+	struct ckpt **list;
+	size_t n, cap;
+	bool broken;       /* a restore failed half-way: only a restore helps */
+	bool diverged;
+	uint64_t planted;  /* host's ns of the last checkpoint while running */
+	atomic_bool interrupt;
+};
+
+/* snapshot.c */
+/* Remembers where the domain is, at a moment 0.  -1: no memory. */
+int snapshot_take(struct timeline *tl);
+int snapshot_restore(struct timeline *tl, struct ckpt *k, struct err *e);
+void ckpt_free(struct timeline *tl, struct ckpt *k);
+/* The index of the last checkpoint at or before icount; -1: none. */
+long ckpt_before(const struct timeline *tl, uint64_t icount);
+/* Gives up those that are worth least, until there are at most n of this session. */
+void ckpt_thin(struct timeline *tl, size_t n);
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * timeline.c - going to a place, and running from there; see timeline.h.
+ *
+ * Near where one is going checkpoints are left on the way, the closer the
+ * denser, so that the next small step back is a short run.
+ */
+#include "timeline/priv.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "cpu/cpu.h"
+
+enum {
+	NEAR_LAST = 1 << 13,   /* the nearest checkpoint before a place, */
+	NEAR_FIRST = 1 << 27,  /* and the farthest that is put there for its sake */
+	LEG = 1 << 24,         /* instructions between looks at the clock */
+	PLANT_NS = 300000000,
+	MEMORY = 512 << 20,
+};
+
+static uint64_t host_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+struct timeline *timeline_open(const struct timeline_params *p, struct err *e)
+{
+	struct timeline *tl = calloc(1, sizeof *tl);
+
+	if (tl == NULL) {
+		err_set(e, ST_HOST, "out of memory");
+		return NULL;
+	}
+	tl->p = *p;
+	tl->mem = domain_mem(p->domain);
+	tl->store = store_create(tl->mem, p->memory != 0 ? p->memory : MEMORY, e);
+	if (tl->store == NULL) {
+		free(tl);
+		return NULL;
+	}
+	tl->now = calloc(store_frames(tl->store), sizeof *tl->now);
+	if (tl->now == NULL || mem_epoch_begin(tl->mem, MEM_FOR_CHECKPOINT) != 0 ||
+		snapshot_take(tl) != 0) {
+		err_set(e, ST_HOST, "out of memory for checkpoints");
+		timeline_close(tl);
+		return NULL;
+	}
+	tl->planted = host_ns();
+	return tl;
+}
+
+void timeline_close(struct timeline *tl)
+{
+	if (tl == NULL)
+		return;
+	for (size_t i = 0; i < tl->n; i++)
+		ckpt_free(tl, tl->list[i]);
+	free(tl->list);
+	free(tl->now);
+	store_free(tl->store);
+	free(tl);
+}
+
+struct domain *timeline_domain(const struct timeline *tl)
+{
+	return tl->p.domain;
+}
+
+struct timeline_pos timeline_pos(const struct timeline *tl)
+{
+	return (struct timeline_pos){ domain_cpu(tl->p.domain)->icount,
+		domain_moment(tl->p.domain) };
+}
+
+uint64_t timeline_end(const struct timeline *tl)
+{
+	return tl->p.end;
+}
+
+void timeline_interrupt(struct timeline *tl)
+{
+	atomic_store(&tl->interrupt, true);
+	domain_interrupt(tl->p.domain);
+}
+
+/* The domain ended, or the log: is that as it should be? */
+static enum timeline_why ended(struct timeline *tl, struct err *e)
+{
+	char line[400];
+
+	switch (replay_status(tl->p.replay)) {
+	case REPLAY_DIVERGED:
+		tl->diverged = true;
+		divergence_line(replay_divergence(tl->p.replay), line, sizeof line);
+		err_set(e, ST_DIVERGED, "%s", line);
+		return TIMELINE_FAILED;
+	case REPLAY_DAMAGED:
+		*e = *replay_error(tl->p.replay);
+		return TIMELINE_FAILED;
+	case REPLAY_STOPPED:
+		replay_resume(tl->p.replay);
+		return TIMELINE_INTERRUPTED;
+	case REPLAY_RUNNING:
+	case REPLAY_LOG_END:
+		break;
+	}
+	return TIMELINE_END;
+}
+
+static enum timeline_why leg(struct timeline *tl, struct timeline_pos to, struct err *e)
+{
+	if (atomic_exchange(&tl->interrupt, false))
+		return TIMELINE_INTERRUPTED;
+	switch (domain_run_to(tl->p.domain, to.icount, to.moment)) {
+	case HALT_REACHED:
+		return TIMELINE_REACHED;
+	case HALT_ENDED:
+		return ended(tl, e);
+	case HALT_DEBUG:
+		return TIMELINE_DEBUG;
+	case HALT_INTERRUPTED:
+		atomic_store(&tl->interrupt, false);
+		break;
+	}
+	return TIMELINE_INTERRUPTED;
+}
+
+/* The next halt on the way: at a checkpoint to be, or a look at the clock. */
+static struct timeline_pos next_halt(const struct timeline *tl, struct timeline_pos to, bool *plant)
+{
+	uint64_t here = timeline_pos(tl).icount, far = to.icount - here;
+	struct timeline_pos at = { here + LEG, 0 };
+
+	*plant = false;
+	if (to.icount == UINT64_MAX || far > 2 * (uint64_t)NEAR_FIRST)
+		return at;
+	for (uint64_t d = NEAR_FIRST; d >= NEAR_LAST; d /= 4)
+		if (d < far) {
+			at.icount = to.icount - d;
+			*plant = true;
+			return at;
+		}
+	return to;
+}
+
+static void plant(struct timeline *tl, bool now)
+{
+	uint64_t ns = host_ns();
+
+	if (tl->p.end <= timeline_pos(tl).icount || domain_moment(tl->p.domain) != 0 ||
+		(!now && ns - tl->planted < PLANT_NS))
+		return;
+	snapshot_take(tl);
+	tl->planted = ns;
+}
+
+static enum timeline_why forward(struct timeline *tl, struct timeline_pos to, struct err *e)
+{
+	enum timeline_why why;
+	bool due;
+
+	for (;;) {
+		struct timeline_pos at = next_halt(tl, to, &due);
+
+		if (timeline_cmp(at, to) >= 0)
+			return leg(tl, to, e);
+		why = leg(tl, at, e);
+		if (why != TIMELINE_REACHED)
+			return why;
+		plant(tl, due);
+	}
+}
+
+/* Is the domain, as it stands, on the way to that place, and nothing nearer to it? */
+static bool on_the_way(const struct timeline *tl, struct timeline_pos to, long before)
+{
+	struct timeline_pos here = timeline_pos(tl);
+
+	return !tl->broken && !tl->diverged && timeline_cmp(here, to) <= 0 &&
+		(!domain_inside(tl->p.domain) || here.icount < to.icount) &&
+		tl->list[before]->at.icount <= here.icount + LEG;
+}
+
+int timeline_seek(struct timeline *tl, struct timeline_pos to, struct err *e)
+{
+	enum timeline_why why;
+	long before;
+
+	if (to.icount > tl->p.end)
+		to = (struct timeline_pos){ tl->p.end, 0 };
+	before = ckpt_before(tl, to.icount);
+	if (!on_the_way(tl, to, before) && snapshot_restore(tl, tl->list[before], e) != 0)
+		return -1;
+	do
+		why = forward(tl, to, e);
+	while (why == TIMELINE_DEBUG);
+	switch (why) {
+	case TIMELINE_FAILED:
+		return -1;
+	case TIMELINE_INTERRUPTED:
+		return err_set(e, ST_OK, "interrupted");
+	default:
+		return 0;
+	}
+}
+
+void timeline_run(struct timeline *tl, struct timeline_pos until, struct timeline_stop *stop)
+{
+	*stop = (struct timeline_stop){ .why = TIMELINE_REACHED };
+	if (timeline_cmp(timeline_pos(tl), until) < 0)
+		stop->why = forward(tl, until, &stop->err);
+	stop->pos = timeline_pos(tl);
+}
+
+void timeline_checkpoint(struct timeline *tl)
+{
+	if (!tl->broken && !tl->diverged && !domain_inside(tl->p.domain))
+		plant(tl, true);
+}
+
+void timeline_each(const struct timeline *tl, void (*fn)(void *ctx, const struct timeline_mark *m),
+	void *ctx)
+{
+	for (size_t i = 0; i < tl->n; i++)
+		fn(ctx, &tl->list[i]->at);
+}
+
+bool timeline_segment(const struct timeline *tl, uint64_t icount, uint64_t *from, uint64_t *to)
+{
+	size_t i = (size_t)ckpt_before(tl, icount);
+
+	*from = tl->list[i]->at.icount;
+	*to = i + 1 < tl->n ? tl->list[i + 1]->at.icount : tl->p.end;
+	return i + 1 < tl->n;
+}

@@ -15,10 +15,23 @@ struct btf;
 struct btf *btf_open(const uint8_t *p, size_t n);
 void btf_free(struct btf *b);
 
+/* Size in bytes of a structure or union; 0: there is no such. */
+uint32_t btf_size(const struct btf *b, const char *type);
+
+struct btf_member {
+	uint32_t offset;       /* in bytes */
+	uint32_t shift, width; /* of a bit field, in bits; width 0: it is none */
+	uint32_t size;         /* in bytes, of all of an array; 0: not known */
+	uint32_t count;        /* elements of an array; 1: it is none */
+};
+
 /*
- * Offset in bytes of a member of a structure or union, members of anonymous
- * ones inside of it included.  false: there is none, or it is a bit field.
+ * A member of a structure or union, members of anonymous ones inside of it
+ * included; of structures in it by a path ("f_path.dentry").  false: there is none.
  */
-bool btf_offset(const struct btf *b, const char *type, const char *member, uint32_t *offset);
+bool btf_member(const struct btf *b, const char *type, const char *path, struct btf_member *m);
+
+/* Its offset alone.  false also when it is a bit field. */
+bool btf_offset(const struct btf *b, const char *type, const char *path, uint32_t *offset);
 
 #endif

@@ -1,150 +1,65 @@
 /*
- * guest.c - the current task, its command line and its mappings; see guest.h.
+ * guest.c - tasks: the running one, all of them; see guest.h.
  *
  * `current` is a per-cpu variable: current_task up to Linux 6.1, a member of
  * pcpu_hot since.  The per-cpu area begins at the kernel's GS base, which is
- * the inactive one while user code runs.  Offsets of structure members come
- * from the kernel's BTF.
+ * the inactive one while user code runs.
  */
 #include "inspect/guest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-	PATH_PARTS = 64, NAME_PART = 255,
-	TREE_DEPTH = 16,
-	NODE_LEAF = 1, NODE_RANGE = 2, NODE_ARANGE = 3, /* enum maple_type */
+	TASK_COMM = 16, WORKER_DESC = 32,
+	TASKS_MAX = 4 << 20, /* PID_MAX_LIMIT */
+	/* Linux include/linux/sched.h */
+	TASK_UNINTERRUPTIBLE = 2, TASK_REPORT = 0x7f, TASK_NOLOAD = 0x400,
+	TASK_RTLOCK_WAIT = 0x1000,
+	PF_WQ_WORKER = 0x20, PF_KTHREAD = 0x200000,
+	MM_SWAPENTS = 2, MM_COUNTERS = 4,
 };
 
-bool guest_read(const struct guest_view *v, uint64_t va, void *p, size_t n)
+/* ---- one task ---- */
+
+static bool clean(char *s, size_t n)
 {
-	uint8_t *to = p;
-
-	while (n != 0) {
-		size_t part = PAGE_SIZE - (va & (PAGE_SIZE - 1));
-		mfn_t mfn = mem_peek(v->mem, MEM_KERNEL, va & PAGE_MASK, NULL);
-		const uint8_t *frame = mfn != MFN_NONE ? mem_frame(v->mem, mfn) : NULL;
-
-		if (frame == NULL)
+	for (size_t i = 0; i < n && s[i] != '\0'; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
 			return false;
-		if (part > n)
-			part = n;
-		memcpy(to, frame + (va & (PAGE_SIZE - 1)), part);
-		va += part;
-		to += part;
-		n -= part;
-	}
 	return true;
 }
 
-/* A member of 8 (or fewer) bytes of the structure at `at`. */
-static bool field(const struct guest_view *v, uint64_t at, const char *type, const char *member,
-	void *p, size_t n)
+bool guest_enter(const struct guest_view *v, const struct guest_task *t, struct guest_view *its)
 {
-	uint32_t off;
+	uint64_t pgd;
+	mfn_t mfn;
 
-	return btf_offset(v->btf, type, member, &off) && guest_read(v, at + off, p, n);
-}
-
-static bool pointer(const struct guest_view *v, uint64_t at, const char *type,
-	const char *member, uint64_t *p)
-{
-	return field(v, at, type, member, p, sizeof *p);
-}
-
-/* ---- paths ---- */
-
-/* Puts "/name" in front of what is at text[at..]. */
-static bool prepend(const struct guest_view *v, uint64_t dentry, char *text, size_t *at)
-{
-	char name[NAME_PART + 1] = "";
-	uint32_t qstr, ptr;
-	uint64_t p;
-	size_t len = 0;
-
-	if (!btf_offset(v->btf, "dentry", "d_name", &qstr) ||
-		!btf_offset(v->btf, "qstr", "name", &ptr) ||
-		!guest_read(v, dentry + qstr + ptr, &p, sizeof p))
+	*its = *v;
+	if (t->mm == 0)
+		return true;
+	if (!guest_get(v, t->mm, "mm_struct", "pgd", &pgd))
 		return false;
-	while (len < NAME_PART && guest_read(v, p + len, name + len, 1) && name[len] != '\0')
-		len++;
-	if (len == 0 || len + 1 > *at)
+	mfn = guest_frame(v, pgd);
+	if (mfn == MFN_NONE)
 		return false;
-	*at -= len;
-	memcpy(text + *at, name, len);
-	text[--*at] = '/';
-	return true;
-}
-
-/* The place where the mount that holds `mnt` (a vfsmount) is mounted. */
-static bool mounted_on(const struct guest_view *v, uint64_t *mnt, uint64_t *dentry)
-{
-	uint64_t mount, parent;
-	uint32_t off;
-
-	if (!btf_offset(v->btf, "mount", "mnt", &off))
-		return false;
-	mount = *mnt - off;
-	if (!pointer(v, mount, "mount", "mnt_parent", &parent) || parent == mount ||
-		!pointer(v, mount, "mount", "mnt_mountpoint", dentry))
-		return false;
-	*mnt = parent + off;
-	return true;
-}
-
-static void file_path(const struct guest_view *v, uint64_t file, char out[GUEST_TEXT])
-{
-	uint64_t mnt, dentry, parent;
-	uint32_t path, off_mnt, off_dentry;
-	char text[GUEST_TEXT];
-	size_t at = sizeof text - 1;
-
-	out[0] = text[at] = '\0';
-	if (!btf_offset(v->btf, "file", "f_path", &path) ||
-		!btf_offset(v->btf, "path", "mnt", &off_mnt) ||
-		!btf_offset(v->btf, "path", "dentry", &off_dentry) ||
-		!guest_read(v, file + path + off_mnt, &mnt, 8) ||
-		!guest_read(v, file + path + off_dentry, &dentry, 8))
-		return;
-	for (unsigned i = 0; i < PATH_PARTS; i++) {
-		if (!pointer(v, dentry, "dentry", "d_parent", &parent))
-			break;
-		if (parent == dentry) {
-			if (!mounted_on(v, &mnt, &dentry))
-				break;
-			continue;
-		}
-		if (!prepend(v, dentry, text, &at))
-			break;
-		dentry = parent;
-	}
-	memcpy(out, text + at, sizeof text - at);
-}
-
-/* ---- the task ---- */
-
-static bool printable(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			return false;
+	its->root = mfn;
 	return true;
 }
 
 static void command_line(const struct guest_view *v, struct guest_task *t)
 {
 	uint64_t start, end;
+	struct guest_view its;
 	size_t n;
 
-	if (!pointer(v, t->mm, "mm_struct", "arg_start", &start) ||
-		!pointer(v, t->mm, "mm_struct", "arg_end", &end) || end <= start)
+	if (!guest_get(v, t->mm, "mm_struct", "arg_start", &start) ||
+		!guest_get(v, t->mm, "mm_struct", "arg_end", &end) || end <= start ||
+		!guest_enter(v, t, &its))
 		return;
 	n = end - start < sizeof t->command ? (size_t)(end - start) : sizeof t->command - 1;
-	if (!guest_read(v, start, t->command, n)) {
-		t->command[0] = '\0';
-		return;
-	}
+	n = guest_read_some(&its, start, t->command, n);
 	t->command[n] = '\0';
 	while (n > 0 && t->command[n - 1] == '\0')
 		n--;
@@ -153,91 +68,260 @@ static void command_line(const struct guest_view *v, struct guest_task *t)
 			t->command[i] = ' ';
 }
 
+/* What a worker of a work queue last did is part of the name that /proc shows. */
+static void worker_name(const struct guest_view *v, struct guest_task *t)
+{
+	uint64_t kthread, worker, pool, work = 0;
+	char desc[WORKER_DESC + 1];
+	struct btf_member m;
+	size_t at = strlen(t->comm);
+
+	if (!(guest_get(v, t->task, "task_struct", "worker_private", &kthread) ||
+		guest_get(v, t->task, "task_struct", "set_child_tid", &kthread)) ||
+		!guest_get(v, kthread, "kthread", "data", &worker) ||
+		!guest_get(v, worker, "worker", "pool", &pool) || pool == 0 ||
+		!btf_member(v->btf, "worker", "desc", &m) || m.size == 0 || m.size > WORKER_DESC ||
+		!guest_read(v, worker + m.offset, desc, m.size))
+		return;
+	desc[m.size] = '\0';
+	guest_get(v, worker, "worker", "current_work", &work);
+	if (desc[0] != '\0' && clean(desc, sizeof desc))
+		snprintf(t->comm + at, sizeof t->comm - at, "%c%s", work != 0 ? '+' : '-', desc);
+}
+
+static char state_of(const struct guest_view *v, uint64_t task)
+{
+	static const char letter[] = "RSDTtXZP";
+	uint64_t state, exit_state = 0;
+	unsigned s, i = 0;
+
+	if (!guest_get(v, task, "task_struct", "__state", &state) &&
+		!guest_get(v, task, "task_struct", "state", &state))
+		return '?';
+	guest_get(v, task, "task_struct", "exit_state", &exit_state);
+	if ((state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == (TASK_UNINTERRUPTIBLE | TASK_NOLOAD))
+		return 'I';
+	s = (unsigned)((state | exit_state) & TASK_REPORT);
+	if (state & TASK_RTLOCK_WAIT)
+		s = TASK_UNINTERRUPTIBLE;
+	while (s >> i != 0)
+		i++;
+	return letter[i];
+}
+
+/* Pages of a process: an array of longs up to Linux 6.1, of percpu_counters since. */
+static uint64_t resident(const struct guest_view *v, uint64_t mm)
+{
+	uint64_t sum = 0, n, per_cpu = 0, list, part;
+	struct btf_member m;
+	bool plain = btf_member(v->btf, "mm_struct", "rss_stat.count", &m) && m.count >= MM_COUNTERS;
+
+	if (!plain && (!btf_member(v->btf, "mm_struct", "rss_stat", &m) || m.count < MM_COUNTERS))
+		return 0;
+	guest_variable(v, "__per_cpu_offset", &per_cpu);
+	for (unsigned i = 0; i < MM_COUNTERS; i++) {
+		uint64_t at = mm + m.offset + (uint64_t)i * (m.size / m.count);
+
+		if (i == MM_SWAPENTS)
+			continue;
+		if (plain) {
+			n = guest_read(v, at, &n, 8) ? n : 0;
+		} else {
+			int32_t cpu0 = 0;
+
+			if (!guest_get(v, at, "percpu_counter", "count", &n))
+				n = 0;
+			if (guest_get(v, at, "percpu_counter", "counters", &list)) {
+				part = list + per_cpu;
+				guest_read(v, part, &cpu0, sizeof cpu0);
+			}
+			n += (uint64_t)(int64_t)cpu0;
+		}
+		sum += (int64_t)n > 0 ? n : 0;
+	}
+	return sum << PAGE_SHIFT;
+}
+
+static void fill_mm(const struct guest_view *v, struct guest_task *t)
+{
+	uint64_t exe, pages;
+
+	command_line(v, t);
+	if (guest_get(v, t->mm, "mm_struct", "exe_file", &exe) && exe != 0)
+		guest_file_path(v, exe, t->binary);
+	if (guest_get(v, t->mm, "mm_struct", "total_vm", &pages))
+		t->vsz = pages << PAGE_SHIFT;
+	t->rss = resident(v, t->mm);
+}
+
+static void fill_rest(const struct guest_view *v, struct guest_task *t)
+{
+	uint64_t parent, cred, n, flags = 0;
+
+	if (guest_get(v, t->task, "task_struct", "real_parent", &parent) &&
+		guest_get(v, parent, "task_struct", "tgid", &n))
+		t->ppid = (int32_t)n;
+	if (guest_get(v, t->task, "task_struct", "real_cred", &cred) &&
+		guest_get(v, cred, "cred", "euid.val", &n))
+		t->uid = (uint32_t)n;
+	if (guest_get(v, t->task, "task_struct", "utime", &n))
+		t->utime_ns = n;
+	if (guest_get(v, t->task, "task_struct", "stime", &n))
+		t->stime_ns = n;
+	if (guest_get(v, t->task, "task_struct", "start_boottime", &n) ||
+		guest_get(v, t->task, "task_struct", "real_start_time", &n))
+		t->start_ns = n;
+	guest_get(v, t->task, "task_struct", "flags", &flags);
+	t->kthread = (flags & PF_KTHREAD) != 0;
+	if (flags & PF_WQ_WORKER)
+		worker_name(v, t);
+	t->state = state_of(v, t->task);
+}
+
 static bool current_at(const struct guest_view *v, uint64_t *task)
 {
 	uint64_t gs = v->cpu->mode == MEM_KERNEL ? v->cpu->seg_base[SEG_GS]
 		: v->cpu->gs_base_other, var;
 	uint32_t off = 0;
 
-	if (!symbols_addr(v->symbols, "current_task", &var) &&
-		(!symbols_addr(v->symbols, "pcpu_hot", &var) ||
-		!btf_offset(v->btf, "pcpu_hot", "current_task", &off)))
+	if (v->btf == NULL || (!guest_symbol(v, "current_task", &var) &&
+		(!guest_symbol(v, "pcpu_hot", &var) ||
+		!btf_offset(v->btf, "pcpu_hot", "current_task", &off))))
 		return false;
 	return gs >= KERNEL_START && guest_read(v, gs + var + off, task, sizeof *task) &&
 		*task >= KERNEL_START;
 }
 
-bool guest_current(const struct guest_view *v, struct guest_task *t)
+bool guest_task_at(const struct guest_view *v, uint64_t task, struct guest_task *t)
 {
-	uint64_t exe;
+	uint64_t pid, tgid, running;
+	struct btf_member comm;
 
 	memset(t, 0, sizeof *t);
-	if (!current_at(v, &t->task) ||
-		!field(v, t->task, "task_struct", "pid", &t->tid, 4) ||
-		!field(v, t->task, "task_struct", "tgid", &t->pid, 4) ||
-		!field(v, t->task, "task_struct", "comm", t->comm, GUEST_COMM) ||
-		!pointer(v, t->task, "task_struct", "mm", &t->mm) || !printable(t->comm))
+	t->task = task;
+	if (v->btf == NULL || !guest_get(v, task, "task_struct", "pid", &pid) ||
+		!guest_get(v, task, "task_struct", "tgid", &tgid) ||
+		!guest_get(v, task, "task_struct", "mm", &t->mm) ||
+		!btf_member(v->btf, "task_struct", "comm", &comm) || comm.size > TASK_COMM ||
+		!guest_read(v, task + comm.offset, t->comm, comm.size) ||
+		!clean(t->comm, sizeof t->comm))
 		return false;
-	if (t->mm == 0)
-		return true;
-	command_line(v, t);
-	if (pointer(v, t->mm, "mm_struct", "exe_file", &exe) && exe != 0)
-		file_path(v, exe, t->binary);
+	t->tid = (int32_t)pid;
+	t->pid = (int32_t)tgid;
+	t->current = current_at(v, &running) && running == task;
+	fill_rest(v, t);
+	if (t->mm != 0)
+		fill_mm(v, t);
 	return true;
 }
 
-/* ---- mappings: the maple tree of Linux 6.1 and later ---- */
-
-static uint64_t child(const struct guest_view *v, uint64_t node, unsigned pivots, uint64_t va)
+bool guest_current(const struct guest_view *v, struct guest_task *t)
 {
-	uint64_t pivot[15], slot;
-	unsigned i;
+	uint64_t task;
 
-	if (!guest_read(v, node + 8, pivot, pivots * 8))
-		return 0;
-	for (i = 0; i < pivots; i++)
-		if (va <= pivot[i] || (pivot[i] == 0 && i > 0))
+	memset(t, 0, sizeof *t);
+	return current_at(v, &task) && guest_task_at(v, task, t);
+}
+
+/* ---- all of them ---- */
+
+struct entry {
+	int32_t pid, tid;
+	uint64_t task;
+};
+
+struct table {
+	struct entry *p;
+	size_t n, cap;
+};
+
+static bool note(const struct guest_view *v, struct table *t, uint64_t task)
+{
+	uint64_t pid, tid;
+
+	if (t->n == TASKS_MAX || !guest_get(v, task, "task_struct", "tgid", &pid) ||
+		!guest_get(v, task, "task_struct", "pid", &tid))
+		return false;
+	if (t->n == t->cap) {
+		size_t cap = t->cap != 0 ? t->cap * 2 : 256;
+		struct entry *p = realloc(t->p, cap * sizeof *p);
+
+		if (p == NULL)
+			return false;
+		t->p = p;
+		t->cap = cap;
+	}
+	t->p[t->n++] = (struct entry){ (int32_t)pid, (int32_t)tid, task };
+	return true;
+}
+
+static void note_threads(const struct guest_view *v, struct table *t, uint64_t leader)
+{
+	struct guest_list l;
+	uint64_t signal, task;
+	uint32_t head;
+
+	if (!guest_get(v, leader, "task_struct", "signal", &signal) ||
+		!btf_offset(v->btf, "signal_struct", "thread_head", &head) ||
+		!guest_list_start(&l, v, signal + head, "task_struct", "thread_node"))
+		return;
+	while ((task = guest_list_next(&l)) != 0)
+		if (task != leader && !note(v, t, task))
+			return;
+}
+
+static bool list_tasks(const struct guest_view *v, bool threads, struct table *t)
+{
+	struct guest_list l;
+	uint64_t init, task;
+	uint32_t off;
+
+	*t = (struct table){0};
+	if (v->btf == NULL || !guest_symbol(v, "init_task", &init) ||
+		!btf_offset(v->btf, "task_struct", "tasks", &off) ||
+		!guest_list_start(&l, v, init + off, "task_struct", "tasks"))
+		return false;
+	while ((task = guest_list_next(&l)) != 0 && note(v, t, task))
+		if (threads)
+			note_threads(v, t, task);
+	return true;
+}
+
+static int compare(const void *x, const void *y)
+{
+	const struct entry *a = x, *b = y;
+
+	if (a->pid != b->pid)
+		return a->pid < b->pid ? -1 : 1;
+	return a->tid < b->tid ? -1 : a->tid > b->tid;
+}
+
+int guest_tasks(const struct guest_view *v, bool threads,
+	bool (*fn)(void *ctx, const struct guest_task *t), void *ctx)
+{
+	struct guest_task task;
+	struct table t;
+
+	if (!list_tasks(v, threads, &t))
+		return -1;
+	if (t.n != 0)
+		qsort(t.p, t.n, sizeof *t.p, compare);
+	for (size_t i = 0; i < t.n; i++)
+		if (guest_task_at(v, t.p[i].task, &task) && !fn(ctx, &task))
 			break;
-	return guest_read(v, node + 8 + pivots * 8 + i * 8, &slot, 8) ? slot : 0;
+	free(t.p);
+	return 0;
 }
 
-static uint64_t find_vma(const struct guest_view *v, uint64_t mm, uint64_t va)
+bool guest_task_find(const struct guest_view *v, int32_t tid, struct guest_task *task)
 {
-	uint32_t tree, root;
-	uint64_t e;
+	struct table t;
+	bool found = false;
 
-	if (!btf_offset(v->btf, "mm_struct", "mm_mt", &tree) ||
-		!btf_offset(v->btf, "maple_tree", "ma_root", &root) ||
-		!guest_read(v, mm + tree + root, &e, 8))
-		return 0;
-	for (unsigned i = 0; i < TREE_DEPTH && (e & 3) == 2 && e > 4096; i++) {
-		unsigned type = (unsigned)(e >> 3) & 15;
-		uint64_t node = e & ~UINT64_C(255);
-
-		if (type < NODE_LEAF || type > NODE_ARANGE)
-			return 0;
-		e = child(v, node, type == NODE_ARANGE ? 9 : 15, va);
-		if (type == NODE_LEAF)
-			return e;
-	}
-	return (e & 3) == 0 ? e : 0;
-}
-
-bool guest_map_find(const struct guest_view *v, const struct guest_task *t, uint64_t va,
-	struct guest_map *m)
-{
-	uint64_t vma, file, pages;
-
-	memset(m, 0, sizeof *m);
-	vma = t->mm != 0 ? find_vma(v, t->mm, va) : 0;
-	if (vma < KERNEL_START || !pointer(v, vma, "vm_area_struct", "vm_start", &m->start) ||
-		!pointer(v, vma, "vm_area_struct", "vm_end", &m->end) ||
-		va < m->start || va >= m->end)
+	if (!list_tasks(v, true, &t))
 		return false;
-	if (pointer(v, vma, "vm_area_struct", "vm_file", &file) && file != 0 &&
-		pointer(v, vma, "vm_area_struct", "vm_pgoff", &pages)) {
-		file_path(v, file, m->file);
-		m->offset = pages << PAGE_SHIFT;
-	}
-	return true;
+	for (size_t i = 0; i < t.n && !found; i++)
+		found = t.p[i].tid == tid && guest_task_at(v, t.p[i].task, task);
+	free(t.p);
+	return found;
 }

@@ -4,6 +4,7 @@
 #include "inspect/symbols.h"
 
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,14 @@ struct symbol {
 	uint32_t order; /* in which they were added */
 };
 
+struct module {
+	char name[64];
+	uint64_t base, size;
+};
+
 struct symbols {
+	struct module *module;
+	size_t modules;
 	struct symbol *sym;
 	size_t n, cap;
 	char *pool; /* type letter, name, NUL; again and again */
@@ -39,6 +47,7 @@ void symbols_free(struct symbols *s)
 		return;
 	free(s->sym);
 	free(s->pool);
+	free(s->module);
 	free(s);
 }
 
@@ -116,12 +125,50 @@ const char *symbols_get(const struct symbols *s, size_t i, uint64_t *addr, char 
 	return p + 1;
 }
 
-const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offset)
+static const struct module *module_of(const struct symbols *s, uint64_t addr)
+{
+	for (size_t i = 0; i < s->modules; i++)
+		if (addr - s->module[i].base < s->module[i].size)
+			return &s->module[i];
+	return NULL;
+}
+
+int symbols_add_module(struct symbols *s, const char *name, uint64_t base, uint64_t size)
+{
+	struct module *m = realloc(s->module, (s->modules + 1) * sizeof *m);
+
+	if (m == NULL)
+		return -1;
+	s->module = m;
+	m += s->modules++;
+	snprintf(m->name, sizeof m->name, "%s", name);
+	m->base = base;
+	m->size = size;
+	return 0;
+}
+
+const char *symbols_module(const struct symbols *s, uint64_t addr)
+{
+	const struct module *m = module_of(s, addr);
+
+	return m != NULL ? m->name : NULL;
+}
+
+const char *symbols_module_get(const struct symbols *s, size_t i, uint64_t *base,
+	uint64_t *size)
+{
+	if (i >= s->modules)
+		return NULL;
+	*base = s->module[i].base;
+	*size = s->module[i].size;
+	return s->module[i].name;
+}
+
+/* Index of the first symbol of the highest address that is not above addr; n: none. */
+static size_t at_or_below(const struct symbols *s, uint64_t addr)
 {
 	size_t lo = 0, hi = s->n;
 
-	if (addr < KERNEL_START || (s->end != 0 && addr >= s->end && addr < MODULES_START))
-		return NULL;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -131,15 +178,49 @@ const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offse
 			hi = mid;
 	}
 	if (lo == 0 || s->sym[lo - 1].addr < KERNEL_START) /* S2 */
-		return NULL;
+		return s->n;
 	lo--;
 	while (lo > 0 && s->sym[lo - 1].addr == s->sym[lo].addr)
 		lo--;
-	*offset = addr - s->sym[lo].addr;
-	/* Before `end` the kernel is all named; modules have holes between them. */
-	if ((s->end == 0 || addr >= s->end) && *offset >= LAST_MAX)
+	return lo;
+}
+
+const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offset)
+{
+	const struct module *m;
+	size_t i;
+
+	if (addr < KERNEL_START || (s->end != 0 && addr >= s->end && addr < MODULES_START))
 		return NULL;
-	return s->pool + s->sym[lo].name + 1;
+	i = at_or_below(s, addr);
+	if (i == s->n)
+		return NULL;
+	m = module_of(s, addr);
+	if (m != NULL ? s->sym[i].addr < m->base : s->modules != 0 &&
+		module_of(s, s->sym[i].addr) != NULL)
+		return NULL;
+	*offset = addr - s->sym[i].addr;
+	/* Before `end` the kernel is all named; modules have holes between them. */
+	if (m == NULL && (s->end == 0 || addr >= s->end) && *offset >= LAST_MAX)
+		return NULL;
+	return s->pool + s->sym[i].name + 1;
+}
+
+uint64_t symbols_size(const struct symbols *s, uint64_t addr)
+{
+	const struct module *m = module_of(s, addr);
+	size_t i = at_or_below(s, addr);
+	uint64_t start, end;
+
+	if (i == s->n)
+		return 0;
+	start = s->sym[i].addr;
+	end = m != NULL ? m->base + m->size : s->end;
+	while (i < s->n && s->sym[i].addr == start)
+		i++;
+	if (i < s->n && (end == 0 || s->sym[i].addr < end))
+		end = s->sym[i].addr;
+	return end > start ? end - start : 0;
 }
 
 bool symbols_addr(const struct symbols *s, const char *name, uint64_t *addr)

@@ -30,6 +30,8 @@ struct symbols *symbols_new(void); /* NULL: no memory */
 void symbols_free(struct symbols *s);
 /* Adds one; `type` is nm's letter.  -1: no memory. */
 int symbols_add(struct symbols *s, uint64_t addr, char type, const char *name, size_t len);
+/* Says that [base, base + size) is a module's; its symbols do not reach out of it. */
+int symbols_add_module(struct symbols *s, const char *name, uint64_t base, uint64_t size);
 void symbols_sort(struct symbols *s); /* after the last one */
 
 /* `name` opens error texts.  The bytes are not needed afterwards. */
@@ -42,6 +44,13 @@ size_t symbols_count(const struct symbols *s);
 const char *symbols_get(const struct symbols *s, size_t i, uint64_t *addr, char *type);
 /* NULL when addr lies in no function or object that has a name. */
 const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offset);
+/* How far the symbol that symbols_find() gives reaches, as far as that is known; 0. */
+uint64_t symbols_size(const struct symbols *s, uint64_t addr);
+/* The module that addr lies in; NULL: none that is known. */
+const char *symbols_module(const struct symbols *s, uint64_t addr);
+/* The i-th of the modules that are known; NULL: there are no more. */
+const char *symbols_module_get(const struct symbols *s, size_t i, uint64_t *base,
+	uint64_t *size);
 /* By name; true and *addr. */
 bool symbols_addr(const struct symbols *s, const char *name, uint64_t *addr);
 

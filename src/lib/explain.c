@@ -22,8 +22,7 @@ struct explain {
 	const char *log;
 	explain_fn *fn;
 	void *ctx;
-	struct image kernel;
-	struct ttd_symbols symbols;
+	struct ttd_symbols symbols; /* the view's */
 	struct guest_view view;
 	struct guest_task task;
 	bool have_task;
@@ -46,26 +45,13 @@ static void line(struct explain *x, const char *what, const char *fmt, ...)
 static void look(struct explain *x, struct ttd_vm *vm)
 {
 	struct guest_view *v = &x->view;
-	const uint8_t *section;
 	struct err none;
-	size_t n;
 
 	v->mem = domain_mem(vm->domain);
 	v->cpu = domain_cpu(vm->domain);
-	if (symbols_kernel_image(vm->kernel, &x->kernel, &none) != 0)
-		return;
-	x->symbols.table = symbols_from_elf(vm->kernel, x->kernel.p, x->kernel.len, &none);
-	v->symbols = x->symbols.table;
-	section = elf_section(x->kernel.p, x->kernel.len, ".BTF", &n);
-	v->btf = section != NULL ? btf_open(section, n) : NULL;
-	x->have_task = v->symbols != NULL && v->btf != NULL && guest_current(v, &x->task);
-}
-
-static void forget(struct explain *x)
-{
-	btf_free((struct btf *)(uintptr_t)x->view.btf);
-	symbols_free(x->symbols.table);
-	image_free(&x->kernel);
+	guest_locate(v, &none);
+	x->symbols.table = (struct symbols *)(uintptr_t)v->symbols;
+	x->have_task = guest_current(v, &x->task);
 }
 
 /* ---- lines ---- */
@@ -231,5 +217,5 @@ void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const cha
 	running(&x);
 	differs(&x);
 	registers(&x);
-	forget(&x);
+	guest_forget(&x.view);
 }

@@ -38,18 +38,6 @@ static struct ttd_symbols *wrap(struct symbols *table, struct err *e)
 	return s;
 }
 
-int symbols_kernel_image(const char *path, struct image *img, struct err *e)
-{
-	struct image file;
-	int rc;
-
-	if (image_read("kernel", path, IMAGE_MAX, &file, e) != 0)
-		return -1;
-	rc = image_unpack(path, file.p, file.len, IMAGE_MAX, img, e);
-	image_free(&file);
-	return rc;
-}
-
 /* A System.map begins with a hexadecimal digit, a kernel of whatever form does not. */
 static struct symbols *from_file(const char *path, struct err *e)
 {

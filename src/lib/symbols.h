@@ -17,9 +17,6 @@ struct ttd_symbols {
 /* Those of the kernel with this digest: remembered, or from its file. */
 struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, struct err *e);
 
-/* The unpacked kernel; image_free() it. */
-int symbols_kernel_image(const char *path, struct image *img, struct err *e);
-
 /* "do_page_fault+0x12", or a word for what it is instead. */
 void symbols_text(const struct ttd_symbols *s, uint64_t addr, char *text, size_t n);
 

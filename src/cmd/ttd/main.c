@@ -26,6 +26,11 @@ static const struct command *const commands[] = {
 	&command_rm,
 	&command_diff,
 	&command_report,
+	&command_ps,
+	&command_maps,
+	&command_dmesg,
+	&command_regs,
+	&command_mem,
 	&command_help_cmd,
 };
 

@@ -1,0 +1,93 @@
+/*
+ * look.c - going to a position of a trace and looking at the guest there.
+ */
+#include "cmd/ttd/look.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void look_option(struct look *l, int id, const char *value)
+{
+	switch (id) {
+	case LOOK_AT: l->at = value; break;
+	case LOOK_JSON: l->json = true; break;
+	case LOOK_SYMBOLS: l->view_options.symbols = value; break;
+	}
+}
+
+int look_trace(struct look *l, int argc, char **argv, int first, struct err *e)
+{
+	if (argc - first > 1)
+		return err_set(e, ST_USAGE, "%s: one trace at a time, not '%s' too", l->cmd->name,
+			argv[first + 1]);
+	if (first < argc)
+		l->trace = argv[first];
+	return 0;
+}
+
+int look_failed(struct look *l, const struct ttd_error *e)
+{
+	diag_print(l->diag, DIAG_ERROR, "%s", e->text);
+	return (int)e->status;
+}
+
+static void progress(void *ctx, uint64_t icount, uint64_t total)
+{
+	diag_progress(ctx, "replay", icount / 1000000, total / 1000000, "M instructions");
+}
+
+static int stopped(struct look *l)
+{
+	struct ttd_result r;
+
+	ttd_vm_run(l->vm);
+	diag_progress_end(l->diag);
+	ttd_vm_finish(l->vm, &r);
+	if (r.outcome == TTD_REPLAY_DIVERGED)
+		diag_print(l->diag, DIAG_ERROR, "%s", r.text);
+	else if (r.outcome == TTD_REPLAY_DAMAGED)
+		diag_print(l->diag, DIAG_WARNING, "%s; this is where it stopped", r.text);
+	return r.outcome == TTD_REPLAY_DIVERGED ? ST_DIVERGED : ST_OK;
+}
+
+int look_go(struct look *l)
+{
+	struct ttd_replay rep = TTD_REPLAY_INIT;
+	struct ttd_error e;
+	int status;
+
+	rep.trace = l->trace;
+	rep.to = l->at;
+	if (l->diag->terminal) {
+		rep.progress = progress;
+		rep.progress_ctx = l->diag;
+	}
+	l->vm = ttd_vm_create_replay(&rep, &e);
+	if (l->vm == NULL)
+		return look_failed(l, &e);
+	status = stopped(l);
+	if (status != ST_OK)
+		return status;
+	l->view_options.size = sizeof l->view_options;
+	l->view_options.binary = l->binary;
+	l->view = ttd_view_open(l->vm, &l->view_options, &e);
+	return l->view != NULL ? ST_OK : look_failed(l, &e);
+}
+
+void look_end(struct look *l)
+{
+	ttd_view_close(l->view);
+	ttd_vm_destroy(l->vm);
+}
+
+void look_print(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if ((c < ' ' && c != '\t') || c >= 0x7f)
+			printf("\\x%02x", c);
+		else
+			putchar(c);
+	}
+}

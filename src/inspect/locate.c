@@ -1,0 +1,165 @@
+/*
+ * locate.c - finding a running kernel's kallsyms and BTF in its memory.
+ *
+ * An x86-64 Linux kernel runs in the gigabyte from 0xffffffff80000000 on
+ * (Documentation/x86/x86_64/mm.rst), wherever in it.  What the page tables map
+ * there is copied, holes closed with zeros, and both tables are looked for by
+ * their shape: they are read-only data and are there from the first
+ * instruction on.  The symbols __start_BTF and __stop_BTF only save time.
+ */
+#include "inspect/guest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+
+#define IMAGE_START UINT64_C(0xffffffff80000000)
+#define IMAGE_END UINT64_C(0xffffffffc0000000)
+#define PMD_SIZE (UINT64_C(2) << 20)
+
+enum { BTF_MAX = 64 << 20 };
+
+struct copy {
+	uint8_t *p;
+	size_t len;
+	uint64_t base;
+};
+
+/* From the first page that is mapped to the last, but not across 64 MB of nothing. */
+static bool extent(const struct guest_view *v, uint64_t *first, uint64_t *end)
+{
+	uint64_t gap = 64 << 20;
+
+	*first = *end = 0;
+	for (uint64_t va = IMAGE_START; va < IMAGE_END; va += PMD_SIZE) {
+		bool mapped = false;
+
+		for (uint64_t page = va; !mapped && page < va + PMD_SIZE; page += PAGE_SIZE)
+			mapped = guest_frame(v, page) != MFN_NONE;
+		if (mapped && *first == 0)
+			*first = va;
+		if (mapped)
+			*end = va + PMD_SIZE;
+		else if (*first != 0 && va - *end > gap)
+			break;
+	}
+	return *first != 0;
+}
+
+static bool copy_image(const struct guest_view *v, struct copy *c)
+{
+	uint64_t end;
+
+	if (!extent(v, &c->base, &end))
+		return false;
+	c->len = (size_t)(end - c->base);
+	c->p = calloc(1, c->len);
+	if (c->p == NULL)
+		return false;
+	for (size_t off = 0; off < c->len; off += PAGE_SIZE)
+		guest_read(v, c->base + off, c->p + off, PAGE_SIZE);
+	return true;
+}
+
+/* ---- BTF ---- */
+
+/* A whole BTF at p that knows what a task is. */
+static bool btf_at(struct guest_view *v, const uint8_t *p, size_t n)
+{
+	static const struct { uint32_t off, len; } part[] = { { 8, 12 }, { 16, 20 } };
+	uint64_t end = 24;
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t e = (uint64_t)get32(p + part[i].off) + get32(p + part[i].len) + 24;
+
+		end = e > end ? e : end;
+	}
+	if (end > n || end > BTF_MAX)
+		return false;
+	v->data = malloc(end);
+	if (v->data == NULL)
+		return false;
+	memcpy(v->data, p, end);
+	v->btf = btf_open(v->data, end);
+	if (v->btf != NULL && btf_size(v->btf, "task_struct") != 0)
+		return true;
+	btf_free((struct btf *)(uintptr_t)v->btf);
+	free(v->data);
+	v->btf = NULL;
+	v->data = NULL;
+	return false;
+}
+
+static void find_btf(struct guest_view *v, const struct copy *c)
+{
+	/* magic, version 1, no flags, a header of 24 bytes, types right behind it */
+	static const uint8_t shape[12] = { 0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0 };
+	const uint8_t *at = c->p, *end = c->p + c->len;
+	uint64_t start;
+
+	if (guest_symbol(v, "__start_BTF", &start) && start >= c->base &&
+		start - c->base < c->len - 24 &&
+		memcmp(c->p + (start - c->base), shape, sizeof shape) == 0 &&
+		btf_at(v, c->p + (start - c->base), c->len - (size_t)(start - c->base)))
+		return;
+	while ((at = memmem(at, (size_t)(end - at), shape, sizeof shape)) != NULL) {
+		if (end - at > 24 && btf_at(v, at, (size_t)(end - at)))
+			return;
+		at++;
+	}
+}
+
+/* ---- both ---- */
+
+struct adding {
+	const struct guest_view *v;
+	struct symbols *s;
+};
+
+static bool add_module(void *ctx, const struct guest_module *m)
+{
+	struct adding *a = ctx;
+
+	return symbols_add_module(a->s, m->name, m->base, m->size) == 0 &&
+		guest_module_symbols(a->v, m, a->s) == 0;
+}
+
+int guest_locate(struct guest_view *v, struct err *e)
+{
+	struct symbols *s = symbols_new();
+	struct copy c = {0};
+	struct adding a = { v, s };
+
+	v->symbols = NULL;
+	v->btf = NULL;
+	v->data = NULL;
+	if (s == NULL || !copy_image(v, &c)) {
+		symbols_free(s);
+		return err_set(e, ST_HOST, s == NULL || c.len != 0 ? "out of memory"
+			: "the guest has no kernel in its memory");
+	}
+	if (kallsyms_read(s, c.p, c.len) != 0) {
+		symbols_free(s);
+		free(c.p);
+		return err_set(e, ST_HOST, "no table of symbols is in the guest's memory: its kernel "
+			"has no kallsyms, or has lost them");
+	}
+	symbols_sort(s);
+	v->symbols = s;
+	find_btf(v, &c);
+	free(c.p);
+	if (v->btf != NULL && guest_modules(v, add_module, &a))
+		symbols_sort(s);
+	return 0;
+}
+
+void guest_forget(struct guest_view *v)
+{
+	symbols_free((struct symbols *)(uintptr_t)v->symbols);
+	btf_free((struct btf *)(uintptr_t)v->btf);
+	free(v->data);
+	v->symbols = NULL;
+	v->btf = NULL;
+	v->data = NULL;
+}

@@ -42,7 +42,7 @@ _ttd()
 		_ttd_words "$("${COMP_WORDS[0]}" list 2>/dev/null | sed '1d; s/ .*//')" "$cur"
 		return
 		;;
-	replay:* | info:* | rm:* | diff:* | report:*)
+	replay:* | info:* | rm:* | diff:* | report:* | ps:* | dmesg:* | regs:*)
 		_ttd_words "$("${COMP_WORDS[0]}" ls 2>/dev/null | sed '1d; s/ .*//') latest" "$cur"
 		return
 		;;

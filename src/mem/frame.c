@@ -197,7 +197,9 @@ void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size
 }
 
 /* Bits in which the kernel halves of two roots differ. */
+#ifndef __clang__
 __attribute__((optimize("O3"))) /* a switch of address spaces: worth vectors */
+#endif
 static uint64_t kernel_halves_differ(const struct mem *m, mfn_t a, mfn_t b)
 {
 	const uint64_t *ta, *tb;

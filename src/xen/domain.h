@@ -95,6 +95,8 @@ enum domain_halt {
 /* Runs until there, or to where there is next when there is no such moment. */
 enum domain_halt domain_run_to(struct domain *d, uint64_t icount, uint32_t moment);
 uint32_t domain_moment(const struct domain *d);
+/* The last moment of the icount before; false: not known, domain_load() came here. */
+bool domain_moment_before(const struct domain *d, uint32_t *moment);
 bool domain_inside(const struct domain *d); /* of a string instruction: at no proper place */
 struct source_pos domain_where(struct domain *d);
 /* Does domain_run_to() halt soon, at a proper place.  [any thread, async-signal-safe] */

@@ -193,6 +193,7 @@ struct domain {
 	bool kicked;          /* run.c: inputs wait; not state, a replay has no kicks */
 	/* run.c, domain_run_to(): where to halt, and where we are.  Not state. */
 	uint64_t until, moment_at;
+	uint64_t loaded_at;   /* icount at which domain_load() put it */
 	uint32_t until_moment, moment;
 	bool unfinished;          /* rip is at a string instruction that has begun */
 	volatile bool interrupted; /* by any thread */

@@ -204,6 +204,14 @@ uint32_t domain_moment(const struct domain *d)
 	return d->moment_at == cpu_state(d->cpu)->icount ? d->moment : 0;
 }
 
+bool domain_moment_before(const struct domain *d, uint32_t *moment)
+{
+	uint64_t icount = cpu_state(d->cpu)->icount;
+
+	*moment = d->moment_at == icount - 1 ? d->moment : 0;
+	return icount != d->loaded_at && d->moment_at != icount;
+}
+
 bool run_reached(const struct domain *d)
 {
 	uint64_t icount = cpu_state(d->cpu)->icount;

@@ -123,6 +123,7 @@ int domain_load(struct domain *d, struct rbuf *r)
 	mem_restore_end(d->mem, kernel, user, pt);
 	if (!r->bad && cpu_load(d->cpu, r) == 0 && xen_load(d, r) == 0 && r->pos == r->len)
 		rc = 0;
+	d->loaded_at = regs_of(d)->icount;
 out:
 	free(pt);
 	return rc;

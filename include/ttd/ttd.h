@@ -305,6 +305,8 @@ enum ttd_event_type {
 	TTD_EVENT_HYPERCALL, /* code is its number */
 	TTD_EVENT_UPCALL,
 	TTD_EVENT_FRAME,     /* the guest sent a frame; code is the interface */
+	TTD_EVENT_PAGES,     /* which pages changed since the digest before */
+	TTD_EVENT_REGISTERS, /* at the digest behind it */
 	TTD_EVENT_TYPES
 };
 TTD_API const char *ttd_event_type_name(enum ttd_event_type type); /* "exception" */
@@ -321,6 +323,7 @@ enum ttd_event_has {
 	TTD_HAS_IDLE = 256,  /* it ended an idle period */
 	TTD_HAS_MULTICALL = 512, /* a hypercall inside a multicall */
 	TTD_HAS_FRAME = 1024, /* error: its length, value: its digest */
+	TTD_HAS_DETAIL = 2048,   /* data[len]: doc/spec/log.md, Details */
 };
 
 struct ttd_event {

@@ -47,6 +47,9 @@ bool log_record_valid(const struct log_record *r)
 		return r->len == 0;
 	case LOG_FRAME:
 		return r->error <= EVENT_LONG_MAX && r->value <= UINT32_MAX && r->len == 0;
+	case LOG_PAGES:
+	case LOG_REGISTERS:
+		return r->code == 0 && r->len <= EVENT_DATA_MAX;
 	default:
 		return r->code == 0 && r->len == 0;
 	}
@@ -139,6 +142,12 @@ static unsigned find_site(struct encoder *e, const struct log_record *r)
 	return 0;
 }
 
+static void put_data(struct wbuf *w, const struct log_record *r)
+{
+	wbuf_v(w, r->len);
+	wbuf_put(w, log_record_bytes(r), r->len);
+}
+
 static void put_rest(struct encoder *e, const struct log_record *r)
 {
 	struct context *c = &e->c;
@@ -148,14 +157,17 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 		wbuf_v(w, r->pos.rcx);
 		wbuf_z(w, r->pos.tsc - predict_tsc(c, r->pos.icount));
 		note_door(c, r);
-	} else {
+	} else if (!log_is_detail(r->type)) {
 		wbuf_u8(w, r->check);
 	}
 	switch (r->type) {
 	case LOG_INPUT:
 		wbuf_v(w, r->value);
-		wbuf_v(w, r->len);
-		wbuf_put(w, log_record_bytes(r), r->len);
+		put_data(w, r);
+		break;
+	case LOG_PAGES:
+	case LOG_REGISTERS:
+		put_data(w, r);
 		break;
 	case LOG_DIGEST:
 		wbuf_u64(w, r->value);
@@ -233,11 +245,13 @@ static struct rbuf take(struct rbuf *r, uint64_t n)
 	return part;
 }
 
-int decode_start(struct decoder *d, uint64_t tsc_mul, const void *p, size_t n, uint32_t records)
+int decode_start(struct decoder *d, unsigned version, uint64_t tsc_mul, const void *p, size_t n,
+	uint32_t records)
 {
 	struct rbuf r = { .p = p, .len = n };
 	uint64_t op, count, branch;
 
+	d->types = version == 1 ? LOG_PAGES : LOG_TYPES;
 	d->c.tsc_mul = tsc_mul;
 	d->c.icount = d->c.brctr = d->c.rip = d->c.cr2 = 0;
 	d->c.door_icount = d->c.door_tsc = 0;
@@ -282,6 +296,20 @@ static int get_site(struct decoder *d, struct log_record *r)
 	return 0;
 }
 
+static bool get_data(struct rbuf *b, struct log_record *r)
+{
+	uint64_t n = rbuf_v(b);
+
+	if (n > EVENT_LONG_MAX || n > b->len - b->pos)
+		return false;
+	r->len = (uint32_t)n;
+	if (n > EVENT_DATA_MAX)
+		r->bytes = take(b, n).p;
+	else
+		rbuf_get(b, r->data, r->len);
+	return true;
+}
+
 static int get_rest(struct decoder *d, struct log_record *r)
 {
 	struct context *c = &d->c;
@@ -291,20 +319,19 @@ static int get_rest(struct decoder *d, struct log_record *r)
 	if (log_has_door(r->type)) {
 		r->pos.rcx = rbuf_v(b);
 		r->pos.tsc = predict_tsc(c, r->pos.icount) + rbuf_z(b);
-	} else {
+	} else if (!log_is_detail(r->type)) {
 		r->check = rbuf_u8(b);
 	}
 	switch (r->type) {
 	case LOG_INPUT:
 		r->value = rbuf_v(b);
-		n = rbuf_v(b);
-		if (n > EVENT_LONG_MAX || n > b->len - b->pos)
+		if (!get_data(b, r))
 			return -1;
-		r->len = (uint32_t)n;
-		if (n > EVENT_DATA_MAX)
-			r->bytes = take(b, n).p;
-		else
-			rbuf_get(b, r->data, r->len);
+		break;
+	case LOG_PAGES:
+	case LOG_REGISTERS:
+		if (!get_data(b, r))
+			return -1;
 		break;
 	case LOG_DIGEST:
 		r->value = rbuf_u64(b);
@@ -344,7 +371,7 @@ int decode(struct decoder *d, struct log_record *r)
 	r->pos.icount = d->c.icount += rbuf_z(&d->count);
 	r->pos.brctr = d->c.brctr += rbuf_z(&d->branch);
 	if (get_rest(d, r) < 0 || d->op.bad || d->count.bad || d->branch.bad || d->rest.bad ||
-		!log_record_valid(r))
+		r->type >= d->types || !log_record_valid(r))
 		return -1;
 	d->left--;
 	return 1;

@@ -36,6 +36,7 @@ struct encoder {
 
 struct decoder {
 	struct context c;
+	unsigned types; /* those below it may be there */
 	struct rbuf op, count, branch, rest;
 	uint32_t left;
 };
@@ -48,8 +49,9 @@ int encode(struct encoder *e, const struct log_record *r);
 /* The payload; out->bad: no memory. */
 void encode_finish(const struct encoder *e, struct wbuf *out);
 
-/* `p` must stay.  -1: malformed. */
-int decode_start(struct decoder *d, uint64_t tsc_mul, const void *p, size_t n, uint32_t records);
+/* `p` must stay; `version` is the log's.  -1: malformed. */
+int decode_start(struct decoder *d, unsigned version, uint64_t tsc_mul, const void *p, size_t n,
+	uint32_t records);
 /* 1: *r, whose bytes may lie in `p`; 0: no more; -1: malformed. */
 int decode(struct decoder *d, struct log_record *r);
 

@@ -18,6 +18,8 @@ static const struct {
 	[LOG_HYPERCALL] = { "TTD_HYPERCALL", 17 },
 	[LOG_UPCALL] = { "TTD_UPCALL", 18 },
 	[LOG_FRAME] = { "TTD_FRAME", 19 },
+	[LOG_PAGES] = { "TTD_PAGES", 4 },
+	[LOG_REGISTERS] = { "TTD_REGISTERS", 5 },
 };
 
 static const char *const inputs[EV_TYPES] = {
@@ -107,7 +109,7 @@ void divergence_line(const struct divergence *d, char *text, size_t n)
 {
 	const struct log_record *x = d->expected.type != 0 ? &d->expected : &d->actual;
 	const char *func = "replay_witness", *what = "Replay missed event";
-	char event[128];
+	char event[128], ip[24];
 
 	if (d->actual.type == 0) {
 		func = "replay_next";
@@ -121,7 +123,10 @@ void divergence_line(const struct divergence *d, char *text, size_t n)
 		what = "Replay ended differently";
 	}
 	event_text(x, event, sizeof event);
+	/* Logs of the first format do not say where a run ended. */
+	snprintf(ip, sizeof ip, d->final && d->expected.pos.rip == 0 ? "unknown" : "0x%" PRIx64,
+		d->expected.pos.rip);
 	snprintf(text, n, "TT_LOG:(cpu(0): %s) Error:%s:%s:now (brctr:%" PRIu64 ", ip:0x%" PRIx64
-		"), event (brctr:%" PRIu64 ", ip:0x%" PRIx64 ")", func, what, event, d->now.brctr,
-		d->now.rip, d->expected.pos.brctr, d->expected.pos.rip);
+		"), event (brctr:%" PRIu64 ", ip:%s)", func, what, event, d->now.brctr,
+		d->now.rip, d->expected.pos.brctr, ip);
 }

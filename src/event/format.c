@@ -99,7 +99,7 @@ const char *header_read(const uint8_t in[FILE_HEADER], uint8_t *session, uint64_
 	if (get64(in + H_DIGEST) != XXH3_64bits(in, H_DIGEST))
 		return "the header does not match its checksum";
 	*version = get16(in + H_VERSION);
-	if (*version != LOG_VERSION)
+	if (*version < 1 || *version > LOG_VERSION)
 		return "made by another version of ttd";
 	if (get16(in + H_LENGTH) != FILE_HEADER || get32(in + H_ZERO) != 0 ||
 		get64(in + H_ZERO2) != 0 || get64(in + H_ZERO2 + 8) != 0)

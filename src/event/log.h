@@ -12,7 +12,7 @@
 #include "event/source.h"
 #include "util/err.h"
 
-enum { LOG_VERSION = 1, LOG_SESSION = 16, LOG_NAME_MAX = 64, LOG_TEXT_MAX = 4096 };
+enum { LOG_VERSION = 2, LOG_SESSION = 16, LOG_NAME_MAX = 64, LOG_TEXT_MAX = 4096 };
 
 /* The numbers are the format's. */
 enum log_type {
@@ -23,6 +23,8 @@ enum log_type {
 	LOG_HYPERCALL,
 	LOG_UPCALL,
 	LOG_FRAME,     /* the guest sent it */
+	LOG_PAGES,     /* details of the digest that follows: detail.h */
+	LOG_REGISTERS,
 	LOG_TYPES,
 	LOG_FINAL = 255, /* in a ring only: the END chunk's contents */
 };
@@ -64,6 +66,19 @@ static inline bool log_has_door(unsigned type)
 	return type == LOG_INPUT || type == LOG_MARK || type == LOG_DIGEST;
 }
 
+/* Belongs to the digest behind it; a replay need not have the same. */
+static inline bool log_is_detail(unsigned type)
+{
+	return type == LOG_PAGES || type == LOG_REGISTERS;
+}
+
+/* How many of count[LOG_TYPES] are witnesses. */
+static inline uint64_t log_witnesses(const uint64_t *count)
+{
+	return count[LOG_MARK] + count[LOG_EXCEPTION] + count[LOG_HYPERCALL] + count[LOG_UPCALL] +
+		count[LOG_FRAME];
+}
+
 /* Same type, position, payload: what a replay compares. */
 bool log_record_equal(const struct log_record *a, const struct log_record *b);
 
@@ -90,6 +105,7 @@ struct log_meta {
 struct log_end {
 	uint32_t why; /* enum domain_end; this layer does not know it */
 	uint64_t icount, brctr, memory, state;
+	uint64_t rip; /* 0: not known */
 	char text[EVENT_DATA_MAX];
 	uint64_t count[LOG_TYPES]; /* records by type */
 };

@@ -55,6 +55,7 @@ static const struct field end_fields[] = {
 	FIELD(4, F_U64, false, log_end, memory),
 	FIELD(5, F_U64, false, log_end, state),
 	FIELD(6, F_TEXT, true, log_end, text),
+	FIELD(8, F_NUMBER, true, log_end, rip),
 };
 enum { END_COUNTS = 7 };
 

@@ -205,8 +205,8 @@ static int open_header(struct log_reader *r, struct err *e)
 	what = header_read(head, r->session, &r->created, &r->version);
 	if (what == NULL)
 		return 0;
-	if (r->version != 0 && r->version != LOG_VERSION)
-		return err_set(e, ST_HOST, "log %s: has format version %u; this ttd reads %d",
+	if (r->version > LOG_VERSION)
+		return err_set(e, ST_HOST, "log %s: has format version %u; this ttd reads up to %d",
 			r->path, r->version, LOG_VERSION);
 	return err_set(e, ST_DAMAGED, "log %s: damaged at offset 0: %s", r->path, what);
 }
@@ -315,7 +315,7 @@ static int advance(struct log_reader *r, struct err *e)
 		r->ended = true;
 		return 0;
 	}
-	if (decode_start(&r->dec, r->meta.tsc_mul, b.p, b.len, c.records) != 0)
+	if (decode_start(&r->dec, r->version, r->meta.tsc_mul, b.p, b.len, c.records) != 0)
 		return damaged(r, at, UNDECODABLE, e);
 	r->decoding = true;
 	r->chunk_at = at;

@@ -9,6 +9,8 @@
  */
 #include "event/record.h"
 
+#include "event/detail.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +63,10 @@ static void put(struct recorder *r, const struct log_record *rec)
 {
 	if (r->lost)
 		return;
-	r->place = record_place(&r->source, rec->pos.icount) + 1;
-	r->place_icount = rec->pos.icount;
+	if (!log_is_detail(rec->type)) {
+		r->place = record_place(&r->source, rec->pos.icount) + 1;
+		r->place_icount = rec->pos.icount;
+	}
 	r->mark_due = rec->pos.icount + RECORD_MARK;
 	if (!ring_put(r->p.ring, rec) && !wait_room(r, rec))
 		r->lost = true;
@@ -172,12 +176,22 @@ static void rec_stop(struct source *s)
 	r->inner->ops->stop(r->inner);
 }
 
+static void put_detail(void *ctx, const struct log_record *rec)
+{
+	struct recorder *r = ctx;
+
+	if (r->p.witnesses >> rec->type & 1)
+		put(r, rec);
+}
+
 static enum witness_answer rec_witness(struct source *s, const struct source_pos *now,
 	const struct witness *w)
 {
 	struct recorder *r = (struct recorder *)s;
 	struct log_record rec;
 
+	if (w->detail != NULL)
+		detail_records(w->detail, now, put_detail, r);
 	if (r->p.witnesses >> w->type & 1) {
 		rec.type = w->type;
 		rec.flags = w->flags;
@@ -232,14 +246,16 @@ struct source *record_create(struct source *inner, const struct record_params *p
 	return &r->source;
 }
 
-void record_finish(struct source *s, const struct log_end *end)
+void record_finish(struct source *s, const struct log_end *end, const struct detail *detail)
 {
 	struct recorder *r = (struct recorder *)s;
 	struct log_record rec = {
 		.type = LOG_FINAL, .code = end->why, .value = end->memory, .value2 = end->state,
-		.pos = { .icount = end->icount, .brctr = end->brctr },
+		.pos = { .icount = end->icount, .brctr = end->brctr, .rip = end->rip },
 	};
 
+	if (detail != NULL)
+		detail_records(detail, &rec.pos, put_detail, r);
 	rec.len = (uint32_t)strnlen(end->text, EVENT_DATA_MAX - 1);
 	memcpy(rec.data, end->text, rec.len);
 	put(r, &rec);

@@ -41,8 +41,8 @@ struct record_params {
 /* Takes over `inner`, also when it fails. */
 struct source *record_create(struct source *inner, const struct record_params *p, struct err *e);
 
-/* The run has ended: puts the END and closes the ring. */
-void record_finish(struct source *s, const struct log_end *end);
+/* The run has ended: puts the END and closes the ring.  `detail` may be NULL. */
+void record_finish(struct source *s, const struct log_end *end, const struct detail *detail);
 
 /* For checkpoints: how many records it has put at this icount, where the run is now. */
 uint32_t record_place(const struct source *s, uint64_t icount);

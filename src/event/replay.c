@@ -10,6 +10,8 @@
  *      somewhat behind: the witness makes the vCPU come back by itself, and
  *      when it does not, that is a miss.
  *  Y4. status only ever leaves REPLAY_RUNNING; after that nothing is compared.
+ *  Y5. `detail` is what stood between the digest consumed last and `rec`; it is
+ *      looked at when the digest behind it differs, and else forgotten.
  */
 #include "event/replay.h"
 
@@ -32,6 +34,7 @@ struct replayer {
 	uint64_t place_icount;   /* of the last record consumed, */
 	uint32_t place;          /* and how many were consumed there */
 	struct divergence div;
+	struct detail detail;    /* Y5 */
 	struct replay_counts counts;
 	struct err err;
 };
@@ -45,7 +48,8 @@ static const struct log_record *peek(struct replayer *r)
 		return &r->rec;
 	if (r->end || r->status != REPLAY_RUNNING)
 		return NULL;
-	rc = log_next(r->p.log, &r->rec, &r->err);
+	while ((rc = log_next(r->p.log, &r->rec, &r->err)) == 1 && log_is_detail(r->rec.type))
+		detail_take(&r->detail, &r->rec);
 	if (rc == 1) {
 		r->have = true;
 		return &r->rec;
@@ -61,6 +65,8 @@ static void consume(struct replayer *r)
 	r->counts.type[r->rec.type]++;
 	r->place = replay_place(&r->source, r->rec.pos.icount) + 1;
 	r->place_icount = r->rec.pos.icount;
+	if (r->rec.type == LOG_DIGEST)
+		detail_clear(&r->detail);
 	r->div.last = log_record_brief(&r->rec);
 	r->have = false;
 }
@@ -183,6 +189,7 @@ static bool nothing(struct replayer *r, const struct source_pos *now)
 	diverged(r, now, NULL, NULL);
 	r->div.expected.pos.icount = end->icount;
 	r->div.expected.pos.brctr = end->brctr;
+	r->div.expected.pos.rip = end->rip;
 	r->div.expected.code = end->why;
 	return true;
 }
@@ -268,6 +275,8 @@ static enum witness_answer rep_witness(struct source *s, const struct source_pos
 		return WITNESS_OK;
 	}
 	diverged(r, now, rec, &actual);
+	if (w->detail != NULL && rec != NULL && rec->type == LOG_DIGEST)
+		detail_compare(&r->detail, w->detail, &r->div.detail);
 	return WITNESS_DIVERGED;
 }
 
@@ -351,6 +360,7 @@ int replay_seek(struct source *s, uint64_t icount, uint32_t place, struct err *e
 
 	r->have = r->end = r->stop = false;
 	r->status = REPLAY_RUNNING;
+	detail_clear(&r->detail);
 	r->div = (struct divergence){0};
 	r->place_icount = icount;
 	r->place = place;
@@ -366,10 +376,11 @@ void replay_resume(struct source *s)
 		r->status = REPLAY_RUNNING;
 }
 
-bool replay_finish(struct source *s, const struct log_end *actual)
+bool replay_finish(struct source *s, const struct log_end *actual, struct detail *detail)
 {
 	struct replayer *r = (struct replayer *)s;
-	struct source_pos now = { .icount = actual->icount, .brctr = actual->brctr };
+	struct source_pos now = { .icount = actual->icount, .brctr = actual->brctr,
+		.rip = actual->rip };
 	const struct log_record *rec = peek(r);
 	const struct log_end *end;
 	struct log_record mine = {
@@ -387,10 +398,13 @@ bool replay_finish(struct source *s, const struct log_end *actual)
 		theirs.code = end->why;
 		theirs.pos.icount = end->icount;
 		theirs.pos.brctr = end->brctr;
+		theirs.pos.rip = end->rip;
 		theirs.value = end->memory;
 		theirs.value2 = end->state;
 	}
 	r->div.final = true;
 	diverged(r, &now, rec != NULL ? rec : &theirs, &mine);
+	if (detail != NULL && end != NULL && end->icount == actual->icount)
+		detail_compare(&r->detail, detail, &r->div.detail);
 	return false;
 }

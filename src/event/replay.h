@@ -9,6 +9,7 @@
 #ifndef TTD_EVENT_REPLAY_H
 #define TTD_EVENT_REPLAY_H
 
+#include "event/detail.h"
 #include "event/log.h"
 #include "event/source.h"
 
@@ -36,6 +37,7 @@ struct divergence {
 	struct log_record expected; /* of the log; type 0: the log has nothing more */
 	struct log_record actual;   /* of this run; type 0: it only got to pos */
 	struct source_pos now;
+	struct detail_diff detail;  /* of a digest or the END: what of it differs */
 	bool final;                 /* the END's digests differ, expected.code says why it ended */
 };
 
@@ -61,8 +63,9 @@ void replay_resume(struct source *s);
 /*
  * The guest has ended like this: true when the log's END says the same (then
  * the whole log has been consumed).  false: diverged, or there is no END.
+ * `detail` may be NULL.
  */
-bool replay_finish(struct source *s, const struct log_end *actual);
+bool replay_finish(struct source *s, const struct log_end *actual, struct detail *detail);
 
 /* XenTT's line: "TT_LOG:(cpu(0): FUNC) Error:Replay missed event:...". */
 void divergence_line(const struct divergence *d, char *text, size_t n);

@@ -13,7 +13,7 @@
 #include "event/log.h"
 
 enum {
-	RING_VERSION = 1,
+	RING_VERSION = 2,
 	RING_SIZE = 1 << 20, /* of the data, when nobody says */
 	RING_SIZE_MIN = 128 << 10,
 	RING_SIZE_MAX = 64 << 20,

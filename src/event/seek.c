@@ -102,10 +102,12 @@ int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err
 
 	if (seek(r, icount, false, e) != 0)
 		return -1;
-	for (; n > 0; n--)
+	while (n > 0) {
 		if (log_next(r, &rec, e) != 1 || rec.pos.icount != icount)
 			return err_set(e, ST_DAMAGED, "the log has fewer events at instruction %llu "
 				"than it had", (unsigned long long)icount);
+		n -= !log_is_detail(rec.type);
+	}
 	return 0;
 }
 

@@ -74,6 +74,8 @@ struct source_pos {
 
 #define SOURCE_NEVER UINT64_MAX
 
+struct detail;
+
 /* Something the guest did that a replay must do too, at the same position. */
 enum witness_type {
 	WITNESS_EXCEPTION = 4, /* the log's numbers */
@@ -91,6 +93,7 @@ struct witness {
 	uint32_t error; /* of an exception; length of a frame */
 	uint64_t value; /* cr2; digest of memory, of a frame */
 	uint64_t value2; /* digest of everything else */
+	struct detail *detail; /* of a digest: detail.h; may be NULL */
 };
 
 enum witness_answer {

@@ -228,6 +228,11 @@ static int take_over(struct log_writer *w, struct err *e)
 		err_set(e, ST_HOST, "log %s: is of another run; it is not continued", w->path);
 		goto bad;
 	}
+	if (log_version(r) != LOG_VERSION) {
+		err_set(e, ST_HOST, "log %s: was begun by another version of ttd; it is not "
+			"continued", w->path);
+		goto bad;
+	}
 	while ((rc = log_next(r, &rec, e)) == 1) {
 		w->count[rec.type]++;
 		w->last_icount = rec.pos.icount;
@@ -374,7 +379,5 @@ void log_writer_counts(const struct log_writer *w, uint64_t *inputs, uint64_t *w
 {
 	*inputs = w->count[LOG_INPUT];
 	*digests = w->count[LOG_DIGEST];
-	*witnesses = 0;
-	for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
-		*witnesses += i != LOG_DIGEST ? w->count[i] : 0;
+	*witnesses = log_witnesses(w->count);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "event/detail.h"
 #include "lib/symbols.h"
 
 enum { LONG_SHOWN = 64 };
@@ -56,6 +57,45 @@ static size_t shown(const struct ttd_event *ev)
 	return ev->len > sizeof ev->data ? LONG_SHOWN : ev->len;
 }
 
+/* "0x18123=3fa1", or with how many frames: "0x18120+8=3fa1". */
+static void put_pages(struct line *l, const struct ttd_event *ev)
+{
+	struct detail_page p[DETAIL_RECORD];
+	uint8_t shift;
+	uint32_t n;
+
+	detail_decode(ev->data, ev->len, &shift, p, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		put(l, "%s0x%" PRIx64, i != 0 ? " " : "", p[i].group << shift);
+		if (shift != 0)
+			put(l, "+%" PRIu64, UINT64_C(1) << shift);
+		put(l, "=%04x", p[i].check);
+	}
+}
+
+static void put_detail(struct line *l, const struct ttd_event *ev, bool as_json)
+{
+	if (ev->type == TTD_EVENT_PAGES) {
+		put(l, as_json ? ",\"pages\":\"" : ", pages:");
+		put_pages(l, ev);
+		put(l, as_json ? "\"" : "");
+		return;
+	}
+	if (ev->len != DETAIL_REGISTERS)
+		return;
+	put(l, as_json ? ",\"registers\":{" : "");
+	for (unsigned i = 0; i < DETAIL_FIELDS; i++) {
+		const struct detail_field *f = &detail_fields[i];
+
+		if (as_json)
+			put(l, "%s\"%s\":\"0x%" PRIx64 "\"", i != 0 ? "," : "", f->name,
+				detail_value(ev->data, f));
+		else
+			put(l, ", %s:0x%" PRIx64, f->name, detail_value(ev->data, f));
+	}
+	put(l, as_json ? "}" : "");
+}
+
 static void details(struct line *l, const struct ttd_event *ev)
 {
 	if (ev->has & TTD_HAS_CHECK)
@@ -82,6 +122,8 @@ static void details(struct line *l, const struct ttd_event *ev)
 		put(l, ", data:");
 		put_string(l, ev->data, shown(ev));
 	}
+	if (ev->has & TTD_HAS_DETAIL)
+		put_detail(l, ev, false);
 }
 
 static void plain(struct line *l, const struct ttd_event *ev, const struct ttd_symbols *s,
@@ -143,6 +185,8 @@ static void json(struct line *l, const struct ttd_event *ev, const struct ttd_sy
 		put(l, ",\"data\":");
 		put_string(l, ev->data, shown(ev));
 	}
+	if (ev->has & TTD_HAS_DETAIL)
+		put_detail(l, ev, true);
 	put(l, "}");
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "inspect/frames.h"
 #include "inspect/guest.h"
 #include "lib/readlog.h"
 #include "lib/symbols.h"
@@ -200,6 +201,72 @@ static void differs(struct explain *x)
 		since_digest(x, a);
 }
 
+/* ---- details of a digest ---- */
+
+static void registers_that_differ(struct explain *x)
+{
+	const struct detail_diff *d = &x->d->detail;
+	unsigned found = 0;
+
+	for (unsigned i = 0; d->have_registers && i < DETAIL_FIELDS; i++) {
+		const struct detail_field *f = &detail_fields[i];
+		uint64_t a = detail_value(d->recorded, f), b = detail_value(d->replayed, f);
+
+		if (a == b)
+			continue;
+		found++;
+		if (f->digest)
+			line(x, "register", "%s", f->name);
+		else
+			line(x, "register", "%s: 0x%" PRIx64 " recorded, 0x%" PRIx64 " replayed",
+				f->name, a, b);
+	}
+	if (d->have_registers && found == 0)
+		line(x, "register", "all registers and the hypervisor's state are equal");
+}
+
+/* Which of two ways its bytes came to differ, and what it is. */
+static void page(struct explain *x, const struct frame_use *u, uint64_t frames,
+	enum detail_how how)
+{
+	static const char *const hows[] = {
+		[CHANGED_OTHERWISE] = "written by both runs",
+		[CHANGED_RECORDED] = "changed by the recorded run only",
+		[CHANGED_REPLAYED] = "changed by the replay only",
+	};
+	char text[300], more[48] = "", pfn[32] = "", at[64] = "";
+	uint64_t va = u->image != 0 ? u->image : u->kernel != 0 ? u->kernel
+		: u->user != 0 ? u->user : u->direct;
+
+	frame_text(&x->view, x->have_task ? &x->task : NULL, u, text, sizeof text);
+	if (frames > 1)
+		snprintf(more, sizeof more, " and the %" PRIu64 " behind it", frames - 1);
+	if (u->pfn != UINT64_MAX)
+		snprintf(pfn, sizeof pfn, ", pfn 0x%" PRIx64, u->pfn);
+	if (va != 0)
+		snprintf(at, sizeof at, ", at 0x%" PRIx64, va);
+	line(x, "page", "mfn 0x%" PRIx64 "%s%s%s: %s; %s", u->mfn, more, pfn, at, text, hows[how]);
+}
+
+static void pages_that_differ(struct explain *x)
+{
+	const struct detail_diff *d = &x->d->detail;
+	struct frame_use u[DETAIL_DIFFS];
+
+	if (!d->have_pages)
+		return;
+	for (uint32_t i = 0; i < d->n; i++)
+		u[i].mfn = d->page[i].mfn;
+	frames_find(&x->view, u, d->n);
+	for (uint32_t i = 0; i < d->n; i++)
+		page(x, &u[i], d->page[i].frames, d->page[i].how);
+	if (d->total > d->n)
+		line(x, "page", "and %" PRIu64 " more that differ", d->total - d->n);
+	if (d->total == 0 && x->d->expected.value != x->d->actual.value)
+		line(x, "page", "none of those that the log lists: it holds 16 bits of each, and "
+			"they agree");
+}
+
 void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const char *log,
 	explain_fn *fn, void *ctx)
 {
@@ -216,6 +283,8 @@ void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const cha
 		.brctr = d->now.brctr, .rip = x.view.cpu->rip } : &d->now);
 	running(&x);
 	differs(&x);
+	pages_that_differ(&x);
+	registers_that_differ(&x);
 	registers(&x);
 	guest_forget(&x.view);
 }

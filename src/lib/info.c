@@ -54,8 +54,7 @@ static void from_tail(struct ttd_trace_info *t, const struct log_tail *tail)
 	t->state_digest = end->state;
 	t->inputs = end->count[LOG_INPUT];
 	t->digests = end->count[LOG_DIGEST];
-	for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
-		t->witnesses += i != LOG_DIGEST ? end->count[i] : 0;
+	t->witnesses = log_witnesses(end->count);
 }
 
 static int info(const char *trace, struct ttd_trace_info *t, struct err *e)

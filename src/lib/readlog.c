@@ -28,6 +28,7 @@ static const char *const types[TTD_EVENT_TYPES] = {
 	[TTD_EVENT_DIGEST] = "digest", [TTD_EVENT_EXCEPTION] = "exception",
 	[TTD_EVENT_HYPERCALL] = "hypercall", [TTD_EVENT_UPCALL] = "upcall",
 	[TTD_EVENT_FRAME] = "frame",
+	[TTD_EVENT_PAGES] = "pages", [TTD_EVENT_REGISTERS] = "registers",
 };
 
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
@@ -38,6 +39,8 @@ SAME(TTD_EVENT_EXCEPTION, LOG_EXCEPTION);
 SAME(TTD_EVENT_HYPERCALL, LOG_HYPERCALL);
 SAME(TTD_EVENT_UPCALL, LOG_UPCALL);
 SAME(TTD_EVENT_FRAME, LOG_FRAME);
+SAME(TTD_EVENT_PAGES, LOG_PAGES);
+SAME(TTD_EVENT_REGISTERS, LOG_REGISTERS);
 SAME(TTD_EVENT_TYPES, LOG_TYPES);
 
 const char *ttd_event_type_name(enum ttd_event_type type)
@@ -83,7 +86,11 @@ static void from_record(struct ttd_event *ev, const struct log_record *r)
 		ev->has |= TTD_HAS_ERROR;
 	if (r->type == LOG_EXCEPTION && r->flags & LOG_CR2)
 		ev->has |= TTD_HAS_CR2;
-	if (r->len != 0) {
+	if (log_is_detail(r->type)) {
+		ev->has |= TTD_HAS_DETAIL;
+		ev->len = r->len;
+		memcpy(ev->data, r->data, r->len);
+	} else if (r->len != 0) {
 		ev->has = (ev->has & ~(unsigned)TTD_HAS_VALUE) | TTD_HAS_DATA;
 		ev->len = r->len;
 		memcpy(ev->data, log_record_bytes(r), r->len < sizeof ev->data ? r->len : sizeof ev->data);
@@ -110,6 +117,8 @@ void event_from_record(struct ttd_event *ev, const struct log_record *r)
 	ev->info = r->code < sizeof ends / sizeof *ends ? ends[r->code] : "none";
 	ev->icount = r->pos.icount;
 	ev->brctr = r->pos.brctr;
+	ev->rip = r->pos.rip;
+	ev->has |= r->pos.rip != 0 ? (unsigned)TTD_HAS_IP : 0;
 	ev->memory = r->value;
 	ev->state = r->value2;
 	ev->len = r->len;
@@ -120,7 +129,8 @@ void event_from_record(struct ttd_event *ev, const struct log_record *r)
 static void from_end(struct ttd_event *ev, const struct log_end *end)
 {
 	struct log_record r = {
-		.code = end->why, .pos = { .icount = end->icount, .brctr = end->brctr },
+		.code = end->why,
+		.pos = { .icount = end->icount, .brctr = end->brctr, .rip = end->rip },
 		.value = end->memory, .value2 = end->state,
 	};
 

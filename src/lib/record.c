@@ -258,7 +258,7 @@ int recording_finish(struct ttd_vm *vm, struct ttd_result *res)
 
 	domain_get_end(vm->domain, &end);
 	sink_ending(r->sink);
-	record_finish(r->source, &end);
+	record_finish(r->source, &end, domain_end_detail(vm->domain));
 	rc = sink_finish(r->sink, &sum, &e);
 	res->outcome = rc == 0 && record_complete(r->source) ? TTD_RECORDED : TTD_RECORDED_PART;
 	res->inputs = sum.inputs;

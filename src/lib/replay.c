@@ -393,11 +393,11 @@ static bool reached(const struct replaying *r, const struct log_end *end)
 }
 
 static enum ttd_outcome outcome(struct replaying *r, const struct log_end *end,
-	struct ttd_result *res)
+	struct detail *detail, struct ttd_result *res)
 {
 	if (replay_status(r->replayer) == REPLAY_RUNNING && reached(r, end))
 		return TTD_REPLAYED_PART;
-	if (replay_finish(r->replayer, end))
+	if (replay_finish(r->replayer, end, detail))
 		return TTD_VERIFIED;
 	switch (replay_status(r->replayer)) {
 	case REPLAY_DIVERGED:
@@ -436,7 +436,7 @@ static void write_text(struct ttd_vm *vm, const char *first)
 }
 
 /* A log that is equal to the recording's is kept only on request. */
-static void finish_own(struct ttd_vm *vm, const struct log_end *end,
+static void finish_own(struct ttd_vm *vm, const struct log_end *end, const struct detail *detail,
 	const struct ttd_result *res)
 {
 	struct replaying *r = vm->replaying;
@@ -446,7 +446,7 @@ static void finish_own(struct ttd_vm *vm, const struct log_end *end,
 	if (r->recorder == NULL)
 		return;
 	sink_ending(r->own);
-	record_finish(r->recorder, end);
+	record_finish(r->recorder, end, detail);
 	sink_finish(r->own, &sum, &none);
 	if (res->outcome == TTD_REPLAY_DIVERGED) {
 		r->opt.log = 1;
@@ -472,13 +472,14 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 	struct replaying *r = vm->replaying;
 	struct replay_counts c;
 	struct log_end end;
+	struct detail *detail;
 
 	domain_get_end(vm->domain, &end);
-	res->outcome = outcome(r, &end, res);
-	finish_own(vm, &end, res);
+	detail = domain_end_detail(vm->domain);
+	res->outcome = outcome(r, &end, detail, res);
+	finish_own(vm, &end, detail, res);
 	replay_counts(r->replayer, &c);
-	for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
-		res->witnesses += i != LOG_DIGEST ? c.type[i] : 0;
+	res->witnesses = log_witnesses(c.type);
 	res->inputs = c.type[LOG_INPUT];
 	res->digests = c.type[LOG_DIGEST] + (res->outcome == TTD_VERIFIED);
 	res->icount = end.icount;

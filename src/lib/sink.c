@@ -195,8 +195,7 @@ static void done_before(struct sink *s)
 		s->result.bytes = log_size(r);
 		s->result.inputs = t.end.count[LOG_INPUT];
 		s->result.digests = t.end.count[LOG_DIGEST];
-		for (unsigned i = LOG_MARK; i < LOG_TYPES; i++)
-			s->result.witnesses += i != LOG_DIGEST ? t.end.count[i] : 0;
+		s->result.witnesses = log_witnesses(t.end.count);
 	}
 	log_reader_close(r);
 	set_state(s, DONE);

@@ -29,6 +29,7 @@ void epoch_free(struct mem *m)
 	for (int i = 0; i < MEM_LISTENERS; i++)
 		free(m->earlier[i]);
 	free(m->dirty);
+	free(m->changed);
 	if (m->sums != NULL)
 		munmap(m->sums, m->all_pages * sizeof *m->sums);
 }
@@ -157,10 +158,19 @@ static void first_sum(struct mem *m)
 	if (m->sums == MAP_FAILED || mem_epoch_begin(m, MEM_FOR_SUM) != 0)
 		abort();
 	m->sum = sum_all(m, m->sums);
+	m->changes_known = m->restored = false;
+	m->nchanged = 0;
+}
+
+const struct mem_change *mem_changed(const struct mem *m, size_t *n)
+{
+	*n = m->nchanged;
+	return m->changes_known ? m->changed : NULL;
 }
 
 uint64_t mem_sum(struct mem *m)
 {
+	struct mem_change *changed = NULL;
 	const mfn_t *list;
 	size_t n;
 
@@ -169,11 +179,20 @@ uint64_t mem_sum(struct mem *m)
 		return m->sum;
 	}
 	list = mem_epoch_dirty(m, MEM_FOR_SUM, &n);
-	if (list == NULL)
+	if (list != NULL)
+		changed = realloc(m->changed, (n + 1) * sizeof *changed);
+	if (changed == NULL)
 		abort(); /* a few bytes per page: the process is lost anyway */
+	m->changed = changed;
+	m->nchanged = 0;
+	m->changes_known = !m->restored;
+	m->restored = false;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t *old = &m->sums[list[i] - MEM_FIRST_MFN], now = frame_sum(m, list[i]);
 
+		if (now == *old)
+			continue;
+		changed[m->nchanged++] = (struct mem_change){ list[i], now - *old };
 		m->sum += now - *old;
 		*old = now;
 	}

@@ -155,6 +155,18 @@ const mfn_t *mem_epoch_dirty(struct mem *m, enum mem_listener who, size_t *n);
 uint64_t mem_sum(struct mem *m);
 uint64_t mem_sum_all(const struct mem *m);
 
+/*
+ * The frames that changed between the last two mem_sum(), ascending, and by
+ * what the sum did because of each.  NULL: not known, because there was only
+ * one, or memory was restored between them.
+ * It stays until the next mem_sum().
+ */
+struct mem_change {
+	mfn_t mfn;
+	uint64_t by;
+};
+const struct mem_change *mem_changed(const struct mem *m, size_t *n);
+
 /* Calls fn for each frame that may be other than all zero. */
 void mem_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx);
 

@@ -85,6 +85,9 @@ struct mem {
 		bool insn, hit;
 		struct mem_watch_hit first;
 	} watch;
+	struct mem_change *changed; /* by the last mem_sum(), if that is known: */
+	size_t nchanged;
+	bool changes_known, restored; /* mem_restore_end() since the last mem_sum() */
 	struct mem_stats stats;
 };
 

@@ -161,6 +161,7 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e)
 		return NULL;
 	}
 	machine_start(d);
+	witness_start(d);
 	return d;
 }
 
@@ -175,6 +176,7 @@ void domain_destroy(struct domain *d)
 		cpu_destroy(d->cpu);
 	if (d->mem != NULL)
 		mem_destroy(d->mem);
+	free(d->detail);
 	free(d->name);
 	free(d);
 }

@@ -120,6 +120,9 @@ void domain_stop(struct domain *d); /* [any thread, async-signal-safe] end domai
 /* What a log's END holds: position and digests; `text` is why it crashed. */
 struct log_end;
 void domain_get_end(struct domain *d, struct log_end *end);
+/* What changed since the last digest, once, at the end.  NULL: not known. */
+struct detail;
+struct detail *domain_end_detail(struct domain *d);
 /* Digests look at all memory each time, not only at what was written since the last one. */
 void domain_set_full_digests(struct domain *d, bool full);
 uint64_t domain_tsc_mul(void); /* of every domain: guest ns = icount * this / 2^32 */

@@ -166,6 +166,7 @@ struct domain {
 	bool profile;
 	uint64_t stop_icount, stop_brctr;
 	bool full_digests;
+	struct detail *detail;   /* of the last digest; NULL: nobody wants it */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
 	mfn_t store_ring;
@@ -240,6 +241,7 @@ int copy_to_guest(struct domain *d, gva_t dst, const void *src, size_t n);
  */
 void witness_tell(struct domain *d, unsigned type, unsigned flags, uint32_t code,
 	uint32_t error, uint64_t value);
+void witness_start(struct domain *d);
 void witness_digest(struct domain *d);
 static inline void witness(struct domain *d, unsigned type, unsigned flags, uint32_t code,
 	uint32_t error, uint64_t value)

@@ -10,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "event/detail.h"
 #include "event/log.h"
 
 /*
@@ -54,32 +55,89 @@ void witness_tell(struct domain *d, unsigned type, unsigned flags, uint32_t code
 /*
  * vCPU and hypervisor as they would be saved, but for `polled`: that depends
  * on where slices end, and nothing that the guest sees depends on it (run.c).
+ * *hypervisor: the latter alone.
  */
-static uint64_t state_digest(struct domain *d)
+static uint64_t state_digest(struct domain *d, uint64_t *hypervisor)
 {
 	struct wbuf w = {0};
 	uint64_t polled = d->polled, digest;
+	size_t cpu;
 
 	d->polled = 0;
 	cpu_save(d->cpu, &w);
+	cpu = w.len;
 	xen_save_digest(d, &w);
 	d->polled = polled;
 	if (w.bad)
 		abort(); /* a few KB: the process is lost anyway */
 	digest = XXH3_64bits(w.p, w.len);
+	*hypervisor = XXH3_64bits(w.p + cpu, w.len - cpu);
 	wbuf_free(&w);
 	return digest;
+}
+
+/* ---- details ---- */
+
+static void detail_registers(const struct cpu_state *s, uint64_t hypervisor, uint8_t *b)
+{
+	uint8_t fx[sizeof s->fx];
+
+	memcpy(fx, s->fx, sizeof fx);
+	memset(fx + 6, 0, 18); /* as cpu_save() */
+	for (unsigned i = 0; i < 16; i++)
+		put64(b + 8 * i, s->gpr[i]);
+	put64(b + 128, s->rip);
+	put64(b + 136, s->rflags);
+	put64(b + 144, s->seg_base[SEG_FS]);
+	put64(b + 152, s->seg_base[SEG_GS]);
+	put64(b + 160, s->gs_base_other);
+	put64(b + 168, s->tsc_offset);
+	put64(b + 176, XXH3_64bits(fx, sizeof fx));
+	put64(b + 184, hypervisor);
+	b[192] = s->mode;
+	b[193] = s->code64;
+	b[194] = s->ts;
+}
+
+/* The pages are those that the last mem_sum() found changed. */
+static void fill_detail(struct domain *d, uint64_t hypervisor)
+{
+	const struct mem_change *c;
+	size_t n;
+
+	if (d->detail == NULL)
+		return;
+	detail_clear(d->detail);
+	c = mem_changed(d->mem, &n);
+	d->detail->have_pages = c != NULL;
+	for (size_t i = 0; c != NULL && i < n; i++)
+		detail_add(d->detail, c[i].mfn, c[i].by);
+	d->detail->have_registers = true;
+	detail_registers(regs_of(d), hypervisor, d->detail->registers);
+}
+
+/* What later digests are compared with: memory as the builder left it. */
+void witness_start(struct domain *d)
+{
+	if (d->source->ops->witness == NULL)
+		return;
+	d->detail = calloc(1, sizeof *d->detail); /* without it there are no details */
+	mem_sum(d->mem);
 }
 
 void witness_digest(struct domain *d)
 {
 	struct source_pos now = position(d);
-	struct witness w = { .type = WITNESS_DIGEST };
+	struct witness w = { .type = WITNESS_DIGEST, .detail = d->detail };
+	uint64_t hypervisor;
 
 	if (d->source->ops->witness == NULL)
 		return;
-	w.value = d->full_digests ? mem_sum_all(d->mem) : mem_sum(d->mem);
-	w.value2 = state_digest(d);
+	w.value = mem_sum(d->mem);
+	if (d->full_digests)
+		w.value = mem_sum_all(d->mem);
+	w.value2 = state_digest(d, &hypervisor);
+	fill_detail(d, hypervisor);
 	answer(d, &now, &w);
 }
 
@@ -96,13 +154,27 @@ uint64_t domain_tsc_mul(void)
 void domain_get_end(struct domain *d, struct log_end *end)
 {
 	const struct cpu_state *s = regs_of(d);
+	uint64_t hypervisor;
 
 	memset(end, 0, sizeof *end);
 	end->why = (uint32_t)d->ended;
 	end->icount = s->icount;
 	end->brctr = s->brctr;
 	end->memory = mem_sum_all(d->mem);
-	end->state = state_digest(d);
+	end->rip = s->rip;
+	end->state = state_digest(d, &hypervisor);
 	if (d->ended == DOMAIN_CRASH)
 		strncpy(end->text, d->crash, sizeof end->text - 1);
+}
+
+struct detail *domain_end_detail(struct domain *d)
+{
+	uint64_t hypervisor;
+
+	if (d->detail == NULL)
+		return NULL;
+	mem_sum(d->mem);
+	state_digest(d, &hypervisor);
+	fill_detail(d, hypervisor);
+	return d->detail;
 }

@@ -66,6 +66,10 @@ grep -q "^last good event: .*icount:$good," "$TTD_TRACE_DIR/$trace/ttd.log.guest
 spoil 4 "poke=$user:$(place linux_proc_banner 3):0x7e"
 has 'differs: memory$'
 has 'since: the last equal digest, at icount'
+has 'page: mfn 0x[0-9a-f]*, pfn 0x[0-9a-f]*, at 0xffffffff8[0-9a-f]*: kernel: __start_rodata.*; changed by the replay only$'
+has 'register: all registers and the hypervisor.s state are equal$'
+grep -q 'ip:0x0)' "$out" && wrong "no place where it ended"
+[ "$(grep -c '^ttd: page:' "$out")" -eq 1 ] || wrong "more pages than were poked"
 # ... or the next of those on the way, when there is one.
 spoil 4 "poke=1500000000:$(place linux_proc_banner 3):0x7e"
 has 'Replay missed event:TTD_DIGEST(3)'
@@ -73,6 +77,8 @@ has 'differs: memory$'
 at=$(sed -n 's/.*replayed at: .*icount:\([0-9]*\),.*/\1/p' "$out")
 next=$("$read_log" $trace -t digest --from 1500000000 | head -1 | sed 's/.*icount:\([0-9]*\).*/\1/')
 [ "$at" = "$next" ] || wrong "stopped at $at, the first digest behind the poke is at $next"
+has 'page: mfn .*__start_rodata.*; changed by the replay only$'
+[ "$(grep -c '^ttd: page:' "$out")" -eq 1 ] || wrong "more pages than were poked"
 # A byte that is the same as before is no difference.
 spoil 0 "poke=1500000000:$(place linux_proc_banner 0):$(printf %d "'%")"
 

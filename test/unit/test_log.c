@@ -46,7 +46,8 @@ static uint64_t number(void)
 static void random_record(struct log_record *r, const struct source_pos *last)
 {
 	static const uint8_t types[] = { LOG_INPUT, LOG_MARK, LOG_DIGEST, LOG_EXCEPTION,
-		LOG_HYPERCALL, LOG_HYPERCALL, LOG_HYPERCALL, LOG_UPCALL, LOG_FRAME };
+		LOG_HYPERCALL, LOG_HYPERCALL, LOG_HYPERCALL, LOG_UPCALL, LOG_FRAME, LOG_PAGES,
+		LOG_REGISTERS };
 
 	memset(r, 0, sizeof *r);
 	r->type = types[below(sizeof types)];
@@ -56,10 +57,16 @@ static void random_record(struct log_record *r, const struct source_pos *last)
 	if (log_has_door(r->type)) {
 		r->pos.rcx = number();
 		r->pos.tsc = below(2) ? r->pos.icount / 4 : number();
-	} else {
+	} else if (!log_is_detail(r->type)) {
 		r->check = (uint8_t)rnd();
 	}
 	switch (r->type) {
+	case LOG_PAGES:
+	case LOG_REGISTERS:
+		r->len = (uint32_t)below(EVENT_DATA_MAX + 1);
+		for (unsigned i = 0; i < r->len; i++)
+			r->data[i] = (uint8_t)rnd();
+		break;
 	case LOG_INPUT:
 		r->code = (uint32_t)below(EV_STOP + 1);
 		r->flags = (uint8_t)below(2);

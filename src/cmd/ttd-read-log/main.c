@@ -57,8 +57,8 @@ static const char usage[] =
 	"  -v, --verbose          everything that is known about an event\n"
 	"      --from POS         begin at ICOUNT or brctr:N\n"
 	"      --to POS           end before ICOUNT or brctr:N\n"
-	"  -t, --type TYPE,...    only these: input mark digest exception hypercall upcall end,\n"
-	"                         or TYPE:INFO (exception:14, hypercall:iret)\n"
+	"  -t, --type TYPE,...    only these: input mark digest exception hypercall upcall frame\n"
+	"                         pages registers end, or TYPE:INFO (exception:14)\n"
 	"      --count            how many of each there are, not the events\n"
 	"      --json             an object a line\n"
 	"      --symbols FILE     kernel symbols from a System.map, vmlinux or bzImage\n"
@@ -120,7 +120,7 @@ static int add_filter(struct options *o, const char *word, struct err *e)
 	}
 	if (f->type == TTD_EVENT_TYPES)
 		return bad(e, "--type", word, "give input, mark, digest, exception, hypercall, "
-			"upcall or end");
+			"upcall, frame, pages, registers or end");
 	snprintf(f->info, sizeof f->info, "%s", colon != NULL ? colon + 1 : "");
 	o->filters++;
 	return 0;

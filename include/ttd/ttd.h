@@ -85,7 +85,16 @@ struct ttd_config {
 	/* Console output, called on the thread of ttd_vm_run(). */
 	void (*console_out)(void *ctx, const void *p, size_t n);
 	void *console_ctx;
+	/* Network interfaces, specified as ttd.cfg(5) says: "user", "mac=...,backend=tap". */
+	const char *const *vifs;
+	unsigned nvifs;
 };
+
+enum { TTD_VIFS_MAX = 8 };
+
+/* Is it a specification of one?  `warn` (may be NULL) hears of keys without effect.  -1: *err. */
+TTD_API int ttd_vif_check(const char *spec, void (*warn)(void *ctx, const char *line), void *ctx,
+	struct ttd_error *err);
 
 #define TTD_CONFIG_INIT \
 	{ \

@@ -128,6 +128,8 @@ struct dev_bus_ops {
 
 	/* [any thread] -1: too much is queued (never for DEV_BLOCK), or no memory. */
 	int (*post)(struct dev *dev, const void *p, size_t n);
+	/* The guest has sent this frame: for a recorder to witness, and a replay to compare. */
+	void (*sent)(struct dev *dev, const void *p, size_t n);
 	uint64_t (*now)(struct dev *dev); /* guest time, ns */
 	/* Ends the run; *e says why.  For what is wrong on the host, not in the guest. */
 	void (*fail)(struct dev *dev, const struct err *e);

@@ -93,7 +93,7 @@ struct log_meta {
 	char name[LOG_NAME_MAX + 1], version[64], vendor[16];
 	uint32_t engine, abi, cpu;
 	struct log_file kernel, ramdisk; /* ramdisk.path empty: none */
-	char cmdline[LOG_TEXT_MAX], config[LOG_TEXT_MAX];
+	char cmdline[LOG_TEXT_MAX], config[LOG_TEXT_MAX], vifs[LOG_TEXT_MAX];
 	uint64_t memory_mb, clock, tsc_mul;
 	uint64_t witnesses; /* bit N: records of type N are logged */
 	uint64_t interval;  /* instructions between digests; 0: none */

@@ -46,6 +46,7 @@ static const struct field meta_fields[] = {
 	FIELD(20, F_BOOL, true, log_meta, is_replay),
 	FIELD(21, F_BYTES, true, log_meta, replayed),
 	FIELD(22, F_TEXT, true, log_meta, config),
+	FIELD(24, F_TEXT, true, log_meta, vifs),
 };
 
 static const struct field end_fields[] = {

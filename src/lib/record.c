@@ -16,6 +16,7 @@
 
 #include "event/live.h"
 #include "event/record.h"
+#include "lib/net.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
 #include "lib/version.h"
@@ -137,7 +138,8 @@ static int fill_meta(struct recording *r, const struct ttd_config *cfg, struct e
 		text(m->version, sizeof m->version, "version", TTD_VERSION, e) ||
 		text(m->cmdline, sizeof m->cmdline, "command line", cfg->cmdline, e) ||
 		trace_file("kernel", cfg->kernel, &m->kernel, e) ||
-		(cfg->ramdisk != NULL && trace_file("ramdisk", cfg->ramdisk, &m->ramdisk, e)))
+		(cfg->ramdisk != NULL && trace_file("ramdisk", cfg->ramdisk, &m->ramdisk, e)) ||
+		net_text(cfg, m->vifs, sizeof m->vifs, e) != 0)
 		return -1;
 	m->engine = ENGINE_VERSION;
 	m->abi = ABI_VERSION;

@@ -15,6 +15,7 @@
 #include "event/record.h"
 #include "event/replay.h"
 #include "lib/explain.h"
+#include "lib/net.h"
 #include "lib/perturb.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
@@ -302,13 +303,18 @@ static struct ttd_vm *build(struct replaying *r, struct err *e)
 	const struct log_meta *m = log_meta(r->log);
 	struct ttd_config c = TTD_CONFIG_INIT;
 	struct vm_extra x = { .source = make_source, .source_ctx = r,
-		.stop_brctr = r->stop_brctr };
+		.stop_brctr = r->stop_brctr, .replay = true };
+	const char *vifs[TTD_VIFS_MAX];
+	char lines[sizeof m->vifs];
 
 	c.name = m->name;
 	c.kernel = r->kernel;
 	c.ramdisk = r->ramdisk[0] != '\0' ? r->ramdisk : NULL;
 	c.cmdline = m->cmdline;
 	c.memory_mb = (uint32_t)m->memory_mb;
+	memcpy(lines, m->vifs, sizeof lines);
+	c.vifs = vifs;
+	c.nvifs = net_lines(lines, vifs);
 	c.clock = (enum ttd_clock)m->clock;
 	c.reference = r->opt.reference;
 	c.stop_icount = m->stop_icount;

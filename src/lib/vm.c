@@ -2,7 +2,7 @@
  * vm.c - the public machine: a thin layer over xen/domain.h that copies what
  * the caller gave and checks what a program could get wrong.
  */
-#include "lib/vm.h"
+#include "lib/net.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +104,10 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 	dc.source_ctx = &maker;
 	if (x != NULL)
 		dc.stop_brctr = x->stop_brctr;
+	if (net_create(vm, cfg, x == NULL || !x->replay, e) != 0)
+		return -1;
+	dc.devices = vm->device;
+	dc.ndevices = vm->ndevices;
 	vm->kind = "run";
 	vm->memory_mb = cfg->memory_mb;
 	vm->domain = domain_create(&dc, e);
@@ -148,6 +152,7 @@ void ttd_vm_destroy(struct ttd_vm *vm)
 		return;
 	if (vm->domain != NULL)
 		domain_destroy(vm->domain);
+	net_free(vm);
 	recording_free(vm->recording);
 	replaying_free(vm->replaying);
 	gate_free(vm->gate);

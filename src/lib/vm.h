@@ -12,6 +12,10 @@
 
 struct recording; /* record.c */
 struct replaying; /* replay.c */
+struct dev;
+struct vif;
+
+enum { VM_DEVICES = 32 };
 
 struct ttd_vm {
 	struct domain *domain;
@@ -21,6 +25,10 @@ struct ttd_vm {
 	char *name, *kernel, *ramdisk, *cmdline; /* the domain borrows them */
 	struct recording *recording; /* NULL: it is none */
 	struct replaying *replaying;
+	struct dev *device[VM_DEVICES]; /* the domain borrows them */
+	unsigned ndevices;
+	struct vif *vif[TTD_VIFS_MAX];
+	unsigned nvifs;
 };
 
 /* What the caller's configuration does not say. */
@@ -28,6 +36,7 @@ struct vm_extra {
 	struct source *(*source)(void *ctx, const struct live_params *live, struct err *e);
 	void *source_ctx;
 	uint64_t stop_brctr;
+	bool replay; /* devices do without the host */
 };
 
 struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x, struct err *e);

@@ -286,6 +286,11 @@ void bus_expire(struct domain *d)
 	}
 }
 
+static void bus_sent(struct dev *dev, const void *p, size_t n)
+{
+	witness_frame(seat_of(dev)->d, dev->index, p, n);
+}
+
 static uint64_t bus_now(struct dev *dev)
 {
 	return cpu_tsc(regs_of(seat_of(dev)->d));
@@ -305,7 +310,7 @@ static const struct dev_bus_ops bus_ops = {
 	.copy_in = bus_copy_in, .copy_out = bus_copy_out,
 	.map = bus_map, .page_in = bus_page_in, .page_out = bus_page_out,
 	.bind = bus_bind, .raise = bus_raise,
-	.post = bus_post, .now = bus_now, .fail = bus_fail,
+	.post = bus_post, .sent = bus_sent, .now = bus_now, .fail = bus_fail,
 };
 
 /* ---- the walk ---- */

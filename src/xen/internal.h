@@ -243,6 +243,7 @@ void witness_tell(struct domain *d, unsigned type, unsigned flags, uint32_t code
 	uint32_t error, uint64_t value);
 void witness_start(struct domain *d);
 void witness_digest(struct domain *d);
+void witness_frame(struct domain *d, unsigned device, const void *p, size_t n);
 static inline void witness(struct domain *d, unsigned type, unsigned flags, uint32_t code,
 	uint32_t error, uint64_t value)
 {

@@ -52,6 +52,18 @@ void witness_tell(struct domain *d, unsigned type, unsigned flags, uint32_t code
 	answer(d, &now, &w);
 }
 
+void witness_frame(struct domain *d, unsigned device, const void *p, size_t n)
+{
+	struct source_pos now = position(d);
+	struct witness w = { .type = WITNESS_FRAME, .check = check_of(regs_of(d)), .code = device,
+		.error = (uint32_t)n };
+
+	if (d->source->ops->witness == NULL)
+		return;
+	w.value = (uint32_t)XXH3_64bits(p, n);
+	answer(d, &now, &w);
+}
+
 /*
  * vCPU and hypervisor as they would be saved, but for `polled`: that depends
  * on where slices end, and nothing that the guest sees depends on it (run.c).

@@ -18,7 +18,7 @@
 enum {
 	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
 	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
-	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC
+	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF
 };
 
 #define RUN_OPTIONS \
@@ -26,6 +26,7 @@ enum {
 	{"ramdisk", "FILE", "initial ramdisk", OPT_RAMDISK}, \
 	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", OPT_MEMORY}, \
 	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", OPT_EXTRA}, \
+	{"vif", "SPEC", "a network interface: user, tap, mac=...,hostfwd=...; repeatable", OPT_VIF}, \
 	{"clock", "host|virtual", "guest time follows the host's, or instructions only", OPT_CLOCK}, \
 	{"name", "NAME", "name of the guest (default guest)", OPT_NAME}, \
 	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", OPT_ON_REBOOT}, \
@@ -52,12 +53,14 @@ static const struct option_row record_options[] = {
 
 struct run_options {
 	struct ttd_config cfg;
+	const char *vifs[TTD_VIFS_MAX];
 	const char *extra;
 	bool restart, stats, json;
 	bool record;
 	struct ttd_record rec;
 	struct console *console;
 	struct ttd_control *control; /* NULL: other processes cannot see it */
+	struct diag *diag;
 };
 
 /* One of two words. */
@@ -110,6 +113,26 @@ static int take_number(struct run_options *o, const struct option_state *s, int 
 	return 0;
 }
 
+static void vif_warn(void *ctx, const char *line)
+{
+	diag_print(ctx, DIAG_WARNING, "%s", line);
+}
+
+static int take_vif(struct run_options *o, const struct option_state *s, struct err *e)
+{
+	struct ttd_error te;
+
+	if (o->cfg.nvifs == TTD_VIFS_MAX)
+		return option_bad_value(s, "vif", "there are too many", e);
+	if (ttd_vif_check(s->value, vif_warn, o->diag, &te) != 0) {
+		err_set(e, (enum status)te.status, "%s: --vif: %s", s->cmd->name, te.text);
+		return OPTION_WRONG;
+	}
+	o->vifs[o->cfg.nvifs++] = s->value;
+	o->cfg.vifs = o->vifs;
+	return 0;
+}
+
 static int take_option(struct run_options *o, const struct option_state *s, int id,
 	struct err *e)
 {
@@ -132,6 +155,7 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 			return OPTION_WRONG;
 		o->rec.on_full_stop = n == 0;
 		break;
+	case OPT_VIF: return take_vif(o, s, e);
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_NAME:
@@ -324,6 +348,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 	o.cfg.name = "guest";
 	o.record = cmd == &command_record;
 	o.rec.on_full_stop = 1;
+	o.diag = diag;
 	status = read_options(&o, cmd, argc, argv, &e);
 	if (status == OPTION_HELP) {
 		command_help(cmd, stdout);

@@ -1,0 +1,30 @@
+/*
+ * net_host.c - which host side a specification asks for.
+ */
+#include "dev/net_host.h"
+
+#include <signal.h>
+#include <string.h>
+
+struct net_host *net_host_open(const struct vif_spec *spec, unsigned index,
+	net_receive_fn *receive, void *ctx, struct err *e)
+{
+	switch (spec->backend) {
+	case VIF_USER: return net_user_open(spec, index, receive, ctx, e);
+	case VIF_TAP: return net_tap_open(spec, receive, ctx, e);
+	case VIF_NONE: break;
+	}
+	return NULL;
+}
+
+int net_thread(pthread_t *t, void *(*fn)(void *ctx), void *ctx, struct err *e)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(t, NULL, fn, ctx);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc == 0 ? 0 : err_set(e, ST_HOST, "vif: cannot start a thread: %s", strerror(rc));
+}

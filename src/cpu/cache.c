@@ -13,13 +13,7 @@
 
 #include "cpu/emit.h"
 #include "cpu/priv.h"
-
-static void *map_low(size_t n, int prot)
-{
-	void *p = mmap(NULL, n, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
+#include "util/hugemap.h"
 
 /* Sites must stay sorted by host address: they have the upper half to themselves. */
 static struct site *site_base(struct cpu *c)
@@ -31,9 +25,9 @@ int cache_init(struct cpu *c, struct err *e)
 {
 	uint64_t pages = mem_all_pages(c->mem);
 
-	c->code = map_low(CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	c->meta = map_low(META_SIZE, PROT_READ | PROT_WRITE);
-	c->jc = map_low(2 * sizeof *c->jc, PROT_READ | PROT_WRITE);
+	c->code = huge_map(CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, true);
+	c->meta = huge_map(META_SIZE, PROT_READ | PROT_WRITE, true);
+	c->jc = huge_map(2 * sizeof *c->jc, PROT_READ | PROT_WRITE, true);
 	c->hash = calloc((size_t)1 << HASH_BITS, sizeof *c->hash);
 	c->frame_blocks = calloc(pages, sizeof *c->frame_blocks);
 	c->jc_used[0] = calloc(JC_SIZE, sizeof **c->jc_used);
@@ -57,12 +51,9 @@ int cache_init(struct cpu *c, struct err *e)
 
 void cache_free(struct cpu *c)
 {
-	if (c->code != NULL)
-		munmap(c->code, CODE_SIZE);
-	if (c->meta != NULL)
-		munmap(c->meta, META_SIZE);
-	if (c->jc != NULL)
-		munmap(c->jc, 2 * sizeof *c->jc);
+	huge_unmap(c->code, CODE_SIZE);
+	huge_unmap(c->meta, META_SIZE);
+	huge_unmap(c->jc, 2 * sizeof *c->jc);
 	free(c->hash);
 	free(c->frame_blocks);
 	free(c->jc_used[0]);

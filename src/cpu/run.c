@@ -36,18 +36,42 @@ static void check_jump_cache(struct cpu *c)
 	*held = mode;
 }
 
-/* Runs from b on; afterwards all of the guest's state is in c->s. */
-void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget)
+/* Runs on at the entry `host`; afterwards all of the guest's state is in c->s. */
+static void enter_at(struct cpu *c, uint64_t host, uint64_t budget)
 {
-	check_jump_cache(c);
 	c->budget = budget;
 	c->count = budget << COUNT_SHIFT | COUNT_BRANCHES;
 	c->flags = flags_pack(c->s.rflags);
 	c->hostflags = c->s.rflags & FLAG_DF;
 	c->pcbase = c->s.rip & PAGE_MASK;
-	c->resume = b->entry_saved;
+	c->resume = host;
+	c->ret = c->s.rip;
 	((void (*)(void))(uintptr_t)c->glue.enter)();
 	commit(c);
+}
+
+void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget)
+{
+	check_jump_cache(c);
+	enter_at(c, b->entry_saved, budget);
+}
+
+/*
+ * Goes on at rip if the jump cache knows it.  A block checks the budget itself,
+ * so all that is asked of it here is that no temporary block will be needed.
+ */
+static bool enter_known(struct cpu *c, uint64_t left)
+{
+	const struct jc_entry *e = &c->jc[c->s.mode][c->s.rip & (JC_SIZE - 1)];
+
+	if (left < 2 * MAX_BLOCK + LATE_CHECK)
+		return false;
+	check_jump_cache(c);
+	if (e->va != c->s.rip)
+		return false;
+	left -= LATE_CHECK;
+	enter_at(c, e->host, left < MAX_QUANTUM ? left : MAX_QUANTUM);
+	return true;
 }
 
 /*
@@ -238,12 +262,17 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 	uint64_t budget;
 
 	c->plain_next = NULL;
-	if (b == NULL || b->dead)
+	if (b == NULL || b->dead) {
+		if (enter_known(c, left))
+			return handle(c);
 		b = block_at(c, cpu_block_mode(c), NULL);
-	if (b == NULL)
-		return true;
-	if (mem_code_dirty(c->mem) || (!watched && mem_watch_hit(c->mem) != NULL))
-		return false; /* the walk for it set bits that are instructions, or watched */
+		if (b == NULL)
+			return true;
+		if (mem_code_dirty(c->mem) || (!watched && mem_watch_hit(c->mem) != NULL))
+			return false; /* the walk for it set bits that are instructions, or watched */
+		check_jump_cache(c);
+		jc_insert(c, (enum mem_mode)c->s.mode, c->s.rip, b);
+	}
 	budget = left > LATE_CHECK ? left - LATE_CHECK : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;

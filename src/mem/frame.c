@@ -11,12 +11,11 @@
 #include <xxhash.h>
 
 #include "mem/priv.h"
+#include "util/hugemap.h"
 
-static void *map(size_t n, int flags)
+static void *map(size_t n, bool low)
 {
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
-	return p == MAP_FAILED ? NULL : p;
+	return huge_map(n, PROT_READ | PROT_WRITE, low);
 }
 
 static void reset_tlb(struct mem *m)
@@ -34,7 +33,7 @@ static void reset_tlb(struct mem *m)
 
 struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct err *e)
 {
-	struct mem *m = map(sizeof *m, MAP_32BIT);
+	struct mem *m = map(sizeof *m, true);
 	uint64_t all = ram_pages + extra_pages;
 
 	if (m == NULL) {
@@ -43,15 +42,14 @@ struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct err *e)
 	}
 	m->ram_pages = ram_pages;
 	m->all_pages = all;
-	m->ram = map(all << PAGE_SHIFT, 0);
-	m->frames = map(all * sizeof *m->frames, 0);
+	m->ram = map(all << PAGE_SHIFT, false);
+	m->frames = map(all * sizeof *m->frames, false);
 	if (m->ram == NULL || m->frames == NULL) {
 		err_set(e, ST_HOST, "cannot get %llu MB of guest memory",
 			(unsigned long long)(all >> 8));
 		mem_destroy(m);
 		return NULL;
 	}
-	madvise(m->ram, all << PAGE_SHIFT, MADV_HUGEPAGE);
 	reset_tlb(m);
 	return m;
 }
@@ -60,14 +58,12 @@ void mem_destroy(struct mem *m)
 {
 	if (m == NULL)
 		return;
-	if (m->ram != NULL)
-		munmap(m->ram, m->all_pages << PAGE_SHIFT);
-	if (m->frames != NULL)
-		munmap(m->frames, m->all_pages * sizeof *m->frames);
+	huge_unmap(m->ram, m->all_pages << PAGE_SHIFT);
+	huge_unmap(m->frames, m->all_pages * sizeof *m->frames);
 	epoch_free(m);
 	free(m->watch.v);
 	free(m->dirty_code.v);
-	munmap(m, sizeof *m);
+	huge_unmap(m, sizeof *m);
 }
 
 uint64_t mem_ram_pages(const struct mem *m) { return m->ram_pages; }

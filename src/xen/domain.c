@@ -184,6 +184,7 @@ void domain_destroy(struct domain *d)
 /* A stopped guest goes on; one that has ended stays ended. */
 static void go_on(struct domain *d)
 {
+	d->due = 0;
 	if (d->ended != DOMAIN_STOPPED && d->ended != DOMAIN_DEBUG)
 		return;
 	d->ended = RUNNING;

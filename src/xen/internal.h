@@ -191,6 +191,7 @@ struct domain {
 	uint64_t stuck_at;    /* run.c: icount of the last exception, */
 	uint32_t stuck;       /* and how many there were before it at that icount */
 	uint64_t polled;      /* run.c: icount at which inputs were last taken */
+	uint64_t due;         /* run.c: icount before which nothing is due; 0: find out; not state */
 	bool kicked;          /* run.c: inputs wait; not state, a replay has no kicks */
 	/* run.c, domain_run_to(): where to halt, and where we are.  Not state. */
 	uint64_t until, moment_at;

@@ -70,6 +70,7 @@ int xen_load(struct domain *d, struct rbuf *r)
 	    bus_load(d, r) < 0)
 		return -1;
 	ctl_arm(d);
+	d->due = 0;
 	d->ended = RUNNING;
 	return 0;
 }

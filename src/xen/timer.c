@@ -22,6 +22,7 @@ uint64_t timer_next(const struct timer_state *t)
 void timer_set(struct domain *d, uint64_t deadline)
 {
 	d->timer.deadline = deadline;
+	d->due = 0;
 }
 
 uint64_t icount_at(struct domain *d, uint64_t deadline)
@@ -68,6 +69,7 @@ void timer_expire(struct domain *d)
 void timer_advance(struct domain *d, uint64_t ns)
 {
 	regs_of(d)->tsc_offset += ns;
+	d->due = 0;
 }
 
 /* A timeout of 0 stops the timer; otherwise as the singleshot timer. */

@@ -184,6 +184,7 @@ static int64_t set_periodic(struct domain *d, gva_t arg)
 	if (p.period_ns < NS_PER_MS || p.period_ns > UINT64_C(1) << 62)
 		return -EINVAL;
 	d->timer.period = p.period_ns;
+	d->due = 0;
 	d->timer.period_next = cpu_tsc(regs_of(d)) + p.period_ns;
 	return 0;
 }
@@ -192,6 +193,7 @@ static int64_t stop_periodic(struct domain *d, gva_t arg)
 {
 	(void)arg;
 	d->timer.period = 0;
+	d->due = 0;
 	return 0;
 }
 

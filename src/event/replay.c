@@ -272,7 +272,7 @@ static enum witness_answer rep_witness(struct source *s, const struct source_pos
 		return WITNESS_LOG_END;
 	if (rec != NULL && log_record_equal(rec, &actual)) {
 		consume(r);
-		return WITNESS_OK;
+		return WITNESS_MOVED; /* Y3 */
 	}
 	diverged(r, now, rec, &actual);
 	if (w->detail != NULL && rec != NULL && rec->type == LOG_DIGEST)

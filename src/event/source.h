@@ -98,6 +98,7 @@ struct witness {
 
 enum witness_answer {
 	WITNESS_OK,
+	WITNESS_MOVED,    /* fine, and horizon() is another now */
 	WITNESS_DIVERGED, /* the recording has something else here: end the run */
 	WITNESS_LOG_END,  /* the recording ends here: stop */
 };

@@ -219,8 +219,10 @@ void bus_notify(struct domain *d, uint32_t port)
 	unsigned channel;
 	struct seat *s = at_port(d, port, &channel);
 
-	if (s != NULL && s->connected)
-		s->dev->ops->notify(s->dev, channel);
+	if (s == NULL || !s->connected)
+		return;
+	s->dev->ops->notify(s->dev, channel);
+	d->due = 0; /* it may have something to expire now */
 }
 
 /* The guest closes its end (U1). */
@@ -254,6 +256,7 @@ void bus_apply(struct domain *d, const struct event *ev)
 	dev = d->bus->seat[ev->value]->dev;
 	if (event_of[dev->ops->kind] == ev->type)
 		dev->ops->apply(dev, event_bytes(ev), ev->len);
+	d->due = 0;
 }
 
 uint64_t bus_due(const struct domain *d)
@@ -366,6 +369,7 @@ static void frontend_changed(void *ctx, const char *path)
 	struct seat *s = ctx;
 	const char *key = path + strlen(s->dir[DEV_FRONTEND]);
 
+	s->d->due = 0;
 	if (strcmp(key, "/state") == 0 || *key == '\0')
 		frontend_state(s);
 	else if (s->connected && s->dev->ops->changed != NULL)

@@ -31,6 +31,9 @@ static void answer(struct domain *d, const struct source_pos *now, const struct 
 	switch (d->source->ops->witness(d->source, now, w)) {
 	case WITNESS_OK:
 		break;
+	case WITNESS_MOVED:
+		d->due = 0;
+		break;
 	case WITNESS_DIVERGED:
 		domain_end_with(d, DOMAIN_DIVERGED);
 		break;

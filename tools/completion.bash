@@ -32,7 +32,7 @@ _ttd()
 		mapfile -t COMPREPLY < <(compgen -W "restart exit" -- "$cur")
 		return
 		;;
-	--memory | --extra | --name | --stop-at)
+	--memory | --extra | --name | --stop-at | --at | --to)
 		return
 		;;
 	esac

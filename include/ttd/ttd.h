@@ -260,6 +260,70 @@ TTD_API int ttd_vm_divergence(struct ttd_vm *vm,
 /* Name and command line of the machine that a replaying or other vm is. */
 TTD_API const char *ttd_vm_name(const struct ttd_vm *vm);
 
+/*
+ * Sessions: a trace as something one can go to and fro in.  A session stands
+ * at a place of the recording, at first at its start, and there the machine can
+ * be looked at through a view.  The recording does not change.  One thread at
+ * a time, but for ttd_session_interrupt().
+ *
+ * Positions are written like this:
+ *	N, N.M          N instructions retired; M: moment there, see below
+ *	brctr:N         the first place with N branches retired
+ *	N%              of the instructions: 50%, 99.5%
+ *	start, end
+ *	event:N         where event N of the log happens, from 1
+ *	time:SECONDS    the first place with so much guest time since boot
+ *	console:TEXT    the next place where the guest had printed TEXT
+ *	panic           the next place where the guest's kernel panics or oopses
+ * At an instruction count moment 0 comes before any input, exception or upcall
+ * there; each exception or upcall leads to the next moment, at the first
+ * instruction of its handler.
+ */
+struct ttd_session;
+
+struct ttd_session_options {
+	size_t size;
+	const char *trace;   /* NULL: the latest */
+	int deviced;         /* ttd-deviced has the log: `trace` is the domain's name */
+	int no_checkpoints;  /* leave those of the trace aside */
+	/* Console output while running forward: also what has been seen before. */
+	void (*console_out)(void *ctx, const void *p, size_t n);
+	void *console_ctx;
+	/* Now and then while seeking: how far it is, in instructions. */
+	void (*progress)(void *ctx, uint64_t icount, uint64_t total);
+	void *progress_ctx;
+};
+#define TTD_SESSION_INIT \
+	{ \
+		.size = sizeof(struct ttd_session_options) \
+	}
+
+TTD_API struct ttd_session *ttd_session_open(const struct ttd_session_options *opt,
+	struct ttd_error *err);
+TTD_API void ttd_session_close(struct ttd_session *s);
+
+/* -1: *err; the session is then at some place before the wanted one, or where it was. */
+TTD_API int ttd_session_seek(struct ttd_session *s, const char *position, struct ttd_error *err);
+TTD_API int ttd_session_seek_icount(struct ttd_session *s, uint64_t icount, uint32_t moment,
+	struct ttd_error *err);
+/* A seek comes back soon, with status TTD_OK.  Any thread or signal handler. */
+TTD_API void ttd_session_interrupt(struct ttd_session *s);
+
+struct ttd_place {
+	uint64_t icount, brctr, rip, rcx;
+	uint32_t moment;
+	uint64_t guest_ns;  /* guest time since boot */
+	uint64_t end;       /* the recording's icount at its end */
+	int user;           /* in user mode; else in the kernel */
+};
+TTD_API void ttd_session_place(struct ttd_session *s, struct ttd_place *p);
+
+/* The machine, for ttd_view_open(): it may only be looked at. */
+TTD_API struct ttd_vm *ttd_session_vm(struct ttd_session *s);
+
+/* Digests of all memory and of vCPU and hypervisor: the log's, see doc/spec/log.md. */
+TTD_API void ttd_session_digest(struct ttd_session *s, uint64_t *memory, uint64_t *state);
+
 struct ttd_trace_info {
 	char name[256], path[TTD_PATH_MAX], log[TTD_PATH_MAX];
 	char domain[65], version[64], vendor[16];

@@ -15,22 +15,18 @@
 #include "event/record.h"
 #include "event/replay.h"
 #include "lib/explain.h"
-#include "lib/net.h"
 #include "lib/perturb.h"
+#include "lib/position.h"
+#include "lib/recorded.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
-#include "lib/version.h"
 #include "lib/vm.h"
-#include "util/parse.h"
 
 enum { REPORT = 1 << 24 /* instructions between calls of progress */, NAP_MS = 20 };
 
 struct replaying {
 	struct ttd_replay opt;
-	char dir[TTD_PATH_MAX], path[TTD_PATH_MAX];
-	char kernel[TTD_PATH_MAX], ramdisk[TTD_PATH_MAX]; /* where they are now; "": none */
-	struct log_reader *log;
-	struct log_tail tail;
+	struct recorded rec;
 	struct source *replayer;  /* the domain's, or inside of its recorder */
 	/* This run's own log, when wanted. */
 	struct sink *own;
@@ -84,7 +80,7 @@ static void progress(void *ctx, const struct source_pos *now)
 		return;
 	r->reported = now->icount;
 	r->opt.progress(r->opt.progress_ctx, now->icount,
-		r->tail.complete ? r->tail.end.icount : r->tail.icount);
+		recorded_icount(&r->rec));
 }
 
 void replaying_stop(struct replaying *r)
@@ -93,109 +89,29 @@ void replaying_stop(struct replaying *r)
 		atomic_store(&r->stop, true);
 }
 
-/* ---- positions ---- */
-
-static int bad_position(const char *to, struct err *e)
-{
-	return err_set(e, ST_USAGE, "position '%s': give an instruction count, brctr:N, N%% or end",
-		to);
-}
-
-static int beyond(const char *to, uint64_t end, struct err *e)
-{
-	return err_set(e, ST_USAGE, "position '%s' lies behind the end of the trace (%" PRIu64 ")",
-		to, end);
-}
-
+/* Counts that the run loop can stop at by itself; for the rest there are sessions. */
 static int parse_to(struct replaying *r, const char *to, struct err *e)
 {
-	uint64_t icount = r->tail.complete ? r->tail.end.icount : r->tail.icount;
-	uint64_t brctr = r->tail.complete ? r->tail.end.brctr : r->tail.brctr, n;
-	size_t len = strlen(to);
-	char number[32];
+	struct position p;
 
-	if (strcmp(to, "end") == 0)
+	if (position_parse(to, recorded_icount(&r->rec), recorded_brctr(&r->rec), &p, e) != 0)
+		return -1;
+	switch (p.kind) {
+	case POSITION_END:
 		return 0;
-	if (strncmp(to, "brctr:", 6) == 0) {
-		if (parse_u64(to + 6, 1, INT64_MAX, &n) != 0)
-			return bad_position(to, e);
-		if (n > brctr)
-			return beyond(to, brctr, e);
-		r->stop_brctr = n;
+	case POSITION_BRCTR:
+		r->stop_brctr = p.n;
 		return 0;
+	case POSITION_ICOUNT:
+		r->stop_icount = p.n + (p.n == 0);
+		return 0;
+	default:
+		return err_set(e, ST_USAGE, "position '%s': --to takes counts only; --at takes "
+			"every position", to);
 	}
-	if (len > 1 && len < sizeof number && to[len - 1] == '%') {
-		memcpy(number, to, len - 1);
-		number[len - 1] = '\0';
-		if (parse_u64(number, 0, 100, &n) != 0)
-			return bad_position(to, e);
-		if (n < 100)
-			r->stop_icount = (uint64_t)((unsigned __int128)icount * n / 100) + (n == 0);
-		return 0;
-	}
-	if (parse_u64(to, 1, INT64_MAX, &n) != 0)
-		return bad_position(to, e);
-	if (n > icount)
-		return beyond(to, icount, e);
-	r->stop_icount = n;
-	return 0;
 }
 
 /* ---- the machine ---- */
-
-static bool is_file(const char *what, const char *path, const struct log_file *f, struct err *e)
-{
-	struct log_file now;
-
-	if (trace_file(what, path, &now, e) != 0)
-		return false;
-	if (now.size == f->size && memcmp(now.digest, f->digest, sizeof f->digest) == 0)
-		return true;
-	err_set(e, ST_HOST, "%s %s is not the one that was recorded: it has changed since", what,
-		path);
-	return false;
-}
-
-/* The recorded file: where it was, or beside the log when both have moved. */
-static int find_file(const struct replaying *r, const char *what, const struct log_file *f,
-	char path[TTD_PATH_MAX], struct err *e)
-{
-	const char *name = strrchr(f->path, '/'), *slash = strrchr(r->path, '/');
-	char folder[TTD_PATH_MAX];
-	struct err none;
-
-	if (trace_join(path, f->path, "", "", e) != 0)
-		return -1;
-	if (is_file(what, path, f, e))
-		return 0;
-	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - r->path) : 1,
-		slash != NULL ? r->path : ".");
-	if (trace_join(path, folder, "/", name != NULL ? name + 1 : f->path, &none) == 0 &&
-		is_file(what, path, f, &none))
-		return 0;
-	return -1;
-}
-
-static int check_log(struct replaying *r, struct err *e)
-{
-	const struct log_meta *m = log_meta(r->log);
-
-	if (m->engine != ENGINE_VERSION || m->abi != ABI_VERSION)
-		return err_set(e, ST_HOST, "the trace was recorded by ttd %s (engine %u, ABI %u); "
-			"this one has engine %d, ABI %d and would execute it differently",
-			m->version, m->engine, m->abi, ENGINE_VERSION, ABI_VERSION);
-	if (m->tsc_mul != domain_tsc_mul() || m->memory_mb > TTD_MEMORY_MAX)
-		return err_set(e, ST_DAMAGED, "the log's configuration makes no sense");
-	if (r->perturb.any_file) {
-		strcpy(r->kernel, m->kernel.path);
-		strcpy(r->ramdisk, m->ramdisk.path);
-		return 0;
-	}
-	if (find_file(r, "kernel", &m->kernel, r->kernel, e) != 0)
-		return -1;
-	return m->ramdisk.path[0] != '\0'
-		? find_file(r, "ramdisk", &m->ramdisk, r->ramdisk, e) : 0;
-}
 
 /* Its own log is not worth holding a replay up for, or a message. */
 static void own_note(void *ctx, const char *line)
@@ -226,18 +142,18 @@ static int create_own(struct replaying *r, struct err *e)
 
 	if (m == NULL)
 		return err_set(e, ST_HOST, "out of memory");
-	*m = *log_meta(r->log);
+	*m = *log_meta(r->rec.log);
 	m->is_replay = true;
-	memcpy(m->replayed, log_session(r->log), LOG_SESSION);
+	memcpy(m->replayed, log_session(r->rec.log), LOG_SESSION);
 	if (r->opt.deviced)
-		r->own = sink_deviced(r->path, &p, e);
+		r->own = sink_deviced(r->rec.path, &p, e);
 	if (r->own != NULL)
 		strcpy(r->own_path, sink_path(r->own));
 	for (int i = 0; !r->opt.deviced && r->own == NULL && i < 1000; i++) {
 		struct stat st;
 
 		snprintf(last, sizeof last, ".replay.%d", i);
-		if (trace_join(r->own_path, r->path, last, "", e) != 0)
+		if (trace_join(r->own_path, r->rec.path, last, "", e) != 0)
 			break;
 		/* Another replay may take the same number just now. */
 		if (stat(r->own_path, &st) != 0 &&
@@ -274,11 +190,11 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 {
 	struct replaying *r = ctx;
 	struct replay_params p = {
-		.log = r->log, .kick = live->kick, .kick_ctx = live->kick_ctx,
+		.log = r->rec.log, .kick = live->kick, .kick_ctx = live->kick_ctx,
 	};
 	struct record_params own = {
 		.ring = r->own != NULL ? sink_ring(r->own) : NULL, .passive = true, .stalled = own_stalled,
-		.witnesses = log_meta(r->log)->witnesses,
+		.witnesses = log_meta(r->rec.log)->witnesses,
 	};
 	struct source *s;
 
@@ -300,41 +216,17 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 
 static struct ttd_vm *build(struct replaying *r, struct err *e)
 {
-	const struct log_meta *m = log_meta(r->log);
-	struct ttd_config c = TTD_CONFIG_INIT;
+	struct ttd_config c;
 	struct vm_extra x = { .source = make_source, .source_ctx = r,
 		.stop_brctr = r->stop_brctr, .replay = true };
-	const char *vifs[TTD_VIFS_MAX];
-	char lines[sizeof m->vifs];
 
-	c.name = m->name;
-	c.kernel = r->kernel;
-	c.ramdisk = r->ramdisk[0] != '\0' ? r->ramdisk : NULL;
-	c.cmdline = m->cmdline;
-	c.memory_mb = (uint32_t)m->memory_mb;
-	memcpy(lines, m->vifs, sizeof lines);
-	c.vifs = vifs;
-	c.nvifs = net_lines(lines, vifs);
-	c.clock = (enum ttd_clock)m->clock;
+	recorded_config(&r->rec, &c);
 	c.reference = r->opt.reference;
-	c.stop_icount = m->stop_icount;
 	if (r->stop_icount != 0 && (c.stop_icount == 0 || r->stop_icount < c.stop_icount))
 		c.stop_icount = r->stop_icount;
 	c.console_out = r->opt.console_out;
 	c.console_ctx = r->opt.console_ctx;
 	return vm_create(&c, &x, e);
-}
-
-/* With ttd-deviced, `trace` is the name of the domain whose log it has. */
-static int find(struct replaying *r, struct err *e)
-{
-	char log[TTD_PATH_MAX];
-
-	if (!r->opt.deviced)
-		return trace_find(r->opt.trace, r->dir, r->path, e);
-	if (r->opt.trace == NULL || strchr(r->opt.trace, '/') != NULL)
-		return err_set(e, ST_USAGE, "ttd-deviced wants the name of a domain");
-	return sink_find(r->opt.trace, log, e) == 0 ? trace_find(log, r->dir, r->path, e) : -1;
 }
 
 static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
@@ -347,9 +239,9 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 		return NULL;
 	}
 	r->opt = *rep;
-	if (perturb_parse(rep->perturb, &r->perturb, e) == 0 && find(r, e) == 0 &&
-		(r->log = log_open(r->path, e)) != NULL && log_tail(r->log, &r->tail, e) == 0 &&
-		check_log(r, e) == 0 &&
+	if (perturb_parse(rep->perturb, &r->perturb, e) == 0 &&
+		recorded_open(&r->rec, rep->trace, rep->deviced != 0, e) == 0 &&
+		recorded_check(&r->rec, r->perturb.any_file, e) == 0 &&
 		(rep->to == NULL || parse_to(r, rep->to, e) == 0) &&
 		open_own(r, e) == 0)
 		vm = build(r, e);
@@ -467,7 +359,7 @@ int ttd_vm_divergence(struct ttd_vm *vm, void (*fn)(void *ctx, const char *what,
 
 	if (r == NULL || replay_status(r->replayer) != REPLAY_DIVERGED)
 		return -1;
-	explain_divergence(vm, replay_divergence(r->replayer), r->path, fn, ctx);
+	explain_divergence(vm, replay_divergence(r->replayer), r->rec.path, fn, ctx);
 	if (r->own != NULL)
 		fn(ctx, "log of this run", r->own_path);
 	return 0;
@@ -490,8 +382,8 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 	res->digests = c.type[LOG_DIGEST] + (res->outcome == TTD_VERIFIED);
 	res->icount = end.icount;
 	res->brctr = end.brctr;
-	res->log_bytes = log_size(r->log);
-	snprintf(res->trace, sizeof res->trace, "%s", r->dir);
+	res->log_bytes = log_size(r->rec.log);
+	snprintf(res->trace, sizeof res->trace, "%s", r->rec.dir);
 	return 0;
 }
 
@@ -500,6 +392,6 @@ void replaying_free(struct replaying *r)
 	if (r == NULL)
 		return;
 	close_own(r);
-	log_reader_close(r->log);
+	recorded_close(&r->rec);
 	free(r);
 }

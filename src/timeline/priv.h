@@ -30,6 +30,7 @@ struct timeline {
 	uint32_t *now;     /* P1 */
 	struct ckpt **list;
 	size_t n, cap;
+	struct domain_until until; /* brctr and tsc: where forward() stops too */
 	bool broken;       /* a restore failed half-way: only a restore helps */
 	bool diverged;
 	uint64_t planted;  /* host's ns of the last checkpoint while running */

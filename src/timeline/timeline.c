@@ -113,9 +113,13 @@ static enum timeline_why ended(struct timeline *tl, struct err *e)
 
 static enum timeline_why leg(struct timeline *tl, struct timeline_pos to, struct err *e)
 {
+	struct domain_until until = tl->until;
+
+	until.icount = to.icount;
+	until.moment = to.moment;
 	if (atomic_exchange(&tl->interrupt, false))
 		return TIMELINE_INTERRUPTED;
-	switch (domain_run_to(tl->p.domain, to.icount, to.moment)) {
+	switch (domain_run_to(tl->p.domain, &until)) {
 	case HALT_REACHED:
 		return TIMELINE_REACHED;
 	case HALT_ENDED:
@@ -151,7 +155,7 @@ static void plant(struct timeline *tl, bool now)
 {
 	uint64_t ns = host_ns();
 
-	if (tl->p.end <= timeline_pos(tl).icount || domain_moment(tl->p.domain) != 0 ||
+	if (tl->p.none || tl->p.end <= timeline_pos(tl).icount || domain_moment(tl->p.domain) != 0 ||
 		(!now && ns - tl->planted < PLANT_NS))
 		return;
 	snapshot_take(tl);
@@ -169,10 +173,72 @@ static enum timeline_why forward(struct timeline *tl, struct timeline_pos to, st
 		if (timeline_cmp(at, to) >= 0)
 			return leg(tl, to, e);
 		why = leg(tl, at, e);
-		if (why != TIMELINE_REACHED)
+		if (why != TIMELINE_REACHED || timeline_cmp(timeline_pos(tl), at) < 0)
 			return why;
 		plant(tl, due);
 	}
+}
+
+/* The index of the last checkpoint that has less of a count that never falls. */
+static size_t last_below(const struct timeline *tl, uint64_t n,
+	uint64_t (*count)(const struct timeline_mark *m))
+{
+	size_t lo = 0, hi = tl->n;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (count(&tl->list[mid]->at) < n)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* From checkpoint k on to where tl->until says, and there to the first moment. */
+static int seek_until(struct timeline *tl, struct ckpt *k, struct domain_until until,
+	struct err *e)
+{
+	struct timeline_pos never = { UINT64_MAX, 0 };
+	enum timeline_why why;
+
+	if (snapshot_restore(tl, k, e) != 0)
+		return -1;
+	tl->until = until;
+	do
+		why = forward(tl, never, e);
+	while (why == TIMELINE_DEBUG);
+	tl->until = (struct domain_until){0};
+	if (why == TIMELINE_FAILED)
+		return -1;
+	if (why == TIMELINE_INTERRUPTED)
+		return err_set(e, ST_OK, "interrupted");
+	if (why == TIMELINE_END)
+		return 0;
+	return timeline_seek(tl, (struct timeline_pos){ timeline_pos(tl).icount, 0 }, e);
+}
+
+static uint64_t mark_brctr(const struct timeline_mark *m)
+{
+	return m->brctr;
+}
+
+static uint64_t mark_time(const struct timeline_mark *m)
+{
+	return m->guest_ns;
+}
+
+int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct err *e)
+{
+	return seek_until(tl, tl->list[last_below(tl, brctr, mark_brctr)],
+		(struct domain_until){ .brctr = brctr }, e);
+}
+
+int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct err *e)
+{
+	return seek_until(tl, tl->list[last_below(tl, guest_ns, mark_time)],
+		(struct domain_until){ .tsc = guest_ns }, e);
 }
 
 /* Is the domain, as it stands, on the way to that place, and nothing nearer to it? */

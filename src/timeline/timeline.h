@@ -54,6 +54,7 @@ struct timeline_params {
 	struct log_reader *log;  /* that one's */
 	uint64_t end;            /* icount of the log's END, or of its last record */
 	const char *checkpoints; /* file to take them from; NULL: none */
+	bool none;               /* take none but the start, and use none */
 	size_t memory;           /* bytes for checkpoints of this session; 0: the default */
 };
 
@@ -73,6 +74,9 @@ uint64_t timeline_end(const struct timeline *tl); /* the icount at which the rec
  * ST_OK then, and the domain is somewhere before the place).
  */
 int timeline_seek(struct timeline *tl, struct timeline_pos to, struct err *e);
+/* The first place with so many branches retired, or so much guest time. */
+int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct err *e);
+int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct err *e);
 
 enum timeline_why {
 	TIMELINE_REACHED,     /* `until` */

@@ -195,17 +195,16 @@ static void go_on(struct domain *d)
 enum domain_end domain_run(struct domain *d)
 {
 	go_on(d);
-	d->until = SOURCE_NEVER;
+	d->until = (struct domain_until){ .icount = SOURCE_NEVER };
 	while (d->ended == RUNNING)
 		run_step(d);
 	return (enum domain_end)d->ended;
 }
 
-enum domain_halt domain_run_to(struct domain *d, uint64_t icount, uint32_t moment)
+enum domain_halt domain_run_to(struct domain *d, const struct domain_until *until)
 {
 	go_on(d);
-	d->until = icount;
-	d->until_moment = moment;
+	d->until = *until;
 	while (d->ended == DOMAIN_DEBUG || !run_reached(d)) {
 		if (d->ended != RUNNING)
 			return d->ended == DOMAIN_DEBUG ? HALT_DEBUG : HALT_ENDED;

@@ -92,8 +92,13 @@ enum domain_halt {
 	HALT_DEBUG,       /* domain_debug() */
 	HALT_INTERRUPTED, /* by domain_interrupt() */
 };
-/* Runs until there, or to where there is next when there is no such moment. */
-enum domain_halt domain_run_to(struct domain *d, uint64_t icount, uint32_t moment);
+struct domain_until {
+	uint64_t icount; /* there, or the next place when there is no such moment */
+	uint32_t moment;
+	uint64_t brctr;  /* or when so many branches have retired; 0: never */
+	uint64_t tsc;    /* or when guest time has come to this, which idling may have done: 0: never */
+};
+enum domain_halt domain_run_to(struct domain *d, const struct domain_until *until);
 uint32_t domain_moment(const struct domain *d);
 /* The last moment of the icount before; false: not known, domain_load() came here. */
 bool domain_moment_before(const struct domain *d, uint32_t *moment);

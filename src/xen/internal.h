@@ -194,9 +194,10 @@ struct domain {
 	uint64_t due;         /* run.c: icount before which nothing is due; 0: find out; not state */
 	bool kicked;          /* run.c: inputs wait; not state, a replay has no kicks */
 	/* run.c, domain_run_to(): where to halt, and where we are.  Not state. */
-	uint64_t until, moment_at;
+	struct domain_until until;
+	uint64_t moment_at;
 	uint64_t loaded_at;   /* icount at which domain_load() put it */
-	uint32_t until_moment, moment;
+	uint32_t moment;
 	bool unfinished;          /* rip is at a string instruction that has begun */
 	volatile bool interrupted; /* by any thread */
 	uint64_t console_bytes;   /* written by the guest so far; in checkpoints, not digests */

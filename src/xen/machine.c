@@ -52,7 +52,7 @@ int machine_init(struct domain *d, struct err *e)
 	d->grant.first = d->area.shared_info + 1;
 	d->grant.nr_frames = 1;
 	d->con.port = PORT_CONSOLE;
-	d->polled = d->until = d->moment_at = SOURCE_NEVER;
+	d->polled = d->until.icount = d->moment_at = SOURCE_NEVER;
 	if (pin_init(&d->pin, ram) < 0)
 		return err_set(e, ST_HOST, "out of memory for the guest's page-table state");
 	fill_m2p(d, d->grant.first + GRANT_FRAMES);

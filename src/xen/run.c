@@ -132,6 +132,15 @@ static void idle(struct domain *d)
 	apply_event(d, &ev);
 }
 
+/* An instruction is at most one branch: this never goes too far. */
+static uint64_t before_brctr(struct domain *d, uint64_t brctr, uint64_t target)
+{
+	const struct cpu_state *s = regs_of(d);
+
+	return brctr > s->brctr && brctr - s->brctr < target - s->icount
+		? s->icount + (brctr - s->brctr) : target;
+}
+
 static uint64_t next_stop(struct domain *d)
 {
 	struct source_pos now = position(d);
@@ -144,12 +153,12 @@ static uint64_t next_stop(struct domain *d)
 		target = due;
 	if (d->stop_icount != 0 && d->stop_icount < target)
 		target = d->stop_icount;
-	if (d->until < target)
-		target = d->until;
-	/* An instruction is at most one branch: this never goes too far. */
-	if (d->stop_brctr > regs_of(d)->brctr &&
-	    d->stop_brctr - regs_of(d)->brctr < target - now.icount)
-		target = now.icount + (d->stop_brctr - regs_of(d)->brctr);
+	if (d->until.icount < target)
+		target = d->until.icount;
+	if (d->until.tsc != 0 && icount_at(d, d->until.tsc) < target)
+		target = icount_at(d, d->until.tsc);
+	target = before_brctr(d, d->stop_brctr, target);
+	target = before_brctr(d, d->until.brctr, target);
 	if (d->kicked || target <= now.icount)
 		target = now.icount + 1;
 	return target;
@@ -217,9 +226,11 @@ bool domain_moment_before(const struct domain *d, uint32_t *moment)
 
 bool run_reached(const struct domain *d)
 {
-	uint64_t icount = cpu_state(d->cpu)->icount;
+	const struct cpu_state *s = cpu_state(d->cpu);
+	const struct domain_until *u = &d->until;
 
-	return icount > d->until || (icount == d->until && domain_moment(d) >= d->until_moment);
+	return s->icount > u->icount || (s->icount == u->icount && domain_moment(d) >= u->moment) ||
+		(u->brctr != 0 && s->brctr >= u->brctr) || (u->tsc != 0 && cpu_tsc(s) >= u->tsc);
 }
 
 static void next_moment(struct domain *d)

@@ -7,18 +7,22 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cmd/ttd/at.h"
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/console.h"
 #include "cmd/ttd/stats.h"
 
 enum {
 	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE,
-	OPT_PERTURB,
+	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS,
 };
 
 static const struct option_row options[] = {
 	{"verify", NULL, "no console; every digest is of all memory", OPT_VERIFY},
 	{"to", "POS", "stop there: ICOUNT, brctr:N, N% or end", OPT_TO},
+	{"at", "POS", "only go there and say where it is; may be given again", OPT_AT},
+	{"digest", NULL, "with --at: digests of memory and state too", OPT_DIGEST},
+	{"no-checkpoints", NULL, "neither use nor take any", OPT_NO_CHECKPOINTS},
 	{"speed", "N", "at N times the original pace (default: as fast as it goes)", OPT_SPEED},
 	{"log", NULL, "keep this run's own log also when it does not diverge", OPT_LOG},
 	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
@@ -30,6 +34,7 @@ static const struct option_row options[] = {
 
 struct replay_options {
 	struct ttd_replay rep;
+	struct at_options at;
 	bool stats, json;
 	struct diag *diag;
 };
@@ -46,6 +51,9 @@ static int take_option(struct replay_options *o, const struct option_state *s, i
 	case OPT_PERTURB: o->rep.perturb = s->value; break;
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
+	case OPT_AT: o->at.positions[o->at.n++] = s->value; break;
+	case OPT_DIGEST: o->at.digest = true; break;
+	case OPT_NO_CHECKPOINTS: o->at.no_checkpoints = true; break;
 	case OPT_REFERENCE: o->rep.reference = 1; break;
 	case OPT_SPEED:
 		o->rep.speed = strtod(s->value, &end);
@@ -157,33 +165,59 @@ static int replay(struct replay_options *o, struct console *console)
 	return status;
 }
 
-static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
+static int with_console(struct replay_options *o, struct diag *diag)
 {
-	struct replay_options o = {.rep = TTD_REPLAY_INIT, .diag = diag};
 	struct console *console;
 	struct err e;
-	int status = read_options(&o, cmd, argc, argv, &e);
+	int status;
+
+	console = console_open(diag, false, &e);
+	if (console == NULL)
+		return diag_err(diag, &e);
+	if (!o->rep.verify) {
+		o->rep.console_out = console_out;
+		o->rep.console_ctx = console;
+	}
+	/* Beside the guest's own lines a progress line would only be in the way. */
+	if (diag->terminal && (o->rep.verify || !console_on_terminal())) {
+		o->rep.progress = progress;
+		o->rep.progress_ctx = o;
+	}
+	status = replay(o, console);
+	console_close(console);
+	return status;
+}
+
+static int run_options(struct replay_options *o, const struct command *cmd, int argc, char **argv)
+{
+	struct err e;
+	int status = read_options(o, cmd, argc, argv, &e);
 
 	if (status == OPTION_HELP) {
 		command_help(cmd, stdout);
 		return ST_OK;
 	}
 	if (status == OPTION_WRONG)
-		return diag_err(diag, &e);
-	console = console_open(diag, false, &e);
-	if (console == NULL)
-		return diag_err(diag, &e);
-	if (!o.rep.verify) {
-		o.rep.console_out = console_out;
-		o.rep.console_ctx = console;
+		return diag_err(o->diag, &e);
+	if (o->at.n == 0)
+		return with_console(o, o->diag);
+	o->at.trace = o->rep.trace;
+	o->at.json = o->json;
+	return at_run(&o->at, o->diag);
+}
+
+static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
+{
+	struct replay_options o = {.rep = TTD_REPLAY_INIT, .diag = diag};
+	int status;
+
+	o.at.positions = calloc((size_t)argc, sizeof *o.at.positions);
+	if (o.at.positions == NULL) {
+		diag_print(diag, DIAG_ERROR, "out of memory");
+		return ST_HOST;
 	}
-	/* Beside the guest's own lines a progress line would only be in the way. */
-	if (diag->terminal && (o.rep.verify || !console_on_terminal())) {
-		o.rep.progress = progress;
-		o.rep.progress_ctx = &o;
-	}
-	status = replay(&o, console);
-	console_close(console);
+	status = run_options(&o, cmd, argc, argv);
+	free(o.at.positions);
 	return status;
 }
 
@@ -195,6 +229,7 @@ const struct command command_replay = {
 	.examples =
 		"  ttd replay\n"
 		"  ttd replay guest-3 --to 50% --stats\n"
+		"  ttd replay guest-3 --at 12.5% --at console:login:\n"
 		"  ttd replay ./crash --speed 1\n",
 	.run = run,
 };

@@ -1,0 +1,85 @@
+#!/bin/bash
+# seek.sh - every place of a recording is the same however one comes there.
+#
+# A session goes to SEEKS random places, here and there and a few instructions to
+# and fro; position, registers, all memory and the hypervisor's state must be those
+# of a session that runs straight on without any checkpoint.  The choice comes from
+# SEED, which is printed.  Then the other forms of positions.
+set -u -o pipefail
+ttd=$TTD_BUILD/ttd
+guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
+eval "$guest"
+export TTD_TRACE_DIR=$TTD_TMP/traces
+seeks=${SEEKS:-30}
+seed=${SEED:-$$}
+RANDOM=$seed
+echo "SEED=$seed SEEKS=$seeks"
+bad=0
+wrong() {
+	echo "wrong: $*"
+	bad=1
+}
+field() { # NAME: of JSON lines on standard input
+	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-zx]*\).*/\1/p"
+}
+big() { # N: a random number below N
+	echo $(((RANDOM << 45 ^ RANDOM << 30 ^ RANDOM << 15 ^ RANDOM) % $1))
+}
+at() { # OPTION...: places, but for how long it took
+	timeout 1000 "$ttd" replay a --json --digest "$@" 2>"$TTD_TMP/err" |
+		sed 's/,"seek_ms":[0-9.]*//'
+}
+
+load='for i in 1 2 3; do ls /; sleep 0.1; date; done; head -c 30000 /dev/urandom | md5sum; echo landmark'
+[ -z "${TTD_SOAK:-}" ] || load="$load; for i in 1 2 3 4; do find / -xdev | sort | md5sum; done"
+timeout 300 "$ttd" record --force -o a --kernel "$KERNEL" --ramdisk "$RAMDISK" \
+	--extra "quiet ttd.run=\"$load\"" </dev/null >"$TTD_TMP/out" 2>"$TTD_TMP/err" ||
+	{ cat "$TTD_TMP/err"; exit 1; }
+end=$(at --at end | field end)
+echo "recorded $end instructions"
+
+places=()
+p=0
+for ((i = 0; i < seeks; i++)); do
+	case $((RANDOM % 8)) in
+	0 | 1 | 2 | 3) p=$(big $((end + 1))) ;;
+	4) p=$((p > 0 ? p - 1 : 0)) ;;
+	5) p=$((p + 1 + RANDOM % 1000)) ;;
+	6) p=$((p - RANDOM * 100)) ;;
+	7) p=$((p + RANDOM * 1000)) ;;
+	esac
+	[ $p -ge 0 ] || p=0
+	[ $p -le "$end" ] || p=$end
+	places+=("$p")
+done
+options=()
+for p in "${places[@]}"; do options+=(--at "$p"); done
+at "${options[@]}" >"$TTD_TMP/there" || wrong "seek: exit $?: $(cat "$TTD_TMP/err")"
+options=()
+for p in $(printf '%s\n' "${places[@]}" | sort -nu); do options+=(--at "$p"); done
+at --no-checkpoints "${options[@]}" >"$TTD_TMP/straight" || wrong "straight: $(cat "$TTD_TMP/err")"
+[ "$(wc -l <"$TTD_TMP/there")" -eq "$seeks" ] || wrong "a place is missing"
+sort -u "$TTD_TMP/there" >"$TTD_TMP/a"
+sort -u "$TTD_TMP/straight" >"$TTD_TMP/b"
+cmp -s "$TTD_TMP/a" "$TTD_TMP/b" || {
+	wrong "these places differ (seed $seed)"
+	diff "$TTD_TMP/a" "$TTD_TMP/b" | head -n 10
+}
+
+# The other forms, each once from the end of the recording.
+n=$(at --at end --at brctr:1234567 | sed 1d | field brctr)
+[ "$n" = 1234567 ] || wrong "brctr:1234567 is brctr $n"
+n=$(at --at 25% | field icount)
+[ "$n" = $((end / 4)) ] || wrong "25% is $n"
+n=$(at --at end --at time:1.5 | sed 1d | field guest_ns)
+{ [ "$n" -ge 1500000000 ] && [ "$n" -le 1900000000 ]; } || wrong "time:1.5 is $n ns"
+at --at console:landmark --at panic >"$TTD_TMP/place" && wrong "a panic where there is none"
+grep -q 'does not print a panic or an oops' "$TTD_TMP/err" || wrong "no panic: $(cat "$TTD_TMP/err")"
+n=$(field icount <"$TTD_TMP/place")
+{ [ -n "$n" ] && [ "$n" -gt $((end / 2)) ]; } || wrong "console:landmark is at $n of $end"
+event=$("${ttd%/*}/ttd-read-log" -f a -v | sed -n 1000p)
+n=$(at --at event:1000 | field icount)
+grep -q "icount:\($n\|$((n + 1))\)," <<<"$event" || wrong "event:1000 is $n, not $event"
+at --at x >/dev/null
+grep -q "position 'x'" "$TTD_TMP/err" || wrong "position x: $(cat "$TTD_TMP/err")"
+exit $bad

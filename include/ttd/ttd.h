@@ -117,6 +117,18 @@ struct ttd_vm;
 TTD_API struct ttd_vm *ttd_vm_create(const struct ttd_config *cfg, struct ttd_error *err);
 TTD_API void ttd_vm_destroy(struct ttd_vm *vm);
 
+/*
+ * Gives up what the machine will not need, for the whole process, all of its
+ * threads, and for good: opening other files, running programs, sockets (but
+ * for a user network).  A guest that broke out would find itself in there.
+ * Call it once, when everything that you want yourself is open, before
+ * ttd_vm_run().  -1: the kernel cannot; what it could is in force.
+ */
+enum {
+	TTD_CONFINE_AGAIN = 1, /* a machine of the same configuration may be created later */
+};
+TTD_API int ttd_vm_confine(struct ttd_vm *vm, unsigned flags, struct ttd_error *err);
+
 /* Runs until the guest ends or is stopped.  One thread at a time. */
 TTD_API enum ttd_end ttd_vm_run(struct ttd_vm *vm);
 

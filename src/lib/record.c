@@ -17,6 +17,7 @@
 #include "event/live.h"
 #include "event/record.h"
 #include "lib/net.h"
+#include "lib/sandbox.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
 #include "lib/version.h"
@@ -273,6 +274,14 @@ int recording_finish(struct ttd_vm *vm, struct ttd_result *res)
 	res->brctr = end.brctr;
 	res->log_bytes = sum.bytes;
 	return 0;
+}
+
+/* The log may come to us when its daemon dies, wherever it is. */
+void recording_needs(const struct recording *r, struct sandbox *s)
+{
+	s->needs |= SANDBOX_WRITE | (r->opt.deviced ? SANDBOX_DAEMON : 0);
+	sandbox_write(s, r->dir);
+	sandbox_write(s, sink_path(r->sink));
 }
 
 void recording_stop(struct recording *r)

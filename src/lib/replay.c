@@ -18,6 +18,7 @@
 #include "lib/perturb.h"
 #include "lib/position.h"
 #include "lib/recorded.h"
+#include "lib/sandbox.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
 #include "lib/vm.h"
@@ -385,6 +386,14 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 	res->log_bytes = log_size(r->rec.log);
 	snprintf(res->trace, sizeof res->trace, "%s", r->rec.dir);
 	return 0;
+}
+
+/* Its own log goes away when it is equal, and is explained when it is not. */
+void replaying_needs(const struct replaying *r, struct sandbox *s)
+{
+	s->needs |= SANDBOX_WRITE | (r->opt.deviced ? SANDBOX_DAEMON : 0);
+	sandbox_write(s, r->dir);
+	sandbox_write(s, r->own_path);
 }
 
 void replaying_free(struct replaying *r)

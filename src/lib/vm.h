@@ -43,6 +43,11 @@ struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
 /* For a public function that failed: fills *err (may be NULL). */
 void vm_error(struct ttd_error *err, const struct err *e);
 
+/* What it will still need, for sandbox.h. */
+struct sandbox;
+void recording_needs(const struct recording *r, struct sandbox *s);
+void replaying_needs(const struct replaying *r, struct sandbox *s);
+
 void recording_stop(struct recording *r); /* [any thread, async-signal-safe] */
 int recording_finish(struct ttd_vm *vm, struct ttd_result *r);
 void recording_free(struct recording *r);

@@ -17,7 +17,7 @@
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/guest.h"
 
-enum { OPT_FALLBACK = 0x100, OPT_FORCE, OPT_DRY };
+enum { OPT_FALLBACK = 0x100, OPT_FORCE, OPT_DRY, OPT_NO_SANDBOX };
 
 static const struct option_row options[] = {
 	{"console", NULL, "attach to the console", 'c'},
@@ -25,6 +25,7 @@ static const struct option_row options[] = {
 	{"fallback", NULL, "when ttd-deviced dies, write the log without it", OPT_FALLBACK},
 	{"force", NULL, "replace the trace that time_travel's trace= names", OPT_FORCE},
 	{"dry-run", NULL, "only check the configuration", OPT_DRY},
+	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", OPT_NO_SANDBOX},
 	{NULL, NULL, NULL, 0},
 };
 
@@ -124,6 +125,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 		case OPT_FALLBACK: o.fallback = true; break;
 		case OPT_FORCE: o.force = true; break;
 		case OPT_DRY: dry = true; break;
+		case OPT_NO_SANDBOX: o.no_sandbox = true; break;
 		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
 		default: return diag_err(diag, &e);
 		}

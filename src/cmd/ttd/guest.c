@@ -22,6 +22,7 @@ struct guest {
 	struct ttd_control *control;
 	struct ttd_vm *vm;
 	int ready;
+	bool confined;
 	int status;
 	char text[480]; /* about the end */
 };
@@ -185,13 +186,24 @@ static enum config_action after(const struct guest *g, enum ttd_end end)
 	}
 }
 
+/* A configuration may start its guest again after any kind of end. */
+static int confine(struct guest *g, struct ttd_error *te)
+{
+	bool now = !g->confined && !g->o->no_sandbox;
+
+	g->confined = true;
+	return now ? ttd_vm_confine(g->vm, g->o->cfg->replay ? 0 : TTD_CONFINE_AGAIN, te) : 0;
+}
+
 /* false: there is no machine. */
 static bool run_once(struct guest *g, enum ttd_end *end)
 {
 	struct ttd_error te;
 
 	g->vm = create(g, &te);
-	if (g->vm == NULL) {
+	if (g->vm == NULL || confine(g, &te) != 0) {
+		ttd_vm_destroy(g->vm);
+		g->vm = NULL;
 		g->status = (int)te.status;
 		snprintf(g->text, sizeof g->text, "%s", te.text);
 		diag_print(g->diag, DIAG_ERROR, "%s", te.text);

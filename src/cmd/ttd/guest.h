@@ -9,7 +9,7 @@
 
 struct guest_options {
 	const struct config *cfg;
-	bool paused, wait_console, fallback, force;
+	bool paused, wait_console, fallback, force, no_sandbox;
 	int ready; /* a pipe: one status byte and a line of text when it runs, or cannot */
 };
 

@@ -14,7 +14,7 @@
 
 enum {
 	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE,
-	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS,
+	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS, OPT_NO_SANDBOX,
 };
 
 static const struct option_row options[] = {
@@ -28,6 +28,7 @@ static const struct option_row options[] = {
 	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
 	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON},
 	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE},
+	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", OPT_NO_SANDBOX},
 	{"perturb", "SPEC", NULL, OPT_PERTURB}, /* for tests: src/lib/perturb.h */
 	{NULL, NULL, NULL, 0},
 };
@@ -35,7 +36,7 @@ static const struct option_row options[] = {
 struct replay_options {
 	struct ttd_replay rep;
 	struct at_options at;
-	bool stats, json;
+	bool stats, json, no_sandbox;
 	struct diag *diag;
 };
 
@@ -55,6 +56,7 @@ static int take_option(struct replay_options *o, const struct option_state *s, i
 	case OPT_DIGEST: o->at.digest = true; break;
 	case OPT_NO_CHECKPOINTS: o->at.no_checkpoints = true; break;
 	case OPT_REFERENCE: o->rep.reference = 1; break;
+	case OPT_NO_SANDBOX: o->no_sandbox = true; break;
 	case OPT_SPEED:
 		o->rep.speed = strtod(s->value, &end);
 		if (end == s->value || *end != '\0' || !(o->rep.speed >= 0.001) ||
@@ -147,7 +149,8 @@ static int replay(struct replay_options *o, struct console *console)
 	int status;
 
 	vm = ttd_vm_create_replay(&o->rep, &te);
-	if (vm == NULL) {
+	if (vm == NULL || (!o->no_sandbox && ttd_vm_confine(vm, 0, &te) != 0)) {
+		ttd_vm_destroy(vm);
 		diag_print(o->diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}

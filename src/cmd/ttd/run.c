@@ -18,7 +18,7 @@
 enum {
 	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
 	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
-	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF
+	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF, OPT_NO_SANDBOX
 };
 
 #define RUN_OPTIONS \
@@ -33,7 +33,8 @@ enum {
 	{"stop-at", "ICOUNT", "stop after exactly so many instructions", OPT_STOP_AT}, \
 	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS}, \
 	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON}, \
-	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE}
+	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE}, \
+	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", OPT_NO_SANDBOX}
 
 static const struct option_row run_options[] = {
 	RUN_OPTIONS,
@@ -57,6 +58,7 @@ struct run_options {
 	const char *extra;
 	bool restart, stats, json;
 	bool record;
+	bool sandbox; /* to be confined before the guest runs; once */
 	struct ttd_record rec;
 	struct console *console;
 	struct ttd_control *control; /* NULL: other processes cannot see it */
@@ -146,6 +148,7 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 	case OPT_RAMDISK: o->cfg.ramdisk = s->value; break;
 	case OPT_EXTRA: o->extra = s->value; break;
 	case OPT_REFERENCE: o->cfg.reference = 1; break;
+	case OPT_NO_SANDBOX: o->sandbox = false; break;
 	case 'o': o->rec.trace = s->value; break;
 	case OPT_FORCE: o->rec.force = 1; break;
 	case OPT_NO_WITNESS: o->rec.no_witnesses = 1; break;
@@ -281,6 +284,15 @@ static bool again(const struct run_options *o, const struct console *console, en
 		(o->control == NULL || !ttd_control_destroyed(o->control));
 }
 
+static int confine(struct run_options *o, struct ttd_vm *vm, struct ttd_error *te)
+{
+	bool more = o->restart && o->rec.trace == NULL;
+	bool now = o->sandbox;
+
+	o->sandbox = false;
+	return now ? ttd_vm_confine(vm, more ? TTD_CONFINE_AGAIN : 0, te) : 0;
+}
+
 /* To the terminal, and to who attached with ttd console. */
 static void output(void *ctx, const void *p, size_t n)
 {
@@ -309,7 +321,8 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 
 	for (;;) {
 		vm = create(diag, o, &te);
-		if (vm == NULL) {
+		if (vm == NULL || confine(o, vm, &te) != 0) {
+			ttd_vm_destroy(vm);
 			console_close(console);
 			diag_print(diag, DIAG_ERROR, "%s", te.text);
 			return (int)te.status;
@@ -339,7 +352,8 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true, .rec = TTD_RECORD_INIT};
+	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true, .rec = TTD_RECORD_INIT,
+		.sandbox = true};
 	struct console *console;
 	char *cmdline = NULL;
 	struct err e;

@@ -1,0 +1,50 @@
+/*
+ * confine.c - works out what a machine still needs and gives up the rest.
+ */
+#include <stdlib.h>
+
+#include "lib/runtime.h"
+#include "lib/sandbox.h"
+#include "lib/trace.h"
+#include "lib/vm.h"
+
+struct places {
+	char runtime[RUNTIME_PATH], traces[TTD_PATH_MAX];
+};
+
+/* Another machine like it, after a reboot: its files are opened anew. */
+static void needs_again(const struct ttd_vm *vm, struct places *p, struct sandbox *s)
+{
+	s->needs |= SANDBOX_WRITE;
+	if (vm->recording != NULL && ttd_trace_root(p->traces, NULL) == 0)
+		sandbox_write(s, p->traces);
+}
+
+static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, struct err *e)
+{
+	struct sandbox s = {0};
+
+	sandbox_read(&s, vm->kernel);
+	sandbox_read(&s, vm->ramdisk);
+	if (runtime_dir(p->runtime, NULL) == 0)
+		sandbox_write(&s, p->runtime); /* the control socket goes away at the end */
+	if (vm->recording != NULL)
+		recording_needs(vm->recording, &s);
+	if (vm->replaying != NULL)
+		replaying_needs(vm->replaying, &s);
+	if (flags & TTD_CONFINE_AGAIN)
+		needs_again(vm, p, &s);
+	return sandbox_files(&s, e) < 0 ? -1 : sandbox_calls(&s, e);
+}
+
+int ttd_vm_confine(struct ttd_vm *vm, unsigned flags, struct ttd_error *err)
+{
+	struct places *p = calloc(1, sizeof *p);
+	struct err e;
+	int rc = p != NULL ? confine(vm, flags, p, &e) : err_set(&e, ST_HOST, "out of memory");
+
+	free(p);
+	if (rc != 0)
+		vm_error(err, &e);
+	return rc;
+}

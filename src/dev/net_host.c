@@ -3,8 +3,9 @@
  */
 #include "dev/net_host.h"
 
-#include <signal.h>
 #include <string.h>
+
+#include "util/thread.h"
 
 struct net_host *net_host_open(const struct vif_spec *spec, unsigned index,
 	net_receive_fn *receive, void *ctx, struct err *e)
@@ -19,12 +20,7 @@ struct net_host *net_host_open(const struct vif_spec *spec, unsigned index,
 
 int net_thread(pthread_t *t, void *(*fn)(void *ctx), void *ctx, struct err *e)
 {
-	sigset_t all, old;
-	int rc;
+	int rc = thread_start(t, fn, ctx);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(t, NULL, fn, ctx);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc == 0 ? 0 : err_set(e, ST_HOST, "vif: cannot start a thread: %s", strerror(rc));
 }

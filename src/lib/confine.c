@@ -32,6 +32,8 @@ static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, st
 		recording_needs(vm->recording, &s);
 	if (vm->replaying != NULL)
 		replaying_needs(vm->replaying, &s);
+	if (vm->nvifs > 0 && vm->replaying == NULL)
+		s.needs |= SANDBOX_NET;
 	if (flags & TTD_CONFINE_AGAIN)
 		needs_again(vm, p, &s);
 	return sandbox_files(&s, e) < 0 ? -1 : sandbox_calls(&s, e);

@@ -8,6 +8,7 @@
  *  L1. A thread counts as bound when its handler has said so, or when it is gone.
  *  L2. The list of threads is read until a whole pass finds none that is new: a
  *      thread that was started meanwhile by one not yet bound is in the next list.
+ *  L3. No thread of ours blocks real-time signals: see util/thread.h.
  *
  * What each kernel knows grows with its ABI number; rights that it does not
  * know are left out.  Only what is handled is forbidden; files that are open
@@ -54,7 +55,7 @@ enum { THREADS_MAX = 1024, WAIT_MS = 2000 };
 /* Read by libraries and by us at any time: names, CPUs, page maps, time zones. */
 static const char *const always[] = {
 	"/usr", "/lib", "/lib64", "/etc", "/proc/self", "/sys/devices/system/cpu",
-	"/run/systemd/resolve", "/dev/null", "/dev/zero", "/dev/urandom",
+	"/etc/resolv.conf", "/run/systemd/resolve", "/dev/null", "/dev/zero", "/dev/urandom",
 };
 
 struct attr {
@@ -242,8 +243,8 @@ int sandbox_files(const struct sandbox *s, struct err *e)
 		return 1;
 	/* Nothing is bound unless all are: half of it would only break things. */
 	if (bind_self(ruleset) != 0 || bind_others(ruleset) != 0)
-		rc = err_set(e, ST_HOST, "cannot confine all threads to the files they need; "
-			"give --no-sandbox to run without");
+		rc = err_set(e, ST_HOST, "cannot confine all threads to the files they need: one of "
+			"them blocks real-time signals; give --no-sandbox to run without");
 	close(ruleset);
 	return rc;
 }

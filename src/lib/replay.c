@@ -392,7 +392,7 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 void replaying_needs(const struct replaying *r, struct sandbox *s)
 {
 	s->needs |= SANDBOX_WRITE | (r->opt.deviced ? SANDBOX_DAEMON : 0);
-	sandbox_write(s, r->dir);
+	sandbox_write(s, r->rec.dir);
 	sandbox_write(s, r->own_path);
 }
 

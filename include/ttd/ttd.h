@@ -340,6 +340,7 @@ struct ttd_trace_info {
 	char name[256], path[TTD_PATH_MAX], log[TTD_PATH_MAX];
 	char domain[65], version[64], vendor[16];
 	char kernel[TTD_PATH_MAX], ramdisk[TTD_PATH_MAX], cmdline[TTD_PATH_MAX];
+	char vifs[TTD_PATH_MAX]; /* network interfaces, one a line */
 	char kernel_digest[33], ramdisk_digest[33], session[33];
 	uint32_t memory_mb, engine, abi, cpu, format;
 	enum ttd_clock clock;

@@ -254,6 +254,34 @@ static int clock_of(const struct parsing *p)
 	return 0;
 }
 
+/* A list of strings, of which one may stand alone. */
+static int strings(const struct parsing *p, const char *key, char ***to, unsigned *count)
+{
+	XLU_ConfigList *list;
+	const char *text;
+	int n = 0;
+
+	switch (xlu_cfg_get_list(p->x, key, &list, &n, 1)) {
+	case 0:
+		break;
+	case ESRCH:
+		return 0;
+	default:
+		return bad(p, key, "is not a list; write it as [ 'SPEC', ... ]");
+	}
+	*to = calloc((size_t)n + 1, sizeof **to);
+	for (int i = 0; *to != NULL && i < n; i++) {
+		text = xlu_cfg_get_listitem(list, i);
+		if (text == NULL)
+			return bad(p, key, "is not a list of strings");
+		(*to)[i] = strdup(text);
+		if ((*to)[i] == NULL)
+			return err_set(p->e, ST_HOST, "out of memory");
+		*count = (unsigned)i + 1;
+	}
+	return *to != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
+}
+
 static int take_keys(const struct parsing *p)
 {
 	struct config *c = p->c;
@@ -265,7 +293,8 @@ static int take_keys(const struct parsing *p)
 		"give megabytes from 64 to 65536", &memory) != 0 || command_line(p) != 0 ||
 		clock_of(p) != 0 || action(p, "on_poweroff", &c->on_poweroff) != 0 ||
 		action(p, "on_reboot", &c->on_reboot) != 0 ||
-		action(p, "on_crash", &c->on_crash) != 0 || time_travel(p) != 0)
+		action(p, "on_crash", &c->on_crash) != 0 || time_travel(p) != 0 ||
+		strings(p, "vif", &c->vifs, &c->nvifs) != 0)
 		return -1;
 	c->memory_mb = (uint32_t)memory;
 	if (c->name == NULL)
@@ -279,7 +308,7 @@ static int take_keys(const struct parsing *p)
 
 static const char *const known[] = {
 	"name", "kernel", "ramdisk", "memory", "vcpus", "maxvcpus", "root", "extra", "cmdline",
-	"on_poweroff", "on_reboot", "on_crash", "time_travel", "clock", "type", "builder",
+	"on_poweroff", "on_reboot", "on_crash", "time_travel", "clock", "type", "builder", "vif",
 };
 
 static bool is_known(const char *key)
@@ -463,4 +492,7 @@ void config_free(struct config *c)
 	free(c->ramdisk);
 	free(c->cmdline);
 	free(c->trace);
+	for (unsigned i = 0; i < c->nvifs; i++)
+		free(c->vifs[i]);
+	free(c->vifs);
 }

@@ -18,6 +18,8 @@ enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
 struct config {
 	char *name, *kernel, *ramdisk, *cmdline; /* ramdisk may be NULL */
 	char *trace;                /* time_travel's, or NULL */
+	char **vifs;                /* network interfaces, not looked at */
+	unsigned nvifs;
 	uint32_t memory_mb;
 	bool virtual_clock;
 	bool record, replay;        /* time_travel */

@@ -297,7 +297,7 @@ static int forward(struct user *u, unsigned index, const struct vif_forward *f, 
 	if (slirp_add_hostfwd(u->slirp, f->udp, host, f->host_port, guest, f->guest_port) == 0)
 		return 0;
 	inet_ntop(AF_INET, &host, text, sizeof text);
-	return err_set(e, ST_HOST, "vif: hostfwd: cannot listen at %s port %s:%u: %s",
+	return err_set(e, ST_HOST, "vif: hostfwd: cannot listen at %s %s port %u: %s",
 		f->udp ? "udp" : "tcp", text, f->host_port, strerror(errno));
 }
 

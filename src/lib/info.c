@@ -17,13 +17,15 @@ static void hex(char *out, const uint8_t *p, size_t n)
 static void from_meta(struct ttd_trace_info *t, const struct log_meta *m)
 {
 	_Static_assert(sizeof t->domain == sizeof m->name && sizeof t->kernel ==
-		sizeof m->kernel.path && sizeof t->cmdline == sizeof m->cmdline, "same sizes");
+		sizeof m->kernel.path && sizeof t->cmdline == sizeof m->cmdline &&
+		sizeof t->vifs == sizeof m->vifs, "same sizes");
 	memcpy(t->domain, m->name, sizeof t->domain);
 	memcpy(t->version, m->version, sizeof t->version);
 	memcpy(t->vendor, m->vendor, sizeof t->vendor);
 	memcpy(t->kernel, m->kernel.path, sizeof t->kernel);
 	memcpy(t->ramdisk, m->ramdisk.path, sizeof t->ramdisk);
 	memcpy(t->cmdline, m->cmdline, sizeof t->cmdline);
+	memcpy(t->vifs, m->vifs, sizeof m->vifs);
 	hex(t->kernel_digest, m->kernel.digest, sizeof m->kernel.digest);
 	if (m->ramdisk.path[0] != '\0')
 		hex(t->ramdisk_digest, m->ramdisk.digest, sizeof m->ramdisk.digest);

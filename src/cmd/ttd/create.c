@@ -108,6 +108,24 @@ static int start(struct guest_options *o, const char *name, bool console, struct
 	return ST_OK;
 }
 
+static int check_vifs(const struct config *cfg, struct diag *diag)
+{
+	struct ttd_error te;
+
+	if (cfg->nvifs > TTD_VIFS_MAX) {
+		diag_print(diag, DIAG_ERROR, "%s: vif: at most %d interfaces are possible", cfg->name,
+			TTD_VIFS_MAX);
+		return -1;
+	}
+	for (unsigned i = 0; i < cfg->nvifs; i++) {
+		if (ttd_vif_check(cfg->vifs[i], warn, diag, &te) != 0) {
+			diag_print(diag, DIAG_ERROR, "%s: %s", cfg->name, te.text);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct guest_options o = {.ready = -1};
@@ -138,6 +156,10 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 		&e) != 0) {
 		config_free(&cfg);
 		return diag_err(diag, &e);
+	}
+	if (!cfg.replay && check_vifs(&cfg, diag) != 0) {
+		config_free(&cfg);
+		return ST_USAGE;
 	}
 	o.cfg = &cfg;
 	o.wait_console = console;

@@ -84,6 +84,8 @@ static struct ttd_vm *create(struct guest *g, struct ttd_error *te)
 	cfg.ramdisk = c->ramdisk;
 	cfg.cmdline = c->cmdline;
 	cfg.memory_mb = c->memory_mb;
+	cfg.vifs = (const char *const *)c->vifs;
+	cfg.nvifs = c->nvifs;
 	cfg.clock = c->virtual_clock ? TTD_CLOCK_VIRTUAL : TTD_CLOCK_HOST;
 	cfg.console_out = ttd_control_output;
 	cfg.console_ctx = g->control;

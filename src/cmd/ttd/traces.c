@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "cmd/ttd/command.h"
@@ -139,6 +140,21 @@ static void put_hex(struct out *o, const char *name, uint64_t n)
 	put_text(o, name, text);
 }
 
+/* One a line: vif0, vif1... */
+static void put_vifs(struct out *o, const char *lines)
+{
+	char name[16], one[TTD_PATH_MAX];
+
+	for (unsigned i = 0; *lines != '\0'; i++) {
+		size_t n = strcspn(lines, "\n");
+
+		snprintf(name, sizeof name, "vif%u", i);
+		snprintf(one, sizeof one, "%.*s", (int)n, lines);
+		put_text(o, name, one);
+		lines += n + (lines[n] == '\n');
+	}
+}
+
 static void print_info(struct out *o, const struct ttd_trace_info *t)
 {
 	char when[32];
@@ -162,6 +178,7 @@ static void print_info(struct out *o, const struct ttd_trace_info *t)
 	put_text(o, "cmdline", t->cmdline);
 	put_number(o, "memory_mb", t->memory_mb);
 	put_text(o, "clock", t->clock == TTD_CLOCK_VIRTUAL ? "virtual" : "host");
+	put_vifs(o, t->vifs);
 	put_text(o, "end", end_of(t));
 	if (t->end_text[0] != '\0')
 		put_text(o, "crash", t->end_text);

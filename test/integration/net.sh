@@ -1,0 +1,114 @@
+#!/bin/bash
+# net.sh - a guest on a network: an address by DHCP, a download through NAT
+# from a server on the host's loopback, a download from the guest through a
+# forwarded port; recorded, and replayed with equal digests when the servers are
+# gone.  Then what a user can get wrong.
+set -u
+ttd=$TTD_BUILD/ttd
+command -v python3 >/dev/null && command -v curl >/dev/null ||
+	{ echo "needs python3 and curl"; exit 77; }
+guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
+eval "$guest"
+export TTD_TRACE_DIR=$TTD_TMP/traces XDG_RUNTIME_DIR=$TTD_TMP/r
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+bad=0
+
+wrong() {
+	echo "wrong: $*"
+	bad=1
+}
+field() {
+	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-z]*\).*/\1/p" "$2"
+}
+# The text stands in the file, sooner or later.
+await() { # FILE TEXT
+	for _ in $(seq 600); do
+		grep -q "$2" "$1" 2>/dev/null && return
+		sleep 0.1
+	done
+	wrong "no '$2' in $1: $(tail -n 3 "$1")"
+}
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# A server on loopback, and what it has.
+mkdir "$TTD_TMP/www"
+head -c 3000000 /dev/urandom >"$TTD_TMP/www/data"
+sum=$(md5sum <"$TTD_TMP/www/data")
+python3 -u -m http.server --bind 127.0.0.1 --directory "$TTD_TMP/www" 0 >"$TTD_TMP/http" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null' EXIT
+await "$TTD_TMP/http" 'Serving HTTP'
+port=$(sed -n 's/.* port \([0-9]*\).*/\1/p' "$TTD_TMP/http")
+fwd=$(free_port)
+
+# The guest fetches, serves what it fetched, and ends when it is told to.
+mkfifo "$TTD_TMP/typed"
+run="ip -4 addr show eth0 | grep inet; ip route | grep default; cat /etc/resolv.conf
+wget -q -O /tmp/data http://10.0.2.2:$port/data; md5sum </tmp/data; ping -c 1 -w 2 10.0.2.2 | grep -c ttl=
+cat /sys/class/net/eth0/address; httpd -h /tmp; echo ready; read x; cat /sys/class/net/eth0/statistics/tx_packets"
+timeout 300 "$ttd" record --force -o net --kernel "$KERNEL" --ramdisk "$RAMDISK" --name net \
+	--vif "user,hostfwd=tcp:127.0.0.1:$fwd-:80" --json \
+	--extra "quiet ttd.run=\"$(tr '\n' ';' <<<"$run")\"" \
+	<"$TTD_TMP/typed" >"$TTD_TMP/rec.out" 2>"$TTD_TMP/rec.err" &
+guest=$!
+exec 3>"$TTD_TMP/typed"
+await "$TTD_TMP/rec.out" ready
+[ "$(timeout 60 curl -s "http://127.0.0.1:$fwd/data" | md5sum)" = "$sum" ] ||
+	wrong "the download from the guest"
+echo >&3
+wait $guest || wrong "record: exit $?: $(cat "$TTD_TMP/rec.err")"
+exec 3>&-
+for want in 'inet 10.0.2.15/24' 'default via 10.0.2.2' 'nameserver 10.0.2.3' "$sum" \
+	'^1.$' '^00:16:3e:'; do
+	grep -q "$want" "$TTD_TMP/rec.out" || wrong "the guest does not show '$want'"
+done
+
+# Replayed without the server, and with the port taken by somebody else.
+kill $server
+python3 -c 'import socket, sys, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.sleep(300)' "$fwd" &
+server=$!
+timeout 300 "$ttd" replay net --json </dev/null >"$TTD_TMP/rep.out" 2>"$TTD_TMP/rep.err" ||
+	wrong "replay: exit $?: $(grep '^ttd:' "$TTD_TMP/rep.err")"
+for f in icount brctr mem_digest; do
+	[ "$(field $f "$TTD_TMP/rec.err")" = "$(field $f "$TTD_TMP/rep.err")" ] || wrong "$f differs"
+done
+cmp -s "$TTD_TMP/rec.out" "$TTD_TMP/rep.out" || wrong "the console differs"
+grep -q 'replay verified to its end' "$TTD_TMP/rep.err" || wrong "not verified"
+"$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR/net/ttd.log.net" -i >"$TTD_TMP/log"
+grep -q 'TTD_FRAME(19),info:net_transmit' "$TTD_TMP/log" || wrong "no frames sent in the log"
+grep -q 'TTD_INPUT(1),info:net' "$TTD_TMP/log" || wrong "no frames received in the log"
+"$ttd" info net | grep -q "hostfwd=tcp:127.0.0.1:$fwd-:80" || wrong "ttd info shows no interface"
+
+# A received frame that is left out is noticed.
+n=$("$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR/net/ttd.log.net" -i | grep 'TTD_INPUT(1)' |
+	grep -n 'info:net' | sed -n '2s/:.*//p')
+n=$((n - 1)) # the wall clock at boot does not count
+timeout 300 "$ttd" replay net --perturb "skip=$n" </dev/null >/dev/null 2>"$TTD_TMP/rep.err"
+[ $? -eq 4 ] || wrong "a frame that is missing is not noticed"
+
+# Wrong specifications and what cannot be had: one clear line each.
+expect() { # STATUS PATTERN OPTION...
+	local status=$1 pattern=$2 rc
+	shift 2
+	timeout 60 "$ttd" run --kernel "$KERNEL" --stop-at 1 "$@" </dev/null >"$TTD_TMP/out" 2>&1
+	rc=$?
+	{ [ $rc -eq "$status" ] && grep -q -e "$pattern" - "$TTD_TMP/out" <<<" "; } ||
+		wrong "$*: exit $rc, wanted $status and '$pattern': $(cat "$TTD_TMP/out")"
+}
+expect 2 'give user, tap or none' --vif usr
+expect 2 "unknown key 'foo'" --vif foo=1
+expect 2 'write it as 00:16:3e' --vif mac=00:16:3e
+expect 2 'write it as tcp:127.0.0.1:8080-:80' --vif hostfwd=tcp:80
+expect 0 'bridge has no effect with backend=user' --vif user,bridge=br0
+expect 0 'script has no effect here' --vif script=vif-route
+expect 1 "cannot listen at tcp 127.0.0.1 port $fwd" --vif "hostfwd=tcp:127.0.0.1:$fwd-:80"
+expect 0 '^' --vif none --vif mac=00:16:3e:01:02:03
+kill $server
+printf 'name = "d"\nkernel = "%s"\nvif = [ "bridge=br0", "hostfwd=x" ]\n' "$KERNEL" >"$TTD_TMP/d.cfg"
+timeout 60 "$ttd" create "$TTD_TMP/d.cfg" --dry-run >"$TTD_TMP/out" 2>&1
+[ $? -eq 2 ] && grep -q 'hostfwd=x: write it as' "$TTD_TMP/out" || wrong "create: $(cat "$TTD_TMP/out")"
+exit $bad

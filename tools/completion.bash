@@ -32,6 +32,11 @@ _ttd()
 		mapfile -t COMPREPLY < <(compgen -W "restart exit" -- "$cur")
 		return
 		;;
+	--vif)
+		compopt -o nospace
+		_ttd_words "user tap none mac= backend= hostfwd=tcp: bridge= ifname= mtu= ipv6=1" "$cur"
+		return
+		;;
 	--memory | --extra | --name | --stop-at | --at | --to)
 		return
 		;;
@@ -50,7 +55,7 @@ _ttd()
 	create:*)
 		if [ "$COMP_CWORD" -gt 2 ]; then
 			compopt -o nospace
-			_ttd_words "name= memory= extra= on_poweroff= on_reboot= on_crash= time_travel=" \
+			_ttd_words "name= memory= extra= vif= on_poweroff= on_reboot= on_crash= time_travel=" \
 				"$cur"
 		else
 			compopt -o filenames

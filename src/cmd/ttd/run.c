@@ -399,6 +399,7 @@ const struct command command_run = {
 	.examples =
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img\n"
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img --extra 'ttd.run=\"uname -a\"'\n"
+		"  ttd run --kernel vmlinuz --ramdisk initrd.img --vif user,hostfwd=tcp::8080-:80\n"
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img --clock virtual --stats </dev/null\n",
 	.run = run,
 };

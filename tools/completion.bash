@@ -37,6 +37,11 @@ _ttd()
 		_ttd_words "user tap none mac= backend= hostfwd=tcp: bridge= ifname= mtu= ipv6=1" "$cur"
 		return
 		;;
+	--disk | --disk-base)
+		compopt -o filenames -o nospace
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	--memory | --extra | --name | --stop-at | --at | --to)
 		return
 		;;
@@ -47,7 +52,7 @@ _ttd()
 		_ttd_words "$("${COMP_WORDS[0]}" list 2>/dev/null | sed '1d; s/ .*//')" "$cur"
 		return
 		;;
-	replay:* | info:* | rm:* | diff:* | report:* | ps:* | dmesg:* | regs:*)
+	replay:* | info:* | rm:* | diff:* | report:* | commit:* | export:* | ps:* | dmesg:* | regs:*)
 		_ttd_words "$("${COMP_WORDS[0]}" ls 2>/dev/null | sed '1d; s/ .*//') latest" "$cur"
 		return
 		;;
@@ -55,7 +60,7 @@ _ttd()
 	create:*)
 		if [ "$COMP_CWORD" -gt 2 ]; then
 			compopt -o nospace
-			_ttd_words "name= memory= extra= vif= on_poweroff= on_reboot= on_crash= time_travel=" \
+			_ttd_words "name= memory= extra= disk= vif= on_poweroff= on_reboot= on_crash= time_travel=" \
 				"$cur"
 		else
 			compopt -o filenames

@@ -68,6 +68,20 @@ enum ttd_clock {
 #define TTD_MEMORY_DEFAULT 256
 
 /*
+ * A disk of the guest.  Its base is never written, but with `direct`: what the
+ * guest writes goes to an overlay, which is in the trace of a recording and
+ * vanishes after a plain run.
+ */
+struct ttd_disk {
+	const char *name;   /* xvda, xvdb... */
+	const char *target; /* a raw file, a block device, nbd:HOST:PORT/EXPORT, nbd+unix://... */
+	int read_only, cdrom;
+	int direct;         /* writes go to the base (not while recording) */
+	int no_discard;     /* the guest is not told that it may discard */
+};
+#define TTD_DISKS_MAX 16
+
+/*
  * `size` is set by TTD_CONFIG_INIT; it lets a newer library read the shorter
  * structure of an older program.  The strings are copied.
  */
@@ -88,6 +102,11 @@ struct ttd_config {
 	/* Network interfaces, specified as ttd.cfg(5) says: "user", "mac=...,backend=tap". */
 	const char *const *vifs;
 	unsigned nvifs;
+	const struct ttd_disk *disks;
+	unsigned ndisks;
+	/* One line about trouble on the host while it runs, on any thread.  May be NULL. */
+	void (*note)(void *ctx, const char *line);
+	void *note_ctx;
 };
 
 enum { TTD_VIFS_MAX = 8 };
@@ -227,6 +246,9 @@ struct ttd_replay {
 	const char *perturb; /* for tests, spoils the replay: src/lib/perturb.h; NULL */
 	/* ttd-deviced has the log: `trace` is the domain's name.  It also takes `log`. */
 	int deviced;
+	/* Bases of disks that are elsewhere now: name and target. */
+	const struct ttd_disk *bases;
+	unsigned nbases;
 };
 #define TTD_REPLAY_INIT \
 	{ \
@@ -246,6 +268,7 @@ enum ttd_outcome {
 	TTD_REPLAYED_CUT,   /* the recording was cut short; all of it is equal */
 	TTD_REPLAY_DIVERGED,
 	TTD_REPLAY_DAMAGED, /* all before the damage is equal */
+	TTD_REPLAY_FAILED,  /* what it needs is not what it was, a disk's base say: text */
 };
 
 struct ttd_result {
@@ -351,6 +374,44 @@ struct ttd_trace_info {
 	uint64_t memory_digest, state_digest;
 	uint64_t inputs, witnesses, digests; /* when complete */
 };
+
+/* A disk of a recorded machine. */
+struct ttd_trace_disk {
+	char name[16];
+	char target[TTD_PATH_MAX];  /* where its base was */
+	char overlay[TTD_PATH_MAX];
+	uint64_t bytes, mtime_ns;   /* of the base; mtime 0: not known */
+	uint32_t sector;
+	int read_only, cdrom;
+	int has_overlay;
+	uint64_t written, content;  /* bytes in the overlay, digest of them */
+};
+/* The i-th, from 0.  1: *disk; 0: there are no more; -1: *err. */
+TTD_API int ttd_trace_disk(const char *trace, unsigned i, struct ttd_trace_disk *disk,
+	struct ttd_error *err);
+
+struct ttd_disk_job {
+	size_t size;
+	const char *trace;
+	const char *disk; /* xvda; for a commit NULL: all */
+	const char *out;  /* export: the file to write */
+	int force;        /* ...though it exists */
+	const struct ttd_disk *bases; /* that are elsewhere now: name and target */
+	unsigned nbases;
+	void (*progress)(void *ctx, uint64_t done, uint64_t total);
+	void *progress_ctx;
+};
+#define TTD_DISK_JOB_INIT \
+	{ \
+		.size = sizeof(struct ttd_disk_job) \
+	}
+/*
+ * Writes an overlay into its base, which must be as it was when the recording
+ * began.  The trace cannot be replayed afterwards.
+ */
+TTD_API int ttd_disk_commit(const struct ttd_disk_job *job, struct ttd_error *err);
+/* Writes base and overlay as one raw image. */
+TTD_API int ttd_disk_export(const struct ttd_disk_job *job, struct ttd_error *err);
 
 TTD_API int ttd_trace_root(char path[TTD_PATH_MAX], struct ttd_error *err);
 /* The log of the newest trace of a domain. */

@@ -282,6 +282,27 @@ static int strings(const struct parsing *p, const char *key, char ***to, unsigne
 	return *to != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
 }
 
+static int disks(const struct parsing *p)
+{
+	XLU_ConfigList *list;
+	const char *spec;
+	char from[80];
+	int n;
+
+	snprintf(from, sizeof from, "%.60s: disk", p->from);
+	if (xlu_cfg_get_list(p->x, "disk", &list, &n, 1) != 0)
+		return string(p, "disk", &spec) != 0 || spec == NULL ? 0
+			: bad(p, "disk", "give a list, as [ 'debian.img,raw,xvda,rw' ]");
+	for (int i = 0; i < n; i++) {
+		spec = xlu_cfg_get_listitem(list, i);
+		if (spec == NULL)
+			return bad(p, "disk", "is not a list of strings");
+		if (disk_list_add(&p->c->disks, from, spec, p->e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int take_keys(const struct parsing *p)
 {
 	struct config *c = p->c;
@@ -291,7 +312,7 @@ static int take_keys(const struct parsing *p)
 		copy(p, "ramdisk", &c->ramdisk) != 0 || check_type(p) != 0 ||
 		check_vcpus(p) != 0 || number(p, "memory", 64, 65536,
 		"give megabytes from 64 to 65536", &memory) != 0 || command_line(p) != 0 ||
-		clock_of(p) != 0 || action(p, "on_poweroff", &c->on_poweroff) != 0 ||
+		clock_of(p) != 0 || disks(p) != 0 || action(p, "on_poweroff", &c->on_poweroff) != 0 ||
 		action(p, "on_reboot", &c->on_reboot) != 0 ||
 		action(p, "on_crash", &c->on_crash) != 0 || time_travel(p) != 0 ||
 		strings(p, "vif", &c->vifs, &c->nvifs) != 0)
@@ -309,6 +330,7 @@ static int take_keys(const struct parsing *p)
 static const char *const known[] = {
 	"name", "kernel", "ramdisk", "memory", "vcpus", "maxvcpus", "root", "extra", "cmdline",
 	"on_poweroff", "on_reboot", "on_crash", "time_travel", "clock", "type", "builder", "vif",
+	"disk",
 };
 
 static bool is_known(const char *key)
@@ -495,4 +517,5 @@ void config_free(struct config *c)
 	for (unsigned i = 0; i < c->nvifs; i++)
 		free(c->vifs[i]);
 	free(c->vifs);
+	disk_list_free(&c->disks);
 }

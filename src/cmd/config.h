@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/diskspec.h"
 #include "util/err.h"
 
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
@@ -21,6 +22,7 @@ struct config {
 	char **vifs;                /* network interfaces, not looked at */
 	unsigned nvifs;
 	uint32_t memory_mb;
+	struct disk_list disks;
 	bool virtual_clock;
 	bool record, replay;        /* time_travel */
 	enum config_action on_poweroff, on_reboot, on_crash;

@@ -89,6 +89,8 @@ struct dev_ops {
 	void (*expire)(struct dev *dev);
 	void (*save)(struct dev *dev, struct wbuf *w, enum dev_save what); /* B5 */
 	int (*load)(struct dev *dev, struct rbuf *r); /* bytes are hostile */
+	/* At the end of a run: a digest of what the guest left behind.  May be NULL. */
+	uint64_t (*content)(struct dev *dev);
 	/* The guest is gone: when this returns nothing calls post() any more. */
 	void (*detach)(struct dev *dev);
 };

@@ -79,7 +79,7 @@ static int finish(struct drain *d, const struct log_record *r, uint64_t stream, 
 {
 	struct log_end end = {
 		.why = r->code, .icount = r->pos.icount, .brctr = r->pos.brctr,
-		.memory = r->value, .state = r->value2, .rip = r->pos.rip,
+		.memory = r->value, .state = r->value2, .rip = r->pos.rip, .disks = r->pos.tsc,
 	};
 
 	memcpy(end.text, r->data, r->len < sizeof end.text ? r->len : sizeof end.text - 1);

@@ -88,11 +88,23 @@ struct log_file {
 	uint8_t digest[16]; /* XXH3-128, canonical */
 };
 
+/* A disk of the guest, as it was shown to it, and where its base was. */
+enum { LOG_DISKS = 16, LOG_DISK_NAME = 16 };
+struct log_disk {
+	char name[LOG_DISK_NAME], target[LOG_TEXT_MAX];
+	uint64_t size;      /* bytes of the base */
+	uint64_t mtime;     /* its last change, ns since 1970; 0: not known */
+	uint32_t sector, physical;
+	bool read_only, cdrom, discard;
+};
+
 /* Configuration of the run: what a replay needs to build the same guest. */
 struct log_meta {
 	char name[LOG_NAME_MAX + 1], version[64], vendor[16];
 	uint32_t engine, abi, cpu;
 	struct log_file kernel, ramdisk; /* ramdisk.path empty: none */
+	uint32_t ndisks;
+	struct log_disk disk[LOG_DISKS];
 	char cmdline[LOG_TEXT_MAX], config[LOG_TEXT_MAX], vifs[LOG_TEXT_MAX];
 	uint64_t memory_mb, clock, tsc_mul;
 	uint64_t witnesses; /* bit N: records of type N are logged */
@@ -106,6 +118,7 @@ struct log_end {
 	uint32_t why; /* enum domain_end; this layer does not know it */
 	uint64_t icount, brctr, memory, state;
 	uint64_t rip; /* 0: not known */
+	uint64_t disks; /* digest of what the guest wrote; 0: it has no disks */
 	char text[EVENT_DATA_MAX];
 	uint64_t count[LOG_TYPES]; /* records by type */
 };

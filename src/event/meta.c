@@ -49,6 +49,19 @@ static const struct field meta_fields[] = {
 	FIELD(24, F_TEXT, true, log_meta, vifs),
 };
 
+enum { META_DISK = 23 };
+static const struct field disk_fields[] = {
+	FIELD(1, F_TEXT, false, log_disk, name),
+	FIELD(2, F_TEXT, false, log_disk, target),
+	FIELD(3, F_NUMBER, false, log_disk, size),
+	FIELD(4, F_NUMBER, true, log_disk, mtime),
+	FIELD(5, F_NUMBER32, false, log_disk, sector),
+	FIELD(6, F_NUMBER32, false, log_disk, physical),
+	FIELD(7, F_BOOL, true, log_disk, read_only),
+	FIELD(8, F_BOOL, true, log_disk, cdrom),
+	FIELD(9, F_BOOL, true, log_disk, discard),
+};
+
 static const struct field end_fields[] = {
 	FIELD(1, F_NUMBER32, false, log_end, why),
 	FIELD(2, F_NUMBER, false, log_end, icount),
@@ -57,6 +70,7 @@ static const struct field end_fields[] = {
 	FIELD(5, F_U64, false, log_end, state),
 	FIELD(6, F_TEXT, true, log_end, text),
 	FIELD(8, F_NUMBER, true, log_end, rip),
+	FIELD(9, F_U64, true, log_end, disks),
 };
 enum { END_COUNTS = 7 };
 
@@ -156,9 +170,12 @@ static bool get_counts(struct rbuf *r, uint64_t *count)
 	return !r->bad;
 }
 
-/* Fields that a table lacks are skipped; those that it wants must be there. */
+/* Fields that a table does not have: they may come more than once.  -1: malformed. */
+typedef int extra_fn(void *base, uint64_t tag, struct rbuf *r);
+
+/* Fields that nobody knows are skipped; those that the table wants must be there. */
 static int get_fields(struct rbuf *r, const struct field *f, size_t n, void *base,
-	uint64_t *counts)
+	extra_fn *extra)
 {
 	uint64_t seen = 0;
 
@@ -170,7 +187,7 @@ static int get_fields(struct rbuf *r, const struct field *f, size_t n, void *bas
 			return -1;
 		part = (struct rbuf){ .p = r->p + r->pos, .len = (size_t)len };
 		r->pos += (size_t)len;
-		if (counts != NULL && tag == END_COUNTS && !get_counts(&part, counts))
+		if (extra != NULL && extra(base, tag, &part) != 0)
 			return -1;
 		for (size_t i = 0; i < n; i++) {
 			if (f[i].tag != tag)
@@ -190,13 +207,31 @@ static int get_fields(struct rbuf *r, const struct field *f, size_t n, void *bas
 void meta_write(struct wbuf *w, const struct log_meta *m)
 {
 	put_fields(w, meta_fields, COUNT(meta_fields), m);
+	for (uint32_t i = 0; i < m->ndisks; i++) {
+		struct wbuf disk = {0};
+
+		put_fields(&disk, disk_fields, COUNT(disk_fields), &m->disk[i]);
+		put_field(w, META_DISK, &disk);
+		wbuf_free(&disk);
+	}
+}
+
+static int meta_extra(void *base, uint64_t tag, struct rbuf *r)
+{
+	struct log_meta *m = base;
+
+	if (tag != META_DISK)
+		return 0;
+	if (m->ndisks == LOG_DISKS)
+		return -1;
+	return get_fields(r, disk_fields, COUNT(disk_fields), &m->disk[m->ndisks++], NULL);
 }
 
 int meta_read(struct rbuf *r, struct log_meta *m)
 {
 	_Static_assert(COUNT(meta_fields) <= 64 && COUNT(end_fields) <= 64, "bits of `seen`");
 	memset(m, 0, sizeof *m);
-	return get_fields(r, meta_fields, COUNT(meta_fields), m, NULL);
+	return get_fields(r, meta_fields, COUNT(meta_fields), m, meta_extra);
 }
 
 void end_write(struct wbuf *w, const struct log_end *end)
@@ -214,8 +249,13 @@ void end_write(struct wbuf *w, const struct log_end *end)
 	wbuf_free(&counts);
 }
 
+static int end_extra(void *base, uint64_t tag, struct rbuf *r)
+{
+	return tag != END_COUNTS || get_counts(r, ((struct log_end *)base)->count) ? 0 : -1;
+}
+
 int end_read(struct rbuf *r, struct log_end *end)
 {
 	memset(end, 0, sizeof *end);
-	return get_fields(r, end_fields, COUNT(end_fields), end, end->count);
+	return get_fields(r, end_fields, COUNT(end_fields), end, end_extra);
 }

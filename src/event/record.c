@@ -251,7 +251,8 @@ void record_finish(struct source *s, const struct log_end *end, const struct det
 	struct recorder *r = (struct recorder *)s;
 	struct log_record rec = {
 		.type = LOG_FINAL, .code = end->why, .value = end->memory, .value2 = end->state,
-		.pos = { .icount = end->icount, .brctr = end->brctr, .rip = end->rip },
+		.pos = { .icount = end->icount, .brctr = end->brctr, .rip = end->rip,
+			.tsc = end->disks },
 	};
 
 	if (detail != NULL)

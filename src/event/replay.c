@@ -380,7 +380,7 @@ bool replay_finish(struct source *s, const struct log_end *actual, struct detail
 {
 	struct replayer *r = (struct replayer *)s;
 	struct source_pos now = { .icount = actual->icount, .brctr = actual->brctr,
-		.rip = actual->rip };
+		.rip = actual->rip, .tsc = actual->disks };
 	const struct log_record *rec = peek(r);
 	const struct log_end *end;
 	struct log_record mine = {
@@ -392,7 +392,7 @@ bool replay_finish(struct source *s, const struct log_end *actual, struct detail
 	end = rec == NULL ? log_at_end(r->p.log) : NULL;
 	if (end != NULL && end->why == actual->why && end->icount == actual->icount &&
 		end->brctr == actual->brctr && end->memory == actual->memory &&
-		end->state == actual->state)
+		end->state == actual->state && end->disks == actual->disks)
 		return true;
 	if (end != NULL) {
 		theirs.code = end->why;
@@ -401,6 +401,7 @@ bool replay_finish(struct source *s, const struct log_end *actual, struct detail
 		theirs.pos.rip = end->rip;
 		theirs.value = end->memory;
 		theirs.value2 = end->state;
+		theirs.pos.tsc = end->disks;
 	}
 	r->div.final = true;
 	diverged(r, &now, rec != NULL ? rec : &theirs, &mine);

@@ -16,6 +16,7 @@
 
 #include "event/live.h"
 #include "event/record.h"
+#include "lib/disks.h"
 #include "lib/net.h"
 #include "lib/sandbox.h"
 #include "lib/sink.h"
@@ -198,13 +199,37 @@ static int open_trace(struct recording *r, struct err *e)
 	return 0;
 }
 
+/* META needs the disks' bases, and the overlays the log's place and session. */
+static int open_all(struct recording *r, const struct ttd_config *cfg, struct disks **disks,
+	struct err *e)
+{
+	if (disks_open(cfg->disks, cfg->ndisks, true, disks, e) != 0)
+		return -1;
+	disks_to_meta(*disks, &r->meta);
+	if (fill_meta(r, cfg, e) != 0 || open_trace(r, e) != 0)
+		return -1;
+	return disks_overlays(*disks, sink_path(r->sink), sink_session(r->sink), r->opt.sync != 0,
+		r->opt.force != 0, e);
+}
+
+/* Nothing came of it. */
+static void discard(struct recording *r, struct disks *disks)
+{
+	if (r->sink != NULL) {
+		disks_discard_overlays(&r->meta, sink_path(r->sink));
+		if (r->dir[0] != '\0')
+			trace_discard(r->dir, sink_path(r->sink));
+	}
+	disks_free(disks);
+}
+
 static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_record *rec,
 	struct err *e)
 {
 	struct recording *r = calloc(1, sizeof *r);
 	struct ttd_config c = *cfg;
 	struct vm_extra x = { .source = make_source, .source_ctx = r };
-	struct ttd_vm *vm;
+	struct ttd_vm *vm = NULL;
 
 	if (r == NULL) {
 		err_set(e, ST_HOST, "out of memory");
@@ -217,10 +242,14 @@ static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_reco
 	r->console_ctx = cfg->console_ctx;
 	c.console_out = console_tee;
 	c.console_ctx = r;
-	if (fill_meta(r, cfg, e) != 0 || open_trace(r, e) != 0 ||
-		(vm = vm_create(&c, &x, e)) == NULL) {
-		if (r->sink != NULL && r->dir[0] != '\0')
-			trace_discard(r->dir, sink_path(r->sink));
+	c.note = rec->note;
+	c.note_ctx = rec->note_ctx;
+	if (open_all(r, cfg, &x.disks, e) == 0) {
+		vm = vm_create(&c, &x, e); /* has the disks now */
+		x.disks = NULL;
+	}
+	if (vm == NULL) {
+		discard(r, x.disks);
 		recording_free(r);
 		return NULL;
 	}

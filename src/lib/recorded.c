@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/disks.h"
 #include "lib/net.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
@@ -105,6 +106,18 @@ uint64_t recorded_icount(const struct recorded *r)
 uint64_t recorded_brctr(const struct recorded *r)
 {
 	return r->tail.complete ? r->tail.end.brctr : r->tail.brctr;
+}
+
+int recorded_disks(const struct recorded *r, const struct ttd_disk *bases, unsigned nbases,
+	struct disks **out, struct err *e)
+{
+	if (disks_open_recorded(log_meta(r->log), bases, nbases, out, e) != 0)
+		return -1;
+	if (disks_overlays(*out, NULL, NULL, false, false, e) == 0)
+		return 0;
+	disks_free(*out);
+	*out = NULL;
+	return -1;
 }
 
 void recorded_config(struct recorded *r, struct ttd_config *c)

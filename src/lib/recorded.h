@@ -29,6 +29,11 @@ void recorded_close(struct recorded *r);
 uint64_t recorded_icount(const struct recorded *r);
 uint64_t recorded_brctr(const struct recorded *r);
 
+/* Its disks, from the recorded bases or where they are now, with overlays of their own. */
+struct disks;
+int recorded_disks(const struct recorded *r, const struct ttd_disk *bases, unsigned nbases,
+	struct disks **out, struct err *e);
+
 /* Starts the configuration of the machine; the strings are r's. */
 void recorded_config(struct recorded *r, struct ttd_config *c);
 

@@ -221,6 +221,8 @@ static struct ttd_vm *build(struct replaying *r, struct err *e)
 	struct vm_extra x = { .source = make_source, .source_ctx = r,
 		.stop_brctr = r->stop_brctr, .replay = true };
 
+	if (recorded_disks(&r->rec, r->opt.bases, r->opt.nbases, &x.disks, e) != 0)
+		return NULL;
 	recorded_config(&r->rec, &c);
 	c.reference = r->opt.reference;
 	if (r->stop_icount != 0 && (c.stop_icount == 0 || r->stop_icount < c.stop_icount))
@@ -254,6 +256,7 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 	if (r->perturber != NULL)
 		perturb_attach(r->perturber, domain_mem(vm->domain));
 	r->opt.trace = r->opt.to = r->opt.perturb = NULL; /* the caller's strings */
+	r->opt.bases = NULL;
 	vm->replaying = r;
 	vm->kind = "replay";
 	return vm;
@@ -292,8 +295,12 @@ static bool reached(const struct replaying *r, const struct log_end *end)
 }
 
 static enum ttd_outcome outcome(struct replaying *r, const struct log_end *end,
-	struct detail *detail, struct ttd_result *res)
+	struct detail *detail, const struct err *failure, struct ttd_result *res)
 {
+	if (failure != NULL) {
+		snprintf(res->text, sizeof res->text, "%s", failure->text);
+		return TTD_REPLAY_FAILED;
+	}
 	if (replay_status(r->replayer) == REPLAY_RUNNING && reached(r, end))
 		return TTD_REPLAYED_PART;
 	if (replay_finish(r->replayer, end, detail))
@@ -375,7 +382,7 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 
 	domain_get_end(vm->domain, &end);
 	detail = domain_end_detail(vm->domain);
-	res->outcome = outcome(r, &end, detail, res);
+	res->outcome = outcome(r, &end, detail, domain_failure(vm->domain), res);
 	finish_own(vm, &end, detail, res);
 	replay_counts(r->replayer, &c);
 	res->witnesses = log_witnesses(c.type);

@@ -57,6 +57,8 @@ static int build(struct ttd_session *s, struct err *e)
 	recorded_config(&s->rec, &c);
 	c.console_out = console;
 	c.console_ctx = s;
+	if (recorded_disks(&s->rec, NULL, 0, &x.disks, e) != 0)
+		return -1;
 	s->vm = vm_create(&c, &x, e);
 	if (s->vm == NULL)
 		return -1;

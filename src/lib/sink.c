@@ -353,6 +353,7 @@ struct sink *sink_deviced(const char *replayed, const struct sink_params *p, str
 /* ---- both ---- */
 
 struct ring *sink_ring(const struct sink *s) { return s->ring; }
+const uint8_t *sink_session(const struct sink *s) { return s->session; }
 const char *sink_path(const struct sink *s) { return s->path; }
 const char *sink_dir(const struct sink *s) { return s->dir; }
 

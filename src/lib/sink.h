@@ -33,6 +33,7 @@ struct sink *sink_local(const char *path, const struct sink_params *p, struct er
 struct sink *sink_deviced(const char *replayed, const struct sink_params *p, struct err *e);
 
 struct ring *sink_ring(const struct sink *s);
+const uint8_t *sink_session(const struct sink *s); /* LOG_SESSION bytes */
 const char *sink_path(const struct sink *s); /* of the log */
 const char *sink_dir(const struct sink *s);  /* the trace's folder; "": it has none of its own */
 

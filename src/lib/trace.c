@@ -67,11 +67,14 @@ static int root(char path[TTD_PATH_MAX], struct err *e)
 	return err_set(e, ST_USAGE, "no place for traces: set TTD_TRACE_DIR or HOME");
 }
 
-/* ttd.log.NAME and nothing behind it: not the log of a replay. */
+/* ttd.log.NAME and nothing behind it: not the log of a replay, or an overlay. */
 static bool is_log(const char *name)
 {
+	size_t n = strlen(name), m = strlen(TRACE_OVERLAY);
+
 	return strncmp(name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0 &&
-		strstr(name, ".replay.") == NULL;
+		strstr(name, ".replay.") == NULL &&
+		(n < m || strcmp(name + n - m, TRACE_OVERLAY) != 0);
 }
 
 static int find_log(const char *dir, char log[TTD_PATH_MAX], struct err *e)

@@ -9,6 +9,9 @@
 #include "event/log.h"
 #include "util/err.h"
 
+/* An overlay is LOG.DISK.overlay. */
+#define TRACE_OVERLAY ".overlay"
+
 /*
  * Makes the folder of a new trace: `want`, or NAME-N in the traces' folder.
  * `log` is the path for its log.  An existing folder with a log in it is an

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/disks.h"
+
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
 SAME(TTD_OK, ST_OK);
 SAME(TTD_HOST, ST_HOST);
@@ -78,6 +80,14 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 	return s != NULL ? gate_wrap(m->vm->gate, s, live) : NULL;
 }
 
+/* A plain run's disks; others' have been opened. */
+static int own_disks(struct ttd_vm *vm, const struct ttd_config *cfg, struct err *e)
+{
+	if (disks_open(cfg->disks, cfg->ndisks, false, &vm->disks, e) != 0)
+		return -1;
+	return disks_overlays(vm->disks, NULL, NULL, false, false, e);
+}
+
 static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct vm_extra *x,
 	struct err *e)
 {
@@ -87,8 +97,12 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 	if (copy(&vm->name, cfg->name != NULL ? cfg->name : "guest", e) != 0 ||
 		copy(&vm->kernel, cfg->kernel, e) != 0 ||
 		copy(&vm->ramdisk, cfg->ramdisk, e) != 0 ||
-		copy(&vm->cmdline, cfg->cmdline, e) != 0)
+		copy(&vm->cmdline, cfg->cmdline, e) != 0 ||
+		(x == NULL && own_disks(vm, cfg, e) != 0) ||
+		disks_devices(vm->disks, cfg->note, cfg->note_ctx, e) != 0)
 		return -1;
+	for (unsigned i = 0; i < disks_count(vm->disks); i++)
+		vm->device[vm->ndevices++] = disks_dev(vm->disks, i);
 	dc.name = vm->name;
 	dc.kernel = vm->kernel;
 	dc.ramdisk = vm->ramdisk;
@@ -127,9 +141,14 @@ struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
 {
 	struct ttd_vm *vm = calloc(1, sizeof *vm);
 
-	if (vm == NULL)
+	if (vm == NULL) {
 		err_set(e, ST_HOST, "out of memory");
-	else if (check(cfg, e) == 0 && create(vm, cfg, x, e) == 0)
+		if (x != NULL)
+			disks_free(x->disks);
+		return NULL;
+	}
+	vm->disks = x != NULL ? x->disks : NULL;
+	if (check(cfg, e) == 0 && create(vm, cfg, x, e) == 0)
 		return vm;
 	ttd_vm_destroy(vm);
 	return NULL;
@@ -153,6 +172,7 @@ void ttd_vm_destroy(struct ttd_vm *vm)
 	if (vm->domain != NULL)
 		domain_destroy(vm->domain);
 	net_free(vm);
+	disks_free(vm->disks);
 	recording_free(vm->recording);
 	replaying_free(vm->replaying);
 	gate_free(vm->gate);

@@ -10,6 +10,7 @@
 #include "util/err.h"
 #include "xen/domain.h"
 
+struct disks;     /* disks.h */
 struct recording; /* record.c */
 struct replaying; /* replay.c */
 struct dev;
@@ -23,6 +24,7 @@ struct ttd_vm {
 	const char *kind; /* "run", "record" or "replay" */
 	uint32_t memory_mb;
 	char *name, *kernel, *ramdisk, *cmdline; /* the domain borrows them */
+	struct disks *disks;
 	struct recording *recording; /* NULL: it is none */
 	struct replaying *replaying;
 	struct dev *device[VM_DEVICES]; /* the domain borrows them */
@@ -37,6 +39,7 @@ struct vm_extra {
 	void *source_ctx;
 	uint64_t stop_brctr;
 	bool replay; /* devices do without the host */
+	struct disks *disks; /* with their overlays; taken over, also on failure */
 };
 
 struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x, struct err *e);

@@ -390,6 +390,7 @@ void bus_port_closed(struct domain *d, uint32_t port);
 void bus_apply(struct domain *d, const struct event *ev);
 uint64_t bus_due(const struct domain *d); /* guest ns or SOURCE_NEVER */
 void bus_expire(struct domain *d);
+uint64_t bus_content(struct domain *d);
 void bus_save(const struct domain *d, struct wbuf *w, bool digest);
 int bus_load(struct domain *d, struct rbuf *r);
 

@@ -178,6 +178,7 @@ void domain_get_end(struct domain *d, struct log_end *end)
 	end->memory = mem_sum_all(d->mem);
 	end->rip = s->rip;
 	end->state = state_digest(d, &hypervisor);
+	end->disks = bus_content(d);
 	if (d->ended == DOMAIN_CRASH)
 		strncpy(end->text, d->crash, sizeof end->text - 1);
 }

@@ -115,6 +115,13 @@ static void refused(void **state)
 		{HEAD "on_reboot = 'x'\n", "on_reboot: give"}, {HEAD "clock = 'x'\n", "clock: "},
 		{HEAD "extra = \"a\n", "t:3: "}, {HEAD "a b\n", "t:3: "},
 		{HEAD "x = [ 'a'\n", "t:3: "},
+		{HEAD "disk = 'phy:/a,xvda,w'\n", "t: disk: give a list"},
+		{HEAD "disk = [ [ 'x' ] ]\n", "t: disk: is not a list of strings"},
+		{HEAD "disk = [ '/a' ]\n", "t: disk: '/a'"},
+		{HEAD "disk = [ '/a,qcow2,xvda,w' ]\n", "the format must be raw"},
+		{HEAD "disk = [ '/a,raw,xvda,q' ]\n", "t: disk: '/a,raw,xvda,q'"},
+		{HEAD "disk = [ 'script=block-x,vdev=xvda,target=/a' ]\n", "scripts are not run"},
+		{HEAD "disk = [ 'vdev=hdc,devtype=cdrom,access=ro,format=empty' ]\n", "empty drive"},
 	};
 	struct config c;
 	struct err e;
@@ -131,15 +138,58 @@ static void refused(void **state)
 	config_free(&c);
 }
 
+static void disks(void **state)
+{
+	static const struct {
+		const char *spec, *name, *target;
+		int read_only, cdrom, no_discard;
+	} cases[] = {
+		{"/a b,raw,xvda,rw", "xvda", "/a b", 0, 0, 0},
+		{"/a,raw,xvda1,ro", "xvda1", "/a", 1, 0, 0},
+		{"phy:/dev/x,xvda,w", "xvda", "/dev/x", 0, 0, 0},
+		{"file:/x,sdb,r", "sdb", "/x", 1, 0, 0},
+		{"/x.iso,,hdc:cdrom,r", "hdc", "/x.iso", 1, 1, 0},
+		{"vdev=xvdz,access=rw,no-discard,target=/a,b=c", "xvdz", "/a,b=c", 0, 0, 1},
+		{"nbd:h:10809/x,raw,xvda,rw", "xvda", "nbd:h:10809/x", 0, 0, 0},
+		{"nbd://h/x,xvda,r", "xvda", "nbd://h/x", 1, 0, 0},
+		{"vdev=xvda,target=nbd+unix:///x,y?socket=/s", "xvda", "nbd+unix:///x,y?socket=/s",
+			0, 0, 0},
+		{"nbd+unix:///?socket=/s,vdev=xvda", "xvda", "nbd+unix:///?socket=/s", 0, 0, 0},
+	};
+	struct disk_list l = {0};
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		if (disk_list_add(&l, "t", cases[i].spec, &e) != 0)
+			fail_msg("'%s': %s", cases[i].spec, e.text);
+		assert_string_equal(l.disk[0].name, cases[i].name);
+		assert_string_equal(l.disk[0].target, cases[i].target);
+		assert_int_equal(l.disk[0].read_only, cases[i].read_only);
+		assert_int_equal(l.disk[0].cdrom, cases[i].cdrom);
+		assert_int_equal(l.disk[0].no_discard, cases[i].no_discard);
+		disk_list_free(&l);
+	}
+	for (int i = 0; i < TTD_DISKS_MAX; i++)
+		assert_int_equal(disk_list_add(&l, "t", "/a,raw,xvda,rw", &e), 0);
+	assert_int_equal(disk_list_add(&l, "t", "/a,raw,xvda,rw", &e), -1);
+	disk_list_free(&l);
+	assert_int_equal(disk_list_add_base(&l, "t", "xvda=/a=b", &e), 0);
+	assert_string_equal(l.disk[0].target, "/a=b");
+	assert_int_equal(disk_list_add_base(&l, "t", "=/a", &e), -1);
+	assert_int_equal(disk_list_add_base(&l, "t", "xvda=", &e), -1);
+	disk_list_free(&l);
+}
+
 static void warnings(void **state)
 {
 	struct config c;
 	struct err e;
 
 	(void)state;
-	assert_int_equal(parse(HEAD "disk = [ 'phy:a,xvda,w' ]\ncpus='1'\nextra='not=1 seen=2'\n"
+	assert_int_equal(parse(HEAD "cpuid = [ 'phy:a,xvda,w' ]\ncpus='1'\nextra='not=1 seen=2'\n"
 		"# nor = 3\ncpus='2'\nuuid = \"nope = 4\"\n", &c, &e), 0);
-	assert_string_equal(warned, "t: disk: has no effect here and is ignored\n"
+	assert_string_equal(warned, "t: cpuid: has no effect here and is ignored\n"
 		"t: cpus: has no effect here and is ignored\n"
 		"t: uuid: has no effect here and is ignored\n");
 	config_free(&c);
@@ -181,7 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys), cmocka_unit_test(travel), cmocka_unit_test(refused),
-		cmocka_unit_test(warnings), cmocka_unit_test(words),
+		cmocka_unit_test(disks), cmocka_unit_test(warnings), cmocka_unit_test(words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,10 @@ static struct ttd_vm *create(struct guest *g, struct ttd_error *te)
 	cfg.clock = c->virtual_clock ? TTD_CLOCK_VIRTUAL : TTD_CLOCK_HOST;
 	cfg.console_out = ttd_control_output;
 	cfg.console_ctx = g->control;
+	cfg.disks = c->disks.disk;
+	cfg.ndisks = c->disks.n;
+	cfg.note = note;
+	cfg.note_ctx = g;
 	if (!c->record)
 		return ttd_vm_create(&cfg, te);
 	rec.trace = c->trace;
@@ -132,6 +136,10 @@ static void say_replayed(struct guest *g, const struct ttd_result *r)
 	case TTD_REPLAY_DAMAGED:
 		snprintf(g->text, sizeof g->text, "%.470s", r->text);
 		g->status = ST_DAMAGED;
+		return;
+	case TTD_REPLAY_FAILED:
+		snprintf(g->text, sizeof g->text, "%.470s", r->text);
+		g->status = ST_HOST;
 		return;
 	case TTD_VERIFIED:
 		how = "replay verified to its end";

@@ -24,6 +24,8 @@ static const struct command *const commands[] = {
 	&command_ls,
 	&command_info,
 	&command_rm,
+	&command_commit,
+	&command_export,
 	&command_diff,
 	&command_report,
 	&command_ps,

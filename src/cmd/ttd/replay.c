@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cmd/diskspec.h"
 #include "cmd/ttd/at.h"
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/console.h"
@@ -14,7 +15,7 @@
 
 enum {
 	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE,
-	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS, OPT_NO_SANDBOX,
+	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS, OPT_NO_SANDBOX, OPT_DISK_BASE,
 };
 
 static const struct option_row options[] = {
@@ -28,6 +29,7 @@ static const struct option_row options[] = {
 	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
 	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON},
 	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE},
+	{"disk-base", "NAME=PATH", "the base of this disk is there now", OPT_DISK_BASE},
 	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", OPT_NO_SANDBOX},
 	{"perturb", "SPEC", NULL, OPT_PERTURB}, /* for tests: src/lib/perturb.h */
 	{NULL, NULL, NULL, 0},
@@ -35,6 +37,7 @@ static const struct option_row options[] = {
 
 struct replay_options {
 	struct ttd_replay rep;
+	struct disk_list bases;
 	struct at_options at;
 	bool stats, json, no_sandbox;
 	struct diag *diag;
@@ -50,6 +53,9 @@ static int take_option(struct replay_options *o, const struct option_state *s, i
 	case OPT_TO: o->rep.to = s->value; break;
 	case OPT_LOG: o->rep.log = 1; break;
 	case OPT_PERTURB: o->rep.perturb = s->value; break;
+	case OPT_DISK_BASE:
+		return disk_list_add_base(&o->bases, "--disk-base", s->value, e) != 0
+			? OPTION_WRONG : 0;
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_AT: o->at.positions[o->at.n++] = s->value; break;
@@ -84,6 +90,8 @@ static int read_options(struct replay_options *o, const struct command *cmd, int
 		err_set(e, ST_USAGE, "replay: one trace at a time, not '%s' too", argv[s.first + 1]);
 		return OPTION_WRONG;
 	}
+	o->rep.bases = o->bases.disk;
+	o->rep.nbases = o->bases.n;
 	if (s.first < argc)
 		o->rep.trace = argv[s.first];
 	return 0;
@@ -121,6 +129,10 @@ static int report(struct diag *diag, struct ttd_vm *vm, const struct ttd_result 
 		diag_print(diag, DIAG_ERROR, "%s", r->text);
 		ttd_vm_divergence(vm, divergence_line, diag);
 		return ST_DIVERGED;
+	case TTD_REPLAY_FAILED:
+		diag_print(diag, DIAG_ERROR, "%s", r->text);
+		counts(diag, "before that", r);
+		return ST_HOST;
 	case TTD_REPLAY_DAMAGED:
 		diag_print(diag, DIAG_ERROR, "%s", r->text);
 		counts(diag, "before the damage", r);
@@ -221,6 +233,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 	}
 	status = run_options(&o, cmd, argc, argv);
 	free(o.at.positions);
+	disk_list_free(&o.bases);
 	return status;
 }
 

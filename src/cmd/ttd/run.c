@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cmd/diskspec.h"
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/console.h"
 #include "cmd/ttd/stats.h"
@@ -18,7 +19,8 @@
 enum {
 	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
 	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
-	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF, OPT_NO_SANDBOX
+	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF, OPT_NO_SANDBOX,
+	OPT_DISK, OPT_DIRECT
 };
 
 #define RUN_OPTIONS \
@@ -27,6 +29,7 @@ enum {
 	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", OPT_MEMORY}, \
 	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", OPT_EXTRA}, \
 	{"vif", "SPEC", "a network interface: user, tap, mac=...,hostfwd=...; repeatable", OPT_VIF}, \
+	{"disk", "SPEC", "a disk, as \"FILE,raw,xvda,rw\"; may be given several times", OPT_DISK}, \
 	{"clock", "host|virtual", "guest time follows the host's, or instructions only", OPT_CLOCK}, \
 	{"name", "NAME", "name of the guest (default guest)", OPT_NAME}, \
 	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", OPT_ON_REBOOT}, \
@@ -38,6 +41,7 @@ enum {
 
 static const struct option_row run_options[] = {
 	RUN_OPTIONS,
+	{"direct", NULL, "what the guest writes goes to its disks, not to overlays", OPT_DIRECT},
 	{NULL, NULL, NULL, 0},
 };
 
@@ -55,9 +59,10 @@ static const struct option_row record_options[] = {
 struct run_options {
 	struct ttd_config cfg;
 	const char *vifs[TTD_VIFS_MAX];
+	struct disk_list disks;
 	const char *extra;
 	bool restart, stats, json;
-	bool record;
+	bool record, direct;
 	bool sandbox; /* to be confined before the guest runs; once */
 	struct ttd_record rec;
 	struct console *console;
@@ -159,6 +164,9 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 		o->rec.on_full_stop = n == 0;
 		break;
 	case OPT_VIF: return take_vif(o, s, e);
+	case OPT_DISK:
+		return disk_list_add(&o->disks, "--disk", s->value, e) != 0 ? OPTION_WRONG : 0;
+	case OPT_DIRECT: o->direct = true; break;
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_NAME:
@@ -202,6 +210,10 @@ static int read_options(struct run_options *o, const struct command *cmd, int ar
 			argv[s.first], cmd->name);
 		return OPTION_WRONG;
 	}
+	for (unsigned i = 0; i < o->disks.n; i++)
+		o->disks.disk[i].direct = o->direct;
+	o->cfg.disks = o->disks.disk;
+	o->cfg.ndisks = o->disks.n;
 	if (o->cfg.kernel == NULL) {
 		err_set(e, ST_USAGE, "%s: no kernel; give --kernel FILE", cmd->name);
 		return OPTION_WRONG;
@@ -269,6 +281,8 @@ static void trace_note(void *ctx, const char *line)
 
 static struct ttd_vm *create(struct diag *diag, struct run_options *o, struct ttd_error *te)
 {
+	o->cfg.note = trace_note;
+	o->cfg.note_ctx = diag;
 	if (!o->record)
 		return ttd_vm_create(&o->cfg, te);
 	o->rec.note = trace_note;
@@ -388,6 +402,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 	status = run_guest(diag, &o, console);
 	ttd_control_close(o.control, status, NULL);
 	free(cmdline);
+	disk_list_free(&o.disks);
 	return status;
 }
 
@@ -400,7 +415,8 @@ const struct command command_run = {
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img\n"
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img --extra 'ttd.run=\"uname -a\"'\n"
 		"  ttd run --kernel vmlinuz --ramdisk initrd.img --vif user,hostfwd=tcp::8080-:80\n"
-		"  ttd run --kernel vmlinuz --ramdisk initrd.img --clock virtual --stats </dev/null\n",
+		"  ttd run --kernel vmlinuz --ramdisk initrd.img --clock virtual --stats </dev/null\n"
+		"  ttd run --kernel vmlinuz --ramdisk initrd.img --disk debian.img,raw,xvda,rw\n",
 	.run = run,
 };
 
@@ -411,6 +427,7 @@ const struct command command_record = {
 	.options = record_options,
 	.examples =
 		"  ttd record --kernel vmlinuz --ramdisk initrd.img\n"
+		"  ttd record --kernel vmlinuz --ramdisk initrd.img --disk debian.img,raw,xvda,rw\n"
 		"  ttd record -o crash --kernel vmlinuz --ramdisk initrd.img --clock virtual\n",
 	.run = run,
 };

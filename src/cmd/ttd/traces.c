@@ -155,6 +155,37 @@ static void put_vifs(struct out *o, const char *lines)
 	}
 }
 
+/* One line for each; in JSON a list of objects. */
+static void print_disks(struct out *o, const char *log)
+{
+	struct ttd_trace_disk d;
+	struct ttd_error e;
+
+	if (o->json)
+		key(o, "disks");
+	for (unsigned i = 0; ttd_trace_disk(log, i, &d, &e) == 1; i++) {
+		struct out in = {.json = true};
+
+		if (!o->json) {
+			printf("%-16s %s %s, %" PRIu64 " bytes%s%s, %" PRIu64 " bytes written\n", "disk",
+				d.name, d.target, d.bytes, d.read_only ? ", read-only" : "",
+				!d.read_only && !d.has_overlay ? ", its overlay is gone" : "", d.written);
+			continue;
+		}
+		putchar(i == 0 ? '[' : ',');
+		put_text(&in, "name", d.name);
+		put_text(&in, "base", d.target);
+		put_number(&in, "bytes", d.bytes);
+		put_number(&in, "read_only", (uint64_t)d.read_only);
+		put_text(&in, "overlay", d.has_overlay ? d.overlay : "");
+		put_number(&in, "written_bytes", d.written);
+		put_hex(&in, "content_digest", d.content);
+		putchar('}');
+	}
+	if (o->json)
+		printf("%s]", ttd_trace_disk(log, 0, &d, &e) == 1 ? "" : "[");
+}
+
 static void print_info(struct out *o, const struct ttd_trace_info *t)
 {
 	char when[32];
@@ -177,6 +208,7 @@ static void print_info(struct out *o, const struct ttd_trace_info *t)
 	put_text(o, "ramdisk_xxh128", t->ramdisk_digest);
 	put_text(o, "cmdline", t->cmdline);
 	put_number(o, "memory_mb", t->memory_mb);
+	print_disks(o, t->log);
 	put_text(o, "clock", t->clock == TTD_CLOCK_VIRTUAL ? "virtual" : "host");
 	put_vifs(o, t->vifs);
 	put_text(o, "end", end_of(t));

@@ -1,0 +1,164 @@
+/*
+ * blk_work.c - the thread that does a disk's I/O, one request after the other.
+ */
+#include "dev/blk_priv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+size_t completion(const struct request *r, uint8_t p[COMPLETION_MAX])
+{
+	p[0] = r->status == RSP_OKAY ? 0 : r->status == RSP_UNSUPPORTED ? STATUS_UNSUPPORTED
+		: STATUS_FAILED;
+	put32(p + 1, r->number);
+	if (r->status != RSP_OKAY || r->op != OP_READ)
+		return 5;
+	put64(p + 5, r->digest);
+	return COMPLETION_MAX;
+}
+
+static int execute(struct blk *b, struct request *r)
+{
+	int rc = 0;
+
+	switch (r->op) {
+	case OP_READ:
+		rc = disk_read(b->disk, r->off, r->buf, r->len);
+		if (rc == 0)
+			r->digest = XXH3_64bits(r->buf, r->len);
+		return rc;
+	case OP_DISCARD:
+		return disk_discard(b->disk, r->off, r->len);
+	case OP_BARRIER:
+		rc = disk_flush(b->disk);
+		break;
+	default:
+		break;
+	}
+	if (rc == 0 && r->len != 0)
+		rc = disk_write(b->disk, r->off, r->buf, r->len);
+	if (rc == 0 && r->op != OP_WRITE)
+		rc = disk_flush(b->disk);
+	return rc;
+}
+
+static void tell(struct blk *b, const struct request *r)
+{
+	char line[300];
+
+	if (b->p.note == NULL || b->told)
+		return;
+	b->told = true;
+	snprintf(line, sizeof line, "disk %s: cannot %s sector %llu (%.150s): %s",
+		disk_name(b->disk), r->op == OP_READ ? "read" : "write",
+		(unsigned long long)(r->off / SECTOR), disk_target(b->disk),
+		r->error == EBADMSG ? "the overlay is damaged" : strerror(r->error));
+	b->p.note(b->p.note_ctx, line);
+}
+
+/* K4.  A disk that cannot even be written where it is read-only is not sick. */
+static void run(struct blk *b, struct request *r, bool sick)
+{
+	if (r->status != RSP_OKAY)
+		return;
+	r->error = sick ? EIO : execute(b, r);
+	if (r->error == 0)
+		return;
+	r->status = RSP_ERROR;
+	if (!sick && r->error != EROFS)
+		tell(b, r);
+}
+
+static bool makes_sick(const struct request *r)
+{
+	return r->op != OP_READ && r->error != 0 && r->error != EROFS;
+}
+
+static void *worker(void *ctx)
+{
+	struct blk *b = ctx;
+	uint8_t p[COMPLETION_MAX];
+	struct request *r;
+	size_t n;
+
+	pthread_mutex_lock(&b->lock);
+	for (;;) {
+		bool sick;
+
+		while ((r = b->todo) == NULL && !b->quit)
+			pthread_cond_wait(&b->work, &b->lock);
+		if (r == NULL)
+			break;
+		sick = b->sick;
+		pthread_mutex_unlock(&b->lock);
+		run(b, r, sick);
+		n = completion(r, p);
+		pthread_mutex_lock(&b->lock);
+		b->sick |= makes_sick(r);
+		b->todo = r->next;
+		r->done = true;
+		pthread_cond_broadcast(&b->done);
+		if (b->dev.bus->virtual_clock)
+			continue;
+		pthread_mutex_unlock(&b->lock);
+		b->dev.bus->ops->post(&b->dev, p, n);
+		pthread_mutex_lock(&b->lock);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+int work_start(struct blk *b, struct err *e)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&b->thread, NULL, worker, b);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		return err_set(e, ST_HOST, "disk %s: no thread: %s", disk_name(b->disk), strerror(rc));
+	b->started = true;
+	return 0;
+}
+
+void work_stop(struct blk *b)
+{
+	if (!b->started)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->quit = true;
+	pthread_cond_signal(&b->work);
+	pthread_mutex_unlock(&b->lock);
+	pthread_join(b->thread, NULL);
+	b->started = b->quit = false;
+}
+
+void work_kick(struct blk *b)
+{
+	struct request *r;
+
+	pthread_mutex_lock(&b->lock);
+	if (b->todo == NULL) {
+		for (r = b->flight; r != NULL && r->done;)
+			r = r->next;
+		b->todo = r;
+		if (r != NULL)
+			pthread_cond_signal(&b->work);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+void work_wait(struct blk *b, const struct request *r)
+{
+	pthread_mutex_lock(&b->lock);
+	while (r != NULL ? !r->done : b->todo != NULL)
+		pthread_cond_wait(&b->done, &b->lock);
+	pthread_mutex_unlock(&b->lock);
+}

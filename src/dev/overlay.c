@@ -96,15 +96,19 @@ void overlay_close(struct overlay *o)
 	free(o);
 }
 
+const char *overlay_folder(const char *dir)
+{
+	if (dir == NULL)
+		dir = getenv("TMPDIR");
+	return dir != NULL && *dir != '\0' ? dir : "/var/tmp";
+}
+
 /* A file without a name: gone when this process is, whatever ends it. */
 static int open_nameless(struct overlay *o, const char *dir, struct err *e)
 {
 	char path[PATH_MAX];
 
-	if (dir == NULL)
-		dir = getenv("TMPDIR");
-	if (dir == NULL || *dir == '\0')
-		dir = "/var/tmp";
+	dir = overlay_folder(dir);
 	o->fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (o->fd >= 0)
 		return 0;

@@ -32,6 +32,9 @@ struct overlay_info {
  */
 struct overlay *overlay_create(const char *path, const char *dir, const struct overlay_info *info,
 	bool sync, bool force, struct err *e);
+/* Where nameless ones go: `dir`, or what stands for NULL. */
+const char *overlay_folder(const char *dir);
+
 /* One that is there, as its last commit left it.  For reading. */
 struct overlay *overlay_open(const char *path, struct err *e);
 /* What is not committed is lost. */

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "lib/disks.h"
 #include "lib/runtime.h"
 #include "lib/sandbox.h"
 #include "lib/trace.h"
@@ -18,6 +19,7 @@ static void needs_again(const struct ttd_vm *vm, struct places *p, struct sandbo
 	s->needs |= SANDBOX_WRITE;
 	if (vm->recording != NULL && ttd_trace_root(p->traces, NULL) == 0)
 		sandbox_write(s, p->traces);
+	disks_need_again(vm->disks, s);
 }
 
 static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, struct err *e)

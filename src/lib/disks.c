@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/sandbox.h"
 #include "lib/trace.h"
 
 struct one {
@@ -262,6 +263,22 @@ int disks_devices(struct disks *s, void (*note)(void *ctx, const char *line), vo
 			return -1;
 	}
 	return 0;
+}
+
+void disks_need_again(const struct disks *s, struct sandbox *box)
+{
+	for (unsigned i = 0; i < disks_count(s); i++) {
+		const struct one *o = &s->one[i];
+
+		if (base_is_nbd(o->meta.target))
+			box->needs |= SANDBOX_NET | SANDBOX_DAEMON;
+		else if (o->direct)
+			sandbox_write(box, o->meta.target);
+		else
+			sandbox_read(box, o->meta.target);
+		if (!o->direct && !o->meta.read_only)
+			sandbox_write(box, overlay_folder(NULL));
+	}
 }
 
 unsigned disks_count(const struct disks *s)

@@ -36,6 +36,9 @@ int disks_overlay_path(const char *log, const char *disk, char path[TTD_PATH_MAX
 /* Makes the devices.  `note` is called on any thread; NULL: nobody listens. */
 int disks_devices(struct disks *s, void (*note)(void *ctx, const char *line), void *ctx,
 	struct err *e);
+/* What opening them once more, with nameless overlays, will take. */
+struct sandbox;
+void disks_need_again(const struct disks *s, struct sandbox *box);
 unsigned disks_count(const struct disks *s); /* NULL: 0 */
 struct dev *disks_dev(struct disks *s, unsigned i);
 struct blk *disks_blk(struct disks *s, unsigned i);

@@ -4,12 +4,13 @@
 #include "dev/blk_priv.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include "util/thread.h"
 
 size_t completion(const struct request *r, uint8_t p[COMPLETION_MAX])
 {
@@ -115,13 +116,8 @@ static void *worker(void *ctx)
 
 int work_start(struct blk *b, struct err *e)
 {
-	sigset_t all, old;
-	int rc;
+	int rc = thread_start(&b->thread, worker, b);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&b->thread, NULL, worker, b);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc != 0)
 		return err_set(e, ST_HOST, "disk %s: no thread: %s", disk_name(b->disk), strerror(rc));
 	b->started = true;

@@ -53,11 +53,11 @@ expect 2 'give KEY=VALUE' create "$cfg" memory
 expect 2 'name a configuration file' create
 expect 1 'No such file' create "$TTD_TMP/nope.cfg"
 expect 1 'is a folder' create /
-config 'disk = [ "phy:/dev/x,xvda,w" ]
+config 'cpuid = [ "phy:/dev/x,xvda,w" ]
 vif = [ "bridge=br0" ]
 memory = 128 # cpus = 9
 on_reboot = "rename-restart"'
-expect 0 'disk: has no effect' create "$cfg" --dry-run
+expect 0 'cpuid: has no effect' create "$cfg" --dry-run
 grep -q "vif 'bridge=br0': bridge has no effect" "$err" || wrong "no warning about bridge"
 grep -q 'rename-restart here; it is taken as restart' "$err" || wrong "no warning about on_reboot"
 grep -q cpus "$err" && wrong "a warning about a comment"

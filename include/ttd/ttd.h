@@ -427,6 +427,60 @@ TTD_API int ttd_trace_each(void (*fn)(void *ctx, const char *name), void *ctx,
 TTD_API int ttd_trace_remove(const char *trace, struct ttd_error *err);
 
 /*
+ * What a replay of the trace needs that is not in its log, one by one: what it
+ * is, where it is or was, and whether it is there and as it was.
+ */
+struct ttd_need {
+	char what[32];            /* kernel, ramdisk, or the name of a disk */
+	char path[TTD_PATH_MAX];
+	int found;
+	char why[480];            /* when not */
+};
+TTD_API int ttd_trace_needs(const char *trace, void (*fn)(void *ctx, const struct ttd_need *need),
+	void *ctx, struct ttd_error *err);
+
+/*
+ * Packed traces: one file with all that a replay needs.  Wherever a trace is
+ * named by a path, that may be a packed one; it is unpacked in a cache folder.
+ */
+struct ttd_pack {
+	size_t size;
+	const char *trace;
+	const char *out;     /* the file to make; NULL: NAME.ttd */
+	int force;           /* replace it */
+	int no_checkpoints;
+	/* Now and then: bytes read, of how many; or instructions, while it replays. */
+	void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
+	void *progress_ctx;
+};
+#define TTD_PACK_INIT \
+	{ \
+		.size = sizeof(struct ttd_pack) \
+	}
+
+struct ttd_pack_info {
+	char path[TTD_PATH_MAX]; /* of the packed trace */
+	uint64_t bytes;          /* its size */
+	uint64_t unpacked;       /* what its files hold */
+};
+TTD_API int ttd_pack_write(const struct ttd_pack *pack, struct ttd_pack_info *info,
+	struct ttd_error *err);
+/* Into folder `dir`, NULL: among the traces; *trace is the new trace's folder. */
+TTD_API int ttd_pack_unpack(const char *file, const char *dir, char trace[TTD_PATH_MAX],
+	struct ttd_error *err);
+
+struct ttd_packed_file {
+	char name[256];
+	const char *kind;  /* "log", "kernel", "ramdisk", "console", "disk", "checkpoints" */
+	uint64_t size;
+	uint64_t held;     /* bytes of it that are in the pack */
+	char digest[33];   /* XXH3-128; "" for a disk */
+};
+/* Calls fn for each file of a packed trace.  1: `file` is none, and nothing was said. */
+TTD_API int ttd_pack_each(const char *file, void (*fn)(void *ctx,
+	const struct ttd_packed_file *f), void *ctx, struct ttd_error *err);
+
+/*
  * Names of kernel addresses: of the kernel that a log was recorded with, or
  * out of a file: a System.map, what /proc/kallsyms prints, a vmlinux, a bzImage.
  */

@@ -208,7 +208,7 @@ const struct log_meta *readlog_meta(const struct ttd_log *l)
 struct ttd_symbols *ttd_log_symbols(struct ttd_log *l, struct ttd_error *err)
 {
 	struct err e = {0};
-	struct ttd_symbols *s = symbols_of_kernel(&log_meta(l->reader)->kernel, &e);
+	struct ttd_symbols *s = symbols_of_kernel(&log_meta(l->reader)->kernel, l->path, &e);
 
 	if (s == NULL)
 		vm_error(err, &e);

@@ -57,11 +57,11 @@ static bool is_file(const char *what, const char *path, const struct log_file *f
 	return false;
 }
 
-/* The recorded file: where it was, or beside the log when both have moved. */
-static int find_file(const struct recorded *r, const char *what, const struct log_file *f,
+int recorded_file(const char *log, const char *what, const struct log_file *f,
 	char path[TTD_PATH_MAX], struct err *e)
 {
-	const char *name = strrchr(f->path, '/'), *slash = strrchr(r->path, '/');
+	const char *name = strrchr(f->path, '/'), *slash = strrchr(log, '/');
+	const char *names[] = {name != NULL ? name + 1 : f->path, what};
 	char folder[TTD_PATH_MAX];
 	struct err none;
 
@@ -69,11 +69,12 @@ static int find_file(const struct recorded *r, const char *what, const struct lo
 		return -1;
 	if (is_file(what, path, f, e))
 		return 0;
-	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - r->path) : 1,
-		slash != NULL ? r->path : ".");
-	if (trace_join(path, folder, "/", name != NULL ? name + 1 : f->path, &none) == 0 &&
-		is_file(what, path, f, &none))
-		return 0;
+	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - log) : 1,
+		slash != NULL ? log : ".");
+	for (unsigned i = 0; i < 2; i++)
+		if (trace_join(path, folder, "/", names[i], &none) == 0 &&
+			is_file(what, path, f, &none))
+			return 0;
 	return -1;
 }
 
@@ -92,10 +93,10 @@ int recorded_check(struct recorded *r, bool any_file, struct err *e)
 		strcpy(r->ramdisk, m->ramdisk.path);
 		return 0;
 	}
-	if (find_file(r, "kernel", &m->kernel, r->kernel, e) != 0)
+	if (recorded_file(r->path, "kernel", &m->kernel, r->kernel, e) != 0)
 		return -1;
 	return m->ramdisk.path[0] != '\0'
-		? find_file(r, "ramdisk", &m->ramdisk, r->ramdisk, e) : 0;
+		? recorded_file(r->path, "ramdisk", &m->ramdisk, r->ramdisk, e) : 0;
 }
 
 uint64_t recorded_icount(const struct recorded *r)

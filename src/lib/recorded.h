@@ -23,6 +23,12 @@ struct recorded {
 int recorded_open(struct recorded *r, const char *trace, bool deviced, struct err *e);
 /* Can this program replay it, and are the files those that were recorded?  any_file: as they are. */
 int recorded_check(struct recorded *r, bool any_file, struct err *e);
+/*
+ * A file that the log was recorded with, `what` being "kernel" or "ramdisk":
+ * where it was, or beside the log, by its own name or called `what`.
+ */
+int recorded_file(const char *log, const char *what, const struct log_file *f,
+	char path[TTD_PATH_MAX], struct err *e);
 void recorded_close(struct recorded *r);
 
 /* Where the recording ends: its END, or its last record. */

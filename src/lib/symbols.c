@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/recorded.h"
 #include "lib/trace.h"
 #include "lib/vm.h"
 
@@ -124,21 +125,20 @@ static void to_cache(const uint8_t digest[16], const struct symbols *s)
 		unlink(tmp);
 }
 
-struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, struct err *e)
+struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, const char *log,
+	struct err *e)
 {
 	struct symbols *table = from_cache(kernel->digest);
-	struct log_file now;
+	char path[TTD_PATH_MAX];
+	struct err why;
 
 	if (table != NULL)
 		return wrap(table, e);
-	if (trace_file("kernel", kernel->path, &now, e) != 0)
-		return NULL;
-	if (memcmp(now.digest, kernel->digest, sizeof now.digest) != 0) {
-		err_set(e, ST_HOST, "kernel %s is not the one that was recorded, its symbols would "
-			"be wrong; give the right one's with --symbols", kernel->path);
+	if (recorded_file(log, "kernel", kernel, path, &why) != 0) {
+		err_set(e, why.status, "%.400s; --symbols takes another source of names", why.text);
 		return NULL;
 	}
-	table = from_file(kernel->path, e);
+	table = from_file(path, e);
 	if (table != NULL)
 		to_cache(kernel->digest, table);
 	return wrap(table, e);

@@ -15,7 +15,8 @@ struct ttd_symbols {
 };
 
 /* Those of the kernel with this digest: remembered, or from its file. */
-struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, struct err *e);
+struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, const char *log,
+	struct err *e);
 
 /* "do_page_fault+0x12", or a word for what it is instead. */
 void symbols_text(const struct ttd_symbols *s, uint64_t addr, char *text, size_t n);

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "lib/pack.h"
+#include "lib/packed.h"
 #include "lib/vm.h"
 #include "util/parse.h"
 
@@ -127,6 +129,11 @@ int trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX]
 			return err_set(e, ST_HOST, "there is no trace in %s yet; ttd record makes one",
 				base);
 		return err_set(e, ST_HOST, "trace %s: %s", dir, strerror(errno));
+	}
+	if (S_ISREG(st.st_mode) && pack_is(dir)) {
+		if (trace_join(base, dir, "", "", e) != 0 || packed_folder(base, dir, e) != 0)
+			return -1;
+		return find_log(dir, log, e);
 	}
 	if (S_ISDIR(st.st_mode))
 		return find_log(dir, log, e);
@@ -367,7 +374,7 @@ static int remove_trace(const char *dir, struct err *e)
 		return err_set(e, ST_HOST, "trace %s: %s", dir, strerror(errno));
 	while (rc == 0 && (ent = readdir(d)) != NULL) {
 		bool ours = strncmp(ent->d_name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0 ||
-			strcmp(ent->d_name, "console.txt") == 0;
+			strcmp(ent->d_name, "console.txt") == 0 || packed_name(ent->d_name);
 
 		if (!ours)
 			continue;

@@ -63,7 +63,8 @@ const struct command *command_find(const char *name);
 void command_list(FILE *to);
 
 extern const struct command command_run, command_record, command_replay, command_ls,
-	command_info, command_rm, command_diff, command_report, command_commit, command_export;
+	command_info, command_rm, command_diff, command_report, command_commit, command_export,
+	command_pack, command_unpack;
 extern const struct command command_create, command_list_domains, command_console, command_pause,
 	command_unpause, command_shutdown, command_reboot, command_destroy;
 extern const struct command command_ps, command_maps, command_dmesg, command_regs, command_mem;

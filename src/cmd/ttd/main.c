@@ -27,7 +27,7 @@ static const struct command *const commands[] = {
 	&command_commit,
 	&command_export,
 	&command_diff,
-	&command_report,
+	&command_report, &command_pack, &command_unpack,
 	&command_ps,
 	&command_maps,
 	&command_dmesg,

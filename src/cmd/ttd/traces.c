@@ -228,6 +228,81 @@ static void print_info(struct out *o, const struct ttd_trace_info *t)
 	}
 }
 
+/* In JSON the lists come last: one object for each. */
+struct list {
+	struct out *o;
+	unsigned n;
+};
+
+static void item(struct list *l, struct out *in)
+{
+	if (l->o->json && l->n++ > 0)
+		putchar(',');
+	*in = (struct out){.json = l->o->json};
+}
+
+static void print_need(void *ctx, const struct ttd_need *n)
+{
+	struct list *l = ctx;
+	struct out in;
+
+	if (!l->o->json) {
+		printf("%-16s %s %s: %s\n", "needs", n->what, n->path, n->found ? "is there"
+			: n->why);
+		return;
+	}
+	item(l, &in);
+	put_text(&in, "what", n->what);
+	put_text(&in, "path", n->path);
+	printf(",\"found\":%s", n->found ? "true" : "false");
+	if (!n->found)
+		put_text(&in, "why", n->why);
+	putchar('}');
+}
+
+static void print_packed(void *ctx, const struct ttd_packed_file *f)
+{
+	struct list *l = ctx;
+	struct out in;
+
+	if (!l->o->json) {
+		printf("%-16s %s: %s, %" PRIu64 " bytes", "holds", f->name, f->kind, f->size);
+		printf(f->held < f->size ? ", %" PRIu64 " of them here\n" : "\n", f->held);
+		return;
+	}
+	item(l, &in);
+	put_text(&in, "name", f->name);
+	put_text(&in, "kind", f->kind);
+	put_number(&in, "size", f->size);
+	put_number(&in, "held", f->held);
+	put_text(&in, "xxh128", f->digest);
+	putchar('}');
+}
+
+/* What a packed trace holds, or what another one needs besides its folder. */
+static int print_lists(struct out *o, const char *trace, struct ttd_error *e)
+{
+	struct list l = {.o = o};
+	int rc = 1;
+
+	if (trace != NULL) {
+		if (o->json)
+			printf(",\"holds\":[");
+		rc = ttd_pack_each(trace, print_packed, &l, e);
+		if (o->json)
+			putchar(']');
+	}
+	if (rc <= 0)
+		return rc;
+	l.n = 0;
+	if (o->json)
+		printf(",\"needs\":[");
+	rc = ttd_trace_needs(trace, print_need, &l, e);
+	if (o->json)
+		putchar(']');
+	return rc;
+}
+
 static int info(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct ttd_trace_info t;
@@ -247,9 +322,13 @@ static int info(const struct command *cmd, struct diag *diag, int argc, char **a
 		return (int)e.status;
 	}
 	print_info(&o, &t);
+	status = print_lists(&o, first < argc ? argv[first] : NULL, &e);
 	if (o.json)
 		puts("}");
-	return ST_OK;
+	if (status == 0)
+		return ST_OK;
+	diag_print(diag, DIAG_ERROR, "%s", e.text);
+	return (int)e.status;
 }
 
 /* ---- rm ---- */

@@ -42,7 +42,8 @@ _ttd()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--memory | --extra | --name | --stop-at | --at | --to)
+	--memory | --extra | --name | --stop-at | --at | --to | --checkpoint-every | \
+		--checkpoint-space)
 		return
 		;;
 	esac

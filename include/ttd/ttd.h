@@ -210,6 +210,21 @@ TTD_API void ttd_vm_counters(struct ttd_vm *vm,
  */
 #define TTD_PATH_MAX 4096
 
+/*
+ * Checkpoints: whole states of the machine at some places, kept beside the log so
+ * that a session (ttd_session_open()) gets anywhere at once.  All zero: the
+ * defaults.
+ */
+struct ttd_checkpointing {
+	int off;              /* take none */
+	uint64_t every_ns;    /* of the CPU's work; wider apart where they cost too much... */
+	uint64_t every_insns; /* ...or exactly so many instructions */
+	uint64_t max_bytes;   /* of the file, about: beyond it every second one goes */
+};
+/* "2s", "500ms", a number of instructions, or "off". */
+TTD_API int ttd_checkpointing_parse(const char *text, struct ttd_checkpointing *c,
+	struct ttd_error *err);
+
 struct ttd_record {
 	size_t size;
 	const char *trace;   /* to create; NULL: NAME-N in the traces' folder */
@@ -224,6 +239,7 @@ struct ttd_record {
 	/* Without `trace`: let ttd-deviced write the log when there is one... */
 	int deviced;
 	int fallback;        /* ...and write it here once it is gone; else wait for the next */
+	struct ttd_checkpointing checkpoints;
 };
 #define TTD_RECORD_INIT \
 	{ \
@@ -249,10 +265,14 @@ struct ttd_replay {
 	/* Bases of disks that are elsewhere now: name and target. */
 	const struct ttd_disk *bases;
 	unsigned nbases;
+	struct ttd_checkpointing checkpoints; /* takes them anew, replacing the trace's */
+	/* One line about them, if there is something to say.  May be NULL. */
+	void (*note)(void *ctx, const char *line);
+	void *note_ctx;
 };
 #define TTD_REPLAY_INIT \
 	{ \
-		.size = sizeof(struct ttd_replay) \
+		.size = sizeof(struct ttd_replay), .checkpoints.off = 1 \
 	}
 
 TTD_API struct ttd_vm *ttd_vm_create_recording(const struct ttd_config *cfg,
@@ -279,6 +299,8 @@ struct ttd_result {
 	uint64_t icount, brctr;
 	uint64_t inputs, witnesses, digests; /* written, or found equal */
 	uint64_t log_bytes;
+	uint64_t checkpoints, checkpoint_bytes; /* kept beside the log */
+	uint64_t checkpoint_ns;   /* CPU time spent for them */
 };
 
 /* Ends a recording or a replay.  -1: the machine is neither. */
@@ -373,6 +395,9 @@ struct ttd_trace_info {
 	char end_text[256];
 	uint64_t memory_digest, state_digest;
 	uint64_t inputs, witnesses, digests; /* when complete */
+	uint64_t checkpoints, checkpoint_bytes; /* that are good; bytes of the file */
+	uint64_t checkpoint_first, checkpoint_last; /* icounts */
+	char checkpoint_text[256]; /* why there are none of a file's, or damage; may be empty */
 };
 
 /* A disk of a recorded machine. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/checkpoints.h"
 #include "lib/vm.h"
 
 static void hex(char *out, const uint8_t *p, size_t n)
@@ -81,6 +82,7 @@ static int info(const char *trace, struct ttd_trace_info *t, struct err *e)
 	t->log_bytes = log_size(r);
 	log_tail(r, &tail, e);
 	from_tail(t, &tail);
+	checkpoints_info(t, log_meta(r), log_session(r));
 	log_reader_close(r);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include "event/record.h"
 #include "lib/disks.h"
 #include "lib/net.h"
+#include "lib/checkpoints.h"
 #include "lib/sandbox.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
@@ -223,6 +224,22 @@ static void discard(struct recording *r, struct disks *disks)
 	disks_free(disks);
 }
 
+static uint32_t place(void *ctx, uint64_t icount)
+{
+	const struct recording *r = ctx;
+
+	return record_complete(r->source) ? record_place(r->source, icount) : UINT32_MAX;
+}
+
+static void start_checkpoints(struct recording *r, struct ttd_vm *vm)
+{
+	struct checkpoints_params p = { .log = sink_path(r->sink), .how = &r->opt.checkpoints,
+		.place = place, .note = sink_note, .ctx = r };
+
+	checkpoints_id(&p.id, &r->meta, ring_session(sink_ring(r->sink)));
+	checkpoints_start(vm, &p);
+}
+
 static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_record *rec,
 	struct err *e)
 {
@@ -254,6 +271,7 @@ static struct ttd_vm *create(const struct ttd_config *cfg, const struct ttd_reco
 		return NULL;
 	}
 	r->opt.trace = NULL; /* the caller's string */
+	start_checkpoints(r, vm);
 	vm->recording = r;
 	vm->kind = "record";
 	have_vm(r, vm);
@@ -288,6 +306,7 @@ int recording_finish(struct ttd_vm *vm, struct ttd_result *res)
 	struct err e = {0};
 	int rc;
 
+	checkpoints_finish(vm, res);
 	domain_get_end(vm->domain, &end);
 	sink_ending(r->sink);
 	record_finish(r->source, &end, domain_end_detail(vm->domain));

@@ -14,6 +14,7 @@
 #include "event/live.h"
 #include "event/record.h"
 #include "event/replay.h"
+#include "lib/checkpoints.h"
 #include "lib/explain.h"
 #include "lib/perturb.h"
 #include "lib/position.h"
@@ -232,6 +233,42 @@ static struct ttd_vm *build(struct replaying *r, struct err *e)
 	return vm_create(&c, &x, e);
 }
 
+static uint32_t place(void *ctx, uint64_t icount)
+{
+	return replay_place(((struct replaying *)ctx)->replayer, icount);
+}
+
+static void checkpoint_note(void *ctx, const char *line)
+{
+	struct replaying *r = ctx;
+
+	if (r->opt.note != NULL)
+		r->opt.note(r->opt.note_ctx, line);
+}
+
+static void start_checkpoints(struct replaying *r, struct ttd_vm *vm)
+{
+	struct checkpoints_params p = { .log = r->rec.path, .how = &r->opt.checkpoints,
+		.place = place, .note = checkpoint_note, .ctx = r };
+
+	checkpoints_id(&p.id, log_meta(r->rec.log), log_session(r->rec.log));
+	checkpoints_start(vm, &p);
+}
+
+/* A run that is not the recorded one has left nothing to go back to. */
+static void finish_checkpoints(struct ttd_vm *vm, struct ttd_result *res)
+{
+	char path[TTD_PATH_MAX];
+	struct err none;
+
+	if (vm->autosave == NULL)
+		return;
+	checkpoints_finish(vm, res);
+	if (res->outcome == TTD_REPLAY_DIVERGED &&
+		trace_join(path, vm->replaying->rec.path, CHECKPOINTS_SUFFIX, "", &none) == 0)
+		unlink(path);
+}
+
 static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 {
 	struct replaying *r = calloc(1, sizeof *r);
@@ -255,6 +292,7 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 	domain_set_full_digests(vm->domain, rep->verify != 0);
 	if (r->perturber != NULL)
 		perturb_attach(r->perturber, domain_mem(vm->domain));
+	start_checkpoints(r, vm);
 	r->opt.trace = r->opt.to = r->opt.perturb = NULL; /* the caller's strings */
 	r->opt.bases = NULL;
 	vm->replaying = r;
@@ -384,6 +422,7 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 	detail = domain_end_detail(vm->domain);
 	res->outcome = outcome(r, &end, detail, domain_failure(vm->domain), res);
 	finish_own(vm, &end, detail, res);
+	finish_checkpoints(vm, res);
 	replay_counts(r->replayer, &c);
 	res->witnesses = log_witnesses(c.type);
 	res->inputs = c.type[LOG_INPUT];

@@ -9,6 +9,8 @@
 
 #include "cpu/cpu.h"
 #include "event/live.h"
+#include "lib/checkpoints.h"
+#include "lib/trace.h"
 
 enum { REPORT = 1 << 26 /* instructions between calls of progress */ };
 
@@ -52,7 +54,9 @@ static int build(struct ttd_session *s, struct err *e)
 	struct vm_extra x = { .source = make_source, .source_ctx = s, .replay = true };
 	struct timeline_params p = { .end = recorded_icount(&s->rec), .log = s->rec.log,
 		.none = s->opt.no_checkpoints != 0 };
+	char checkpoints[TTD_PATH_MAX];
 	struct ttd_config c;
+	struct ck_id id;
 
 	recorded_config(&s->rec, &c);
 	c.console_out = console;
@@ -65,6 +69,11 @@ static int build(struct ttd_session *s, struct err *e)
 	s->vm->kind = "session";
 	p.domain = s->vm->domain;
 	p.replay = s->replay;
+	checkpoints_id(&id, log_meta(s->rec.log), log_session(s->rec.log));
+	p.id = &id;
+	if (trace_join(checkpoints, s->rec.path, CHECKPOINTS_SUFFIX, "", e) != 0)
+		return -1;
+	p.checkpoints = checkpoints;
 	s->tl = timeline_open(&p, e);
 	return s->tl != NULL ? 0 : -1;
 }

@@ -2,6 +2,7 @@
  * trace.c - where traces are, what they are called and what is in them.
  */
 #include "lib/trace.h"
+#include "lib/checkpoints.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -69,14 +70,24 @@ static int root(char path[TTD_PATH_MAX], struct err *e)
 	return err_set(e, ST_USAGE, "no place for traces: set TTD_TRACE_DIR or HOME");
 }
 
-/* ttd.log.NAME and nothing behind it: not the log of a replay, or an overlay. */
+/* ttd.log.NAME and nothing behind it: not the log of a replay, an overlay, checkpoints. */
 static bool is_log(const char *name)
 {
 	size_t n = strlen(name), m = strlen(TRACE_OVERLAY);
 
 	return strncmp(name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0 &&
-		strstr(name, ".replay.") == NULL &&
+		strstr(name, ".replay.") == NULL && strstr(name, CHECKPOINTS_SUFFIX) == NULL &&
 		(n < m || strcmp(name + n - m, TRACE_OVERLAY) != 0);
+}
+
+static void unlink_log(const char *log)
+{
+	char path[TTD_PATH_MAX];
+	struct err none;
+
+	unlink(log);
+	if (trace_join(path, log, CHECKPOINTS_SUFFIX, "", &none) == 0)
+		unlink(path);
 }
 
 static int find_log(const char *dir, char log[TTD_PATH_MAX], struct err *e)
@@ -195,7 +206,7 @@ int trace_create(const char *want, const char *name, bool force, char dir[TTD_PA
 		return -1;
 	/* Replaced is the log that is there, whatever its domain was called. */
 	if (force && find_log(dir, found, &none) == 0)
-		unlink(found);
+		unlink_log(found);
 	if (trace_join(log, dir, "/" LOG_PREFIX, name, e) != 0)
 		return -1;
 	return 0;
@@ -206,7 +217,7 @@ void trace_discard(const char *dir, const char *log)
 	char console[TTD_PATH_MAX];
 	struct err none;
 
-	unlink(log);
+	unlink_log(log);
 	if (trace_join(console, dir, "/console.txt", "", &none) == 0)
 		unlink(console);
 	rmdir(dir);

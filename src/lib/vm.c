@@ -3,6 +3,7 @@
  * the caller gave and checks what a program could get wrong.
  */
 #include "lib/net.h"
+#include "timeline/autosave.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ void ttd_vm_destroy(struct ttd_vm *vm)
 {
 	if (vm == NULL)
 		return;
+	autosave_free(vm->autosave, NULL);
 	if (vm->domain != NULL)
 		domain_destroy(vm->domain);
 	net_free(vm);
@@ -200,6 +202,8 @@ const char *ttd_vm_name(const struct ttd_vm *vm)
 
 enum ttd_end ttd_vm_run(struct ttd_vm *vm)
 {
+	if (vm->autosave != NULL)
+		return (enum ttd_end)autosave_run(vm->autosave);
 	return (enum ttd_end)domain_run(vm->domain);
 }
 

@@ -13,6 +13,7 @@
 struct disks;     /* disks.h */
 struct recording; /* record.c */
 struct replaying; /* replay.c */
+struct autosave;  /* timeline/autosave.h */
 struct dev;
 struct vif;
 
@@ -27,6 +28,7 @@ struct ttd_vm {
 	struct disks *disks;
 	struct recording *recording; /* NULL: it is none */
 	struct replaying *replaying;
+	struct autosave *autosave;   /* NULL: no checkpoints are taken */
 	struct dev *device[VM_DEVICES]; /* the domain borrows them */
 	unsigned ndevices;
 	struct vif *vif[TTD_VIFS_MAX];

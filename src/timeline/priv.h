@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "timeline/ckfile.h"
 #include "timeline/store.h"
 #include "timeline/timeline.h"
 
@@ -13,9 +14,11 @@
 struct ckpt {
 	struct timeline_mark at;
 	uint32_t place;    /* replay_seek() */
-	uint32_t *table;   /* NULL: in the file */
+	/* Of this session's: */
+	uint32_t *table;
 	struct wbuf state; /* domain_save() */
-	uint32_t number;   /* in the file */
+	/* Of one in the file (at.stored): */
+	size_t number;
 };
 
 /*
@@ -27,6 +30,7 @@ struct timeline {
 	struct timeline_params p;
 	struct mem *mem;
 	struct store *store;
+	struct ckfile *file; /* NULL: there is none */
 	uint32_t *now;     /* P1 */
 	struct ckpt **list;
 	size_t n, cap;
@@ -44,6 +48,10 @@ int snapshot_restore(struct timeline *tl, struct ckpt *k, struct err *e);
 void ckpt_free(struct timeline *tl, struct ckpt *k);
 /* The index of the last checkpoint at or before icount; -1: none. */
 long ckpt_before(const struct timeline *tl, uint64_t icount);
+/* Adds those of the file to the list.  -1: no memory. */
+int ckpt_stored(struct timeline *tl);
+/* It is damaged: forget that it is there. */
+void ckpt_forget(struct timeline *tl, size_t i);
 /* Gives up those that are worth least, until there are at most n of this session. */
 void ckpt_thin(struct timeline *tl, size_t n);
 

@@ -149,31 +149,106 @@ static int forget_written(struct timeline *tl, struct err *e)
 	return 0;
 }
 
+/* What a frame is to hold.  NULL: damaged. */
+static const uint8_t *page_of(struct timeline *tl, uint64_t f, uint32_t id, uint8_t *buf,
+	struct err *e)
+{
+	if (!(id & PAGE_FILE))
+		return store_page(tl->store, f, id);
+	return ckfile_page(tl->file, id & ~PAGE_FILE, buf, e) == 0 ? buf : NULL;
+}
+
 static int restore_frames(struct timeline *tl, const uint32_t *want, struct err *e)
 {
-	for (uint64_t f = 0; f < store_frames(tl->store); f++)
-		if (tl->now[f] != want[f])
-			mem_restore_frame(tl->mem, MEM_FIRST_MFN + f,
-				store_page(tl->store, f, want[f]));
+	uint8_t buf[PAGE_SIZE];
+
+	for (uint64_t f = 0; f < store_frames(tl->store); f++) {
+		const uint8_t *page;
+
+		if (tl->now[f] == want[f])
+			continue;
+		table_set(tl->store, tl->now, f, PAGE_UNKNOWN);
+		page = page_of(tl, f, want[f], buf, e);
+		if (page == NULL)
+			return -1;
+		mem_restore_frame(tl->mem, MEM_FIRST_MFN + f, page);
+	}
 	table_assign(tl->store, tl->now, want);
-	(void)e;
 	return 0;
 }
 
-int snapshot_restore(struct timeline *tl, struct ckpt *k, struct err *e)
+static int restore(struct timeline *tl, const struct ckpt *k, const uint32_t *table,
+	uint32_t place, struct rbuf state, struct err *e)
 {
-	struct rbuf r = { .p = k->state.p, .len = k->state.len };
-
 	tl->broken = true;
-	if (forget_written(tl, e) != 0 || restore_frames(tl, k->table, e) != 0)
+	if (forget_written(tl, e) != 0 || restore_frames(tl, table, e) != 0)
 		return -1;
-	if (domain_load(tl->p.domain, &r) != 0)
+	if (domain_load(tl->p.domain, &state) != 0 ||
+		domain_where(tl->p.domain).icount != k->at.icount)
 		return err_set(e, ST_DAMAGED, "the checkpoint at instruction %llu makes no sense",
 			(unsigned long long)k->at.icount);
 	if (mem_epoch_begin(tl->mem, MEM_FOR_CHECKPOINT) != 0)
 		return err_set(e, ST_HOST, "out of memory");
-	if (replay_seek(tl->p.replay, k->at.icount, k->place, e) != 0)
+	if (replay_seek(tl->p.replay, k->at.icount, place, e) != 0)
 		return -1;
 	tl->broken = tl->diverged = false;
 	return 0;
+}
+
+static int restore_stored(struct timeline *tl, const struct ckpt *k, struct err *e)
+{
+	uint64_t frames = store_frames(tl->store);
+	struct ck_meta m = { .table = malloc(frames * sizeof *m.table) };
+	struct wbuf raw = {0};
+	int rc;
+
+	if (m.table == NULL)
+		return err_set(e, ST_HOST, "out of memory");
+	rc = ckfile_load(tl->file, k->number, &m, &raw, e);
+	for (uint64_t f = 0; rc == 0 && f < frames; f++)
+		if (m.table[f] != CK_BOOT)
+			m.table[f] |= PAGE_FILE;
+	if (rc == 0)
+		rc = restore(tl, k, m.table, m.place,
+			(struct rbuf){ .p = m.state, .len = m.state_len }, e);
+	free(m.table);
+	wbuf_free(&raw);
+	return rc;
+}
+
+int snapshot_restore(struct timeline *tl, struct ckpt *k, struct err *e)
+{
+	if (k->at.stored)
+		return restore_stored(tl, k, e);
+	return restore(tl, k, k->table, k->place,
+		(struct rbuf){ .p = k->state.p, .len = k->state.len }, e);
+}
+
+/* Behind the log's end is nothing to go on to: a recording that was killed. */
+int ckpt_stored(struct timeline *tl)
+{
+	for (size_t i = 0; i < ckfile_count(tl->file); i++) {
+		const struct ck_chunk *c = ckfile_at(tl->file, i);
+		struct ckpt *k;
+
+		if (c->icount == 0 || c->icount >= tl->p.end)
+			continue;
+		k = calloc(1, sizeof *k);
+		if (k == NULL)
+			return -1;
+		k->at = (struct timeline_mark){ .icount = c->icount, .brctr = c->brctr,
+			.guest_ns = c->guest_ns, .console_bytes = c->console, .stored = true };
+		k->number = i;
+		if (insert(tl, k) != 0) {
+			free(k);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void ckpt_forget(struct timeline *tl, size_t i)
+{
+	ckpt_free(tl, tl->list[i]);
+	memmove(tl->list + i, tl->list + i + 1, (--tl->n - i) * sizeof *tl->list);
 }

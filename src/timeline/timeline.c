@@ -27,6 +27,20 @@ static uint64_t host_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* A file that is of no use is left aside. */
+static int open_file(struct timeline *tl)
+{
+	struct ck_id id;
+	struct err none;
+
+	if (tl->p.checkpoints == NULL || tl->p.none)
+		return 0;
+	id = *tl->p.id;
+	id.frames = store_frames(tl->store);
+	tl->file = ckfile_open(tl->p.checkpoints, &id, &none);
+	return tl->file != NULL ? ckpt_stored(tl) : 0;
+}
+
 struct timeline *timeline_open(const struct timeline_params *p, struct err *e)
 {
 	struct timeline *tl = calloc(1, sizeof *tl);
@@ -50,6 +64,13 @@ struct timeline *timeline_open(const struct timeline_params *p, struct err *e)
 		return NULL;
 	}
 	tl->planted = host_ns();
+	if (open_file(tl) != 0) {
+		err_set(e, ST_HOST, "out of memory for checkpoints");
+		timeline_close(tl);
+		return NULL;
+	}
+	tl->p.checkpoints = NULL; /* the caller's */
+	tl->p.id = NULL;
 	return tl;
 }
 
@@ -59,6 +80,7 @@ void timeline_close(struct timeline *tl)
 		return;
 	for (size_t i = 0; i < tl->n; i++)
 		ckpt_free(tl, tl->list[i]);
+	ckfile_close(tl->file);
 	free(tl->list);
 	free(tl->now);
 	store_free(tl->store);
@@ -196,14 +218,26 @@ static size_t last_below(const struct timeline *tl, uint64_t n,
 	return lo;
 }
 
+/* To checkpoint k, or where that is damaged to the last good one before it. */
+static int go_back(struct timeline *tl, size_t k, struct err *e)
+{
+	for (;;) {
+		if (snapshot_restore(tl, tl->list[k], e) == 0)
+			return 0;
+		if (!tl->list[k]->at.stored)
+			return -1;
+		ckpt_forget(tl, k--);
+	}
+}
+
 /* From checkpoint k on to where tl->until says, and there to the first moment. */
-static int seek_until(struct timeline *tl, struct ckpt *k, struct domain_until until,
+static int seek_until(struct timeline *tl, size_t k, struct domain_until until,
 	struct err *e)
 {
 	struct timeline_pos never = { UINT64_MAX, 0 };
 	enum timeline_why why;
 
-	if (snapshot_restore(tl, k, e) != 0)
+	if (go_back(tl, k, e) != 0)
 		return -1;
 	tl->until = until;
 	do
@@ -231,13 +265,13 @@ static uint64_t mark_time(const struct timeline_mark *m)
 
 int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct err *e)
 {
-	return seek_until(tl, tl->list[last_below(tl, brctr, mark_brctr)],
+	return seek_until(tl, last_below(tl, brctr, mark_brctr),
 		(struct domain_until){ .brctr = brctr }, e);
 }
 
 int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct err *e)
 {
-	return seek_until(tl, tl->list[last_below(tl, guest_ns, mark_time)],
+	return seek_until(tl, last_below(tl, guest_ns, mark_time),
 		(struct domain_until){ .tsc = guest_ns }, e);
 }
 
@@ -259,7 +293,7 @@ int timeline_seek(struct timeline *tl, struct timeline_pos to, struct err *e)
 	if (to.icount > tl->p.end)
 		to = (struct timeline_pos){ tl->p.end, 0 };
 	before = ckpt_before(tl, to.icount);
-	if (!on_the_way(tl, to, before) && snapshot_restore(tl, tl->list[before], e) != 0)
+	if (!on_the_way(tl, to, before) && go_back(tl, (size_t)before, e) != 0)
 		return -1;
 	do
 		why = forward(tl, to, e);

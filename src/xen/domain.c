@@ -165,6 +165,13 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e)
 	return d;
 }
 
+uint64_t domain_frames(uint64_t memory_mb)
+{
+	uint64_t ram = memory_mb * PAGES_PER_MB;
+
+	return ram + machine_frames(ram);
+}
+
 void domain_destroy(struct domain *d)
 {
 	if (d == NULL)
@@ -215,6 +222,11 @@ enum domain_halt domain_run_to(struct domain *d, const struct domain_until *unti
 		run_step(d);
 	}
 	return HALT_REACHED;
+}
+
+enum domain_end domain_ended(const struct domain *d)
+{
+	return (enum domain_end)d->ended;
 }
 
 void domain_interrupt(struct domain *d)

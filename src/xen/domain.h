@@ -74,6 +74,7 @@ struct cpu_debug;
 struct domain *domain_create(const struct domain_config *cfg, struct err *e);
 void domain_destroy(struct domain *d);
 enum domain_end domain_run(struct domain *d);
+enum domain_end domain_ended(const struct domain *d); /* how the last run did */
 const char *domain_crash_reason(const struct domain *d);
 /* A device ended the run for what is wrong on the host; NULL: none did. */
 const struct err *domain_failure(const struct domain *d);
@@ -130,6 +131,7 @@ struct detail;
 struct detail *domain_end_detail(struct domain *d);
 /* Digests look at all memory each time, not only at what was written since the last one. */
 void domain_set_full_digests(struct domain *d, bool full);
+uint64_t domain_frames(uint64_t memory_mb); /* of a domain with so much memory */
 uint64_t domain_tsc_mul(void); /* of every domain: guest ns = icount * this / 2^32 */
 
 void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all memory */

@@ -16,6 +16,7 @@
 enum {
 	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE,
 	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS, OPT_NO_SANDBOX, OPT_DISK_BASE,
+	OPT_CHECKPOINT_EVERY,
 };
 
 static const struct option_row options[] = {
@@ -24,6 +25,8 @@ static const struct option_row options[] = {
 	{"at", "POS", "only go there and say where it is; may be given again", OPT_AT},
 	{"digest", NULL, "with --at: digests of memory and state too", OPT_DIGEST},
 	{"no-checkpoints", NULL, "neither use nor take any", OPT_NO_CHECKPOINTS},
+	{"checkpoint-every", "TIME|ICOUNT|off", "take checkpoints, and keep them with the trace",
+		OPT_CHECKPOINT_EVERY},
 	{"speed", "N", "at N times the original pace (default: as fast as it goes)", OPT_SPEED},
 	{"log", NULL, "keep this run's own log also when it does not diverge", OPT_LOG},
 	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS},
@@ -46,9 +49,14 @@ struct replay_options {
 static int take_option(struct replay_options *o, const struct option_state *s, int id,
 	struct err *e)
 {
+	struct ttd_error te;
 	char *end;
 
 	switch (id) {
+	case OPT_CHECKPOINT_EVERY:
+		if (ttd_checkpointing_parse(s->value, &o->rep.checkpoints, &te) != 0)
+			return option_bad_value(s, "checkpoint-every", te.text, e);
+		break;
 	case OPT_VERIFY: o->rep.verify = 1; break;
 	case OPT_TO: o->rep.to = s->value; break;
 	case OPT_LOG: o->rep.log = 1; break;
@@ -102,6 +110,11 @@ static void progress(void *ctx, uint64_t icount, uint64_t total)
 	struct replay_options *o = ctx;
 
 	diag_progress(o->diag, "replay", icount / 1000000, total / 1000000, "M instructions");
+}
+
+static void note(void *ctx, const char *line)
+{
+	diag_print(ctx, DIAG_WARNING, "%s", line);
 }
 
 static void counts(struct diag *diag, const char *how, const struct ttd_result *r)
@@ -226,6 +239,8 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 	struct replay_options o = {.rep = TTD_REPLAY_INIT, .diag = diag};
 	int status;
 
+	o.rep.note = note;
+	o.rep.note_ctx = diag;
 	o.at.positions = calloc((size_t)argc, sizeof *o.at.positions);
 	if (o.at.positions == NULL) {
 		diag_print(diag, DIAG_ERROR, "out of memory");

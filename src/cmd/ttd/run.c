@@ -20,7 +20,7 @@ enum {
 	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
 	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
 	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF, OPT_NO_SANDBOX,
-	OPT_DISK, OPT_DIRECT
+	OPT_DISK, OPT_DIRECT, OPT_CHECKPOINT_EVERY, OPT_CHECKPOINT_SPACE
 };
 
 #define RUN_OPTIONS \
@@ -53,6 +53,10 @@ static const struct option_row record_options[] = {
 	{"no-witnesses", NULL, "log inputs only; a replay then notices little", OPT_NO_WITNESS},
 	{"on-full", "stop|go-on", "when the log cannot be written (default stop)", OPT_ON_FULL},
 	{"sync", NULL, "every write of the log waits for the disk", OPT_SYNC},
+	{"checkpoint-every", "TIME|ICOUNT|off", "how far checkpoints are apart (default 1s)",
+		OPT_CHECKPOINT_EVERY},
+	{"checkpoint-space", "MB", "how much they may take about (default 1024)",
+		OPT_CHECKPOINT_SPACE},
 	{NULL, NULL, NULL, 0},
 };
 
@@ -114,9 +118,24 @@ static int take_number(struct run_options *o, const struct option_state *s, int 
 		o->rec.interval = v;
 		return 0;
 	}
+	if (id == OPT_CHECKPOINT_SPACE) {
+		if (parse_u64(s->value, 1, UINT32_MAX, &v) != 0)
+			return option_bad_value(s, "checkpoint-space", "give megabytes", e);
+		o->rec.checkpoints.max_bytes = v << 20;
+		return 0;
+	}
 	if (parse_u64(s->value, 1, INT64_MAX, &v) != 0)
 		return option_bad_value(s, "stop-at", "give a number of instructions, at least 1", e);
 	o->cfg.stop_icount = v;
+	return 0;
+}
+
+static int take_every(struct run_options *o, const struct option_state *s, struct err *e)
+{
+	struct ttd_error te;
+
+	if (ttd_checkpointing_parse(s->value, &o->rec.checkpoints, &te) != 0)
+		return option_bad_value(s, "checkpoint-every", te.text, e);
 	return 0;
 }
 
@@ -167,6 +186,7 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 	case OPT_DISK:
 		return disk_list_add(&o->disks, "--disk", s->value, e) != 0 ? OPTION_WRONG : 0;
 	case OPT_DIRECT: o->direct = true; break;
+	case OPT_CHECKPOINT_EVERY: return take_every(o, s, e);
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_NAME:
@@ -267,6 +287,10 @@ static int report_trace(struct diag *diag, struct ttd_vm *vm, int status)
 		diag_print(diag, DIAG_NOTE, "recorded %s: %" PRIu64 " instructions, %" PRIu64
 			" inputs, %" PRIu64 " witnesses, %" PRIu64 " bytes", r.trace, r.icount,
 			r.inputs, r.witnesses, r.log_bytes);
+		if (r.checkpoints != 0)
+			diag_print(diag, DIAG_NOTE, "%" PRIu64 " checkpoints, %" PRIu64
+				" MB; they took %.2f s of CPU time", r.checkpoints,
+				(r.checkpoint_bytes + (1 << 19)) >> 20, (double)r.checkpoint_ns / 1e9);
 		return status;
 	}
 	diag_print(diag, DIAG_ERROR, "%s; what was recorded before replays: %s",

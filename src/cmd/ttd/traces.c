@@ -226,6 +226,14 @@ static void print_info(struct out *o, const struct ttd_trace_info *t)
 		put_hex(o, "memory_digest", t->memory_digest);
 		put_hex(o, "state_digest", t->state_digest);
 	}
+	if (t->checkpoint_bytes != 0) {
+		put_number(o, "checkpoints", t->checkpoints);
+		put_number(o, "checkpoint_bytes", t->checkpoint_bytes);
+		put_number(o, "checkpoint_first", t->checkpoint_first);
+		put_number(o, "checkpoint_last", t->checkpoint_last);
+	}
+	if (t->checkpoint_text[0] != '\0')
+		put_text(o, "checkpoint_note", t->checkpoint_text);
 }
 
 /* In JSON the lists come last: one object for each. */

@@ -1,0 +1,127 @@
+/*
+ * autosave.c - when to take checkpoints; see autosave.h.
+ *
+ * The run loop is halted now and then to look at the clock.  The guest does not
+ * notice that, nor a checkpoint.
+ */
+#include "timeline/autosave.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "event/source.h"
+
+enum {
+	LEG = 1 << 22,  /* instructions between looks at the clock */
+	COST = 25,
+	STRETCH = 8,    /* never wider apart than so many times what was asked for */
+};
+
+struct autosave {
+	struct autosave_params p;
+	struct ckwriter *writer; /* NULL: no more are taken */
+	uint64_t start_ns, taken_ns; /* CPU time at the start, and when the last one was taken */
+	uint64_t due;            /* icount, of every_insns */
+};
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+struct autosave *autosave_create(const struct autosave_params *p, struct err *e)
+{
+	struct autosave *a = calloc(1, sizeof *a);
+
+	if (a == NULL) {
+		err_set(e, ST_HOST, "out of memory");
+		return NULL;
+	}
+	a->p = *p;
+	if (p->every_ns == 0 && p->every_insns == 0)
+		a->p.every_ns = AUTOSAVE_NS;
+	a->due = p->every_insns;
+	a->writer = ckwriter_open(&p->writer, e);
+	if (a->writer == NULL) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+static void give_up(struct autosave *a, struct ckwriter_result *r)
+{
+	struct err e;
+
+	if (ckwriter_close(a->writer, r, &e) != 0 && a->p.note != NULL)
+		a->p.note(a->p.ctx, e.text);
+	a->writer = NULL;
+}
+
+static bool is_due(const struct autosave *a, uint64_t icount)
+{
+	uint64_t every, now, waited;
+
+	if (a->p.every_insns != 0)
+		return icount >= a->due;
+	if (!ckwriter_idle(a->writer))
+		return false;
+	every = a->p.every_ns * ckwriter_spacing(a->writer);
+	now = cpu_ns();
+	waited = now - a->taken_ns;
+	return waited >= STRETCH * every || (waited >= every &&
+		ckwriter_cost_ns(a->writer) * COST <= now - a->start_ns);
+}
+
+static void look(struct autosave *a)
+{
+	struct domain *d = a->p.writer.domain;
+	uint64_t icount = domain_where(d).icount;
+	struct ckwriter_result none;
+	uint32_t place;
+
+	if (domain_moment(d) != 0 || domain_inside(d) || !is_due(a, icount))
+		return;
+	place = a->p.place(a->p.ctx, icount);
+	if (place == UINT32_MAX || ckwriter_take(a->writer, place) != 0) {
+		give_up(a, &none);
+		return;
+	}
+	a->taken_ns = cpu_ns();
+	a->due = icount + a->p.every_insns * ckwriter_spacing(a->writer);
+}
+
+enum domain_end autosave_run(struct autosave *a)
+{
+	struct domain *d = a->p.writer.domain;
+	struct domain_until until = {0};
+	enum domain_halt halt;
+
+	if (a->start_ns == 0)
+		a->start_ns = a->taken_ns = cpu_ns();
+	do {
+		until.icount = domain_where(d).icount + LEG;
+		if (a->p.every_insns != 0)
+			until.icount = a->due > domain_where(d).icount ? a->due : until.icount;
+		if (a->writer == NULL)
+			until.icount = SOURCE_NEVER;
+		halt = domain_run_to(d, &until);
+		if (halt == HALT_REACHED && a->writer != NULL)
+			look(a);
+	} while (halt == HALT_REACHED || halt == HALT_INTERRUPTED);
+	return domain_ended(d);
+}
+
+void autosave_free(struct autosave *a, struct ckwriter_result *r)
+{
+	struct ckwriter_result none;
+
+	if (a == NULL)
+		return;
+	if (a->writer != NULL)
+		give_up(a, r != NULL ? r : &none);
+	free(a);
+}

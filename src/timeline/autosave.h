@@ -1,0 +1,33 @@
+/*
+ * autosave.h - a domain's run with checkpoints taken now and then.
+ */
+#ifndef TTD_TIMELINE_AUTOSAVE_H
+#define TTD_TIMELINE_AUTOSAVE_H
+
+#include "timeline/ckwriter.h"
+
+struct autosave;
+
+#define AUTOSAVE_NS UINT64_C(1000000000) /* when nobody says */
+
+struct autosave_params {
+	struct ckwriter_params writer;
+	/* How far apart: CPU time of the vCPU, stretched where checkpoints would cost
+	 * more than a 25th of it in all; or instructions, exactly. */
+	uint64_t every_ns, every_insns; /* both 0: the default time */
+	/* How many records of the log at this icount, where the run is, are behind
+	 * it; UINT32_MAX: the log is not complete, take no more. */
+	uint32_t (*place)(void *ctx, uint64_t icount);
+	/* [vCPU thread] One line, once: no more are stored, and why.  May be NULL. */
+	void (*note)(void *ctx, const char *line);
+	void *ctx;
+};
+
+/* The domain is at icount 0.  NULL and *e on failure. */
+struct autosave *autosave_create(const struct autosave_params *p, struct err *e);
+/* domain_run(), with checkpoints. */
+enum domain_end autosave_run(struct autosave *a);
+/* The run is over: waits until all is written.  NULL is fine. */
+void autosave_free(struct autosave *a, struct ckwriter_result *r);
+
+#endif

@@ -1,0 +1,327 @@
+/*
+ * ckwriter.c - storing checkpoints; see ckwriter.h.
+ *
+ *  K1. `lock` guards the queue, `busy` and `error`.  Everything about the file
+ *      belongs to the thread.
+ *  K2. Frames travel in pieces of bounded size; the vCPU thread waits when two
+ *      are on their way.  The last piece carries the state.
+ *  K3. table[f] is the page of frame f as of the last piece handled.
+ */
+#include "timeline/ckwriter.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "cpu/cpu.h"
+#include "event/source.h"
+#include "timeline/ckstore.h"
+
+enum { PIECE = 8192 /* frames */, COUNT = 1024 };
+#define BYTES (UINT64_C(1) << 30)
+
+struct piece {
+	struct piece *next;
+	size_t n, room;     /* frames; of the mapping */
+	uint8_t *bytes;
+	uint64_t *frame;
+	bool last;
+	struct ck_chunk at; /* last: the checkpoint's */
+	uint32_t place;
+	struct wbuf state;
+};
+
+struct ckwriter {
+	struct ckwriter_params p;
+	struct ckstore *store;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct piece *head, **tail;
+	unsigned queued;      /* pieces not handled yet */
+	bool closing, failed;
+	struct err error;
+	uint64_t thread_ns, vcpu_ns;
+	unsigned spacing;
+};
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void piece_free(struct piece *k)
+{
+	if (k == NULL)
+		return;
+	if (k->bytes != NULL)
+		munmap(k->bytes, k->room);
+	free(k->frame);
+	wbuf_free(&k->state);
+	free(k);
+}
+
+/* ---- the thread ---- */
+
+static int handle(struct ckwriter *w, struct piece *k, struct err *e)
+{
+	if (ckstore_pages(w->store, k->frame, k->bytes, k->n, e) != 0)
+		return -1;
+	if (!k->last)
+		return 0;
+	if (ckstore_point(w->store, &k->at, k->place, &k->state, e) != 0)
+		return -1;
+	while (ckstore_count(w->store) > 2 && (ckstore_count(w->store) > w->p.count ||
+		ckstore_bytes(w->store) > w->p.bytes)) {
+		if (ckstore_thin(w->store, e) != 0)
+			return -1;
+		w->spacing *= 2;
+	}
+	if (ckstore_bytes(w->store) > 2 * w->p.bytes)
+		return err_set(e, ST_HOST, "checkpoints take more than %llu MB even when there are "
+			"few: no more are stored", (unsigned long long)(w->p.bytes >> 20));
+	return 0;
+}
+
+static void *run(void *ctx)
+{
+	struct ckwriter *w = ctx;
+	struct piece *k;
+	struct err e;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		while ((k = w->head) == NULL && !w->closing)
+			pthread_cond_wait(&w->changed, &w->lock);
+		if (k == NULL)
+			break;
+		w->head = k->next;
+		if (w->head == NULL)
+			w->tail = &w->head;
+		pthread_mutex_unlock(&w->lock);
+		bool bad = !w->failed && handle(w, k, &e) != 0;
+
+		piece_free(k);
+		pthread_mutex_lock(&w->lock);
+		if (bad) {
+			w->failed = true;
+			w->error = e;
+		}
+		w->queued--;
+		w->thread_ns = cpu_ns();
+		pthread_cond_broadcast(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* ---- the vCPU's side ---- */
+
+static bool has_failed(struct ckwriter *w)
+{
+	bool failed;
+
+	pthread_mutex_lock(&w->lock);
+	failed = w->failed;
+	pthread_mutex_unlock(&w->lock);
+	return failed;
+}
+
+static void send(struct ckwriter *w, struct piece *k)
+{
+	pthread_mutex_lock(&w->lock);
+	while (w->queued >= 2)
+		pthread_cond_wait(&w->changed, &w->lock);
+	*w->tail = k;
+	w->tail = &k->next;
+	w->queued++;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static struct piece *piece_new(size_t n)
+{
+	struct piece *k = calloc(1, sizeof *k);
+
+	if (k == NULL)
+		return NULL;
+	k->n = n;
+	k->room = (n + 1) << PAGE_SHIFT;
+	k->frame = malloc((n + 1) * sizeof *k->frame);
+	k->bytes = mmap(NULL, k->room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (k->bytes == MAP_FAILED)
+		k->bytes = NULL;
+	if (k->bytes == NULL || k->frame == NULL) {
+		piece_free(k);
+		return NULL;
+	}
+	madvise(k->bytes, k->room, MADV_HUGEPAGE);
+	return k;
+}
+
+static int fill_state(struct ckwriter *w, struct piece *k, uint32_t place)
+{
+	struct source_pos at = domain_where(w->p.domain);
+
+	k->last = true;
+	k->place = place;
+	k->at = (struct ck_chunk){ .icount = at.icount, .brctr = at.brctr, .guest_ns = at.tsc,
+		.console = domain_console_bytes(w->p.domain) };
+	domain_save(w->p.domain, &k->state);
+	return k->state.bad ? -1 : 0;
+}
+
+static int take(struct ckwriter *w, uint32_t place)
+{
+	struct mem *m = domain_mem(w->p.domain);
+	size_t n, done = 0;
+	const mfn_t *dirty = mem_epoch_dirty(m, MEM_FOR_CHECKPOINT, &n);
+
+	if (dirty == NULL)
+		return -1;
+	do {
+		size_t part = n - done < PIECE ? n - done : PIECE;
+		struct piece *k = piece_new(part);
+
+		if (k == NULL)
+			return -1;
+		for (size_t i = 0; i < part; i++) {
+			k->frame[i] = dirty[done + i] - MEM_FIRST_MFN;
+			memcpy(k->bytes + (i << PAGE_SHIFT), mem_frame(m, dirty[done + i]), PAGE_SIZE);
+		}
+		done += part;
+		if (done == n && fill_state(w, k, place) != 0) {
+			piece_free(k);
+			return -1;
+		}
+		send(w, k);
+	} while (done < n);
+	return mem_epoch_begin(m, MEM_FOR_CHECKPOINT);
+}
+
+int ckwriter_take(struct ckwriter *w, uint32_t place)
+{
+	uint64_t start = cpu_ns();
+	int rc = has_failed(w) ? -1 : take(w, place);
+
+	w->vcpu_ns += cpu_ns() - start;
+	if (rc != 0) {
+		pthread_mutex_lock(&w->lock);
+		if (!w->failed)
+			err_set(&w->error, ST_HOST, "out of memory for checkpoints: no more are stored");
+		w->failed = true;
+		pthread_mutex_unlock(&w->lock);
+	}
+	return rc;
+}
+
+bool ckwriter_idle(const struct ckwriter *cw)
+{
+	struct ckwriter *w = (struct ckwriter *)(uintptr_t)cw;
+	bool idle;
+
+	pthread_mutex_lock(&w->lock);
+	idle = w->queued == 0;
+	pthread_mutex_unlock(&w->lock);
+	return idle;
+}
+
+uint64_t ckwriter_cost_ns(const struct ckwriter *cw)
+{
+	struct ckwriter *w = (struct ckwriter *)(uintptr_t)cw;
+	uint64_t ns;
+
+	pthread_mutex_lock(&w->lock);
+	ns = w->thread_ns + w->vcpu_ns;
+	pthread_mutex_unlock(&w->lock);
+	return ns;
+}
+
+unsigned ckwriter_spacing(const struct ckwriter *cw)
+{
+	struct ckwriter *w = (struct ckwriter *)(uintptr_t)cw;
+	unsigned spacing;
+
+	pthread_mutex_lock(&w->lock);
+	spacing = w->spacing;
+	pthread_mutex_unlock(&w->lock);
+	return spacing;
+}
+
+/* ---- opening and closing ---- */
+
+static void set_up(struct ckwriter *w, const struct ckwriter_params *p)
+{
+	w->p = *p;
+	w->p.path = NULL;
+	if (w->p.count == 0)
+		w->p.count = COUNT;
+	if (w->p.bytes == 0)
+		w->p.bytes = BYTES;
+	w->spacing = 1;
+	w->tail = &w->head;
+	w->p.id.frames = mem_all_pages(domain_mem(p->domain));
+	if (getrandom(&w->p.id.seed, sizeof w->p.id.seed, 0) != sizeof w->p.id.seed)
+		w->p.id.seed = (uint64_t)time(NULL);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->changed, NULL);
+}
+
+static void tear_down(struct ckwriter *w)
+{
+	ckstore_close(w->store);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->changed);
+	free(w);
+}
+
+struct ckwriter *ckwriter_open(const struct ckwriter_params *p, struct err *e)
+{
+	struct ckwriter *w = calloc(1, sizeof *w);
+	int rc;
+
+	if (w == NULL) {
+		err_set(e, ST_HOST, "out of memory");
+		return NULL;
+	}
+	set_up(w, p);
+	w->store = ckstore_create(p->path, &w->p.id, e);
+	if (w->store == NULL) {
+		tear_down(w);
+		return NULL;
+	}
+	if (mem_epoch_begin(domain_mem(p->domain), MEM_FOR_CHECKPOINT) != 0 ||
+		(rc = pthread_create(&w->thread, NULL, run, w)) != 0) {
+		err_set(e, ST_HOST, "cannot start a thread for checkpoints");
+		tear_down(w);
+		return NULL;
+	}
+	return w;
+}
+
+int ckwriter_close(struct ckwriter *w, struct ckwriter_result *r, struct err *e)
+{
+	int rc;
+
+	pthread_mutex_lock(&w->lock);
+	w->closing = true;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	*r = (struct ckwriter_result){
+		.checkpoints = ckstore_count(w->store), .bytes = ckstore_bytes(w->store),
+		.pages = ckstore_stored(w->store), .cost_ns = w->thread_ns + w->vcpu_ns,
+	};
+	rc = w->failed ? -1 : 0;
+	if (w->failed)
+		*e = w->error;
+	tear_down(w);
+	return rc;
+}

@@ -1,0 +1,47 @@
+/*
+ * ckwriter.h - storing checkpoints while a machine runs.
+ *
+ * The vCPU thread copies the frames that were written since the last checkpoint;
+ * a thread of the writer's finds equal pages, compresses and writes.  When there
+ * are too many checkpoints, or too many bytes, every second one is given up: the
+ * further a recording gets the wider they are apart, evenly.
+ */
+#ifndef TTD_TIMELINE_CKWRITER_H
+#define TTD_TIMELINE_CKWRITER_H
+
+#include "timeline/ckformat.h"
+#include "util/err.h"
+#include "xen/domain.h"
+
+struct ckwriter;
+
+struct ckwriter_params {
+	const char *path;
+	struct ck_id id;    /* but for the seed, which is made */
+	struct domain *domain; /* at icount 0 */
+	size_t count;       /* checkpoints at most; 0: the default */
+	uint64_t bytes;     /* of the file, about; 0: the default */
+};
+
+/* Replaces what is there.  NULL and *e on failure. */
+struct ckwriter *ckwriter_open(const struct ckwriter_params *p, struct err *e);
+
+/* Has the thread done with the last one? */
+bool ckwriter_idle(const struct ckwriter *w);
+/*
+ * [vCPU thread] The machine is at a moment 0; `place`: so many records of the log
+ * at this icount are behind it.  -1: nothing more is stored, see ckwriter_error().
+ */
+int ckwriter_take(struct ckwriter *w, uint32_t place);
+/* CPU time spent so far, by both threads. */
+uint64_t ckwriter_cost_ns(const struct ckwriter *w);
+/* How many times wider apart they are now than they were taken at first. */
+unsigned ckwriter_spacing(const struct ckwriter *w);
+
+struct ckwriter_result {
+	uint64_t checkpoints, bytes, pages, cost_ns;
+};
+/* Waits until all is written.  -1: not all could be, *e says why; the rest is good. */
+int ckwriter_close(struct ckwriter *w, struct ckwriter_result *r, struct err *e);
+
+#endif

@@ -97,17 +97,18 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 		e_rr(o, 0, 0x89, R11, R11);
 }
 
+/* Entries are 32 bytes: see tlb.h. */
 struct ea access_table(const void *p)
 {
 	return (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)p };
 }
 
-/* The inline lookup; leaves r10 = index, r11 = offset in the page. */
+/* The inline lookup; leaves r10 = index * 4, r11 = offset in the page. */
 void access_lookup(struct tr *t, const uint64_t *tag, unsigned size)
 {
 	static const uint8_t index_of[] = {
-		0xc4, 0x43, 0xfb, 0xf0, 0xd3, 0x0c, /* rorx $12, r11, r10 */
-		0x45, 0x0f, 0xb7, 0xd2,             /* movzx r10d, r10w */
+		0xc4, 0x43, 0xfb, 0xf0, 0xd3, 0x0a,       /* rorx $10, r11, r10 */
+		0x41, 0x81, 0xe2, 0xfc, 0xff, 0x03, 0x00, /* and $0x3fffc, r10d */
 	};
 	struct out *o = &t->o;
 
@@ -168,7 +169,7 @@ static void alignment_check(struct tr *t, const struct site *s, unsigned size)
 void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 {
 	struct tlb *tlb = access_tlb(t);
-	const uint64_t *tag = write ? tlb->wtag : tlb->rtag;
+	const uint64_t *tag = write ? &tlb->e[0].wtag : &tlb->e[0].rtag;
 
 	t->delta_reg = NO_REG;
 	s->size = (uint16_t)size;
@@ -179,7 +180,7 @@ void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 	}
 	access_lookup(t, tag, size);
 	access_slow(t, s, tag, write ? t->c->glue.slow_write : t->c->glue.slow_read);
-	e_rm(&t->o, 1, 0x03, R11, access_table(tlb->host));
+	e_rm(&t->o, 1, 0x03, R11, access_table(&tlb->e[0].host));
 }
 
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write)

@@ -19,7 +19,7 @@ static void forget_page(struct cpu *c, uint64_t va)
 	for (unsigned mode = 0; mode < 2; mode++) {
 		struct tlb *t = mem_tlb(c->mem, (enum mem_mode)mode);
 
-		t->rtag[i] = t->wtag[i] = TLB_EMPTY(i);
+		t->e[i].rtag = t->e[i].wtag = TLB_EMPTY(i);
 	}
 }
 

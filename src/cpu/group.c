@@ -252,9 +252,9 @@ void group_write_ahead(struct tr *t, const struct insn *in)
 	flags_free(t);
 	s = site_here(t, in, in->mem.size | SITE_WRITE);
 	access_addr(t, in, 0);
-	access_lookup(t, tlb->wtag, in->mem.size);
-	slow(t, in, s, tlb->wtag);
-	e_rm(&t->o, 1, 0x03, R11, access_table(tlb->host));
+	access_lookup(t, &tlb->e[0].wtag, in->mem.size);
+	slow(t, in, s, &tlb->e[0].wtag);
+	e_rm(&t->o, 1, 0x03, R11, access_table(&tlb->e[0].host));
 }
 
 /* The current instruction's access around base is covered by a check. */
@@ -274,7 +274,7 @@ bool group_covers(const struct tr *t, int base)
 static void check(struct tr *t, const struct insn *in, const struct group *g)
 {
 	struct tlb *tlb = access_tlb(t);
-	const uint64_t *tag = g->write ? tlb->wtag : tlb->rtag;
+	const uint64_t *tag = g->write ? &tlb->e[0].wtag : &tlb->e[0].rtag;
 	unsigned size = (unsigned)(g->hi - g->lo);
 	struct site *s;
 
@@ -284,7 +284,7 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	e_lea(&t->o, R11, EA_BASE(g->base, g->lo));
 	access_lookup(t, tag, size);
 	slow(t, in, s, tag);
-	e_load(&t->o, R11, access_table(tlb->host));
+	e_load(&t->o, R11, access_table(&tlb->e[0].host));
 	e_rm(&t->o, 1, 0x2b, R11, access_table(tag));
 	e_mov(&t->o, R10, R11);
 	e_store(&t->o, field(&t->c->delta[g->base]), R10);

@@ -334,13 +334,13 @@ static uint8_t *stack_bytes(struct cpu *c, uint64_t va, unsigned n, enum mem_acc
 	enum mem_mode mode = (enum mem_mode)c->s.mode;
 	struct tlb *t = mem_tlb(c->mem, mode);
 	unsigned i = TLB_INDEX(va);
-	const uint64_t *tag = access == MEM_WRITE ? t->wtag : t->rtag;
+	uint64_t tag = access == MEM_WRITE ? t->e[i].wtag : t->e[i].rtag;
 
 	if ((va & (PAGE_SIZE - 1)) + n > PAGE_SIZE)
 		return NULL;
-	if (tag[i] != (va & PAGE_MASK) && debug_fill(c, mode, va, access, NULL) != 0)
+	if (tag != (va & PAGE_MASK) && debug_fill(c, mode, va, access, NULL) != 0)
 		return NULL;
-	return (uint8_t *)(uintptr_t)(t->host[i] + (va & (PAGE_SIZE - 1)));
+	return (uint8_t *)(uintptr_t)(t->e[i].host + (va & (PAGE_SIZE - 1)));
 }
 
 uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused)

@@ -143,14 +143,14 @@ static uint8_t *reach(struct cpu *c, const struct str *s, uint64_t va, enum mem_
 {
 	struct tlb *t = mem_tlb(c->mem, s->mode);
 	unsigned i = TLB_INDEX(va);
-	const uint64_t *tag = access == MEM_WRITE ? t->wtag : t->rtag;
+	uint64_t tag = access == MEM_WRITE ? t->e[i].wtag : t->e[i].rtag;
 
-	if (tag[i] != (va & PAGE_MASK)) {
+	if (tag != (va & PAGE_MASK)) {
 		*r = debug_fill(c, s->mode, va, access, f);
 		if (*r != 0)
 			return NULL;
 	}
-	return (uint8_t *)(uintptr_t)(t->host[i] + (va & (PAGE_SIZE - 1)));
+	return (uint8_t *)(uintptr_t)(t->e[i].host + (va & (PAGE_SIZE - 1)));
 }
 
 static uint64_t load(const uint8_t *p, unsigned size)

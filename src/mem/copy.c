@@ -37,9 +37,9 @@ static uint8_t *hit(struct mem *m, enum mem_mode mode, gva_t va, size_t n, bool 
 	const struct tlb *t = &m->tlb[mode];
 	unsigned i = TLB_INDEX(va), off = va & (PAGE_SIZE - 1);
 
-	if (n > PAGE_SIZE - off || (write ? t->wtag : t->rtag)[i] != (va & PAGE_MASK))
+	if (n > PAGE_SIZE - off || (write ? t->e[i].wtag : t->e[i].rtag) != (va & PAGE_MASK))
 		return NULL;
-	return (uint8_t *)(uintptr_t)t->host[i] + off;
+	return (uint8_t *)(uintptr_t)t->e[i].host + off;
 }
 
 int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t n,
@@ -102,16 +102,16 @@ static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
 	uint64_t pte;
 	mfn_t mfn;
 
-	if (t->rtag[i] == TLB_EMPTY(i)) {
-		assert(t->wtag[i] == TLB_EMPTY(i));
+	if (t->e[i].rtag == TLB_EMPTY(i)) {
+		assert(t->e[i].wtag == TLB_EMPTY(i));
 		return;
 	}
-	mfn = mem_peek(m, mode, t->rtag[i], &pte);
+	mfn = mem_peek(m, mode, t->e[i].rtag, &pte);
 	assert(mfn != MFN_NONE);
-	assert(t->host[i] == (uint64_t)frame_host(m, mfn));
-	if (t->wtag[i] == TLB_EMPTY(i))
+	assert(t->e[i].host == (uint64_t)frame_host(m, mfn));
+	if (t->e[i].wtag == TLB_EMPTY(i))
 		return;
-	assert(t->wtag[i] == t->rtag[i]);
+	assert(t->e[i].wtag == t->e[i].rtag);
 	assert((pte & PTE_D) && (pte & PTE_A) && (pte & PTE_RW));
 	assert(!(frame_of(m, mfn)->flags & (FRAME_PT | FRAME_CODE | FRAME_READONLY)));
 }

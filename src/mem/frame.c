@@ -22,7 +22,7 @@ static void reset_tlb(struct mem *m)
 {
 	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			m->tlb[mode].rtag[i] = m->tlb[mode].wtag[i] = TLB_EMPTY(i);
+			m->tlb[mode].e[i].rtag = m->tlb[mode].e[i].wtag = TLB_EMPTY(i);
 		for (unsigned i = 0; i < ITLB_SIZE; i++)
 			m->fetch[mode][i].va = 1;
 		m->root[mode] = MFN_NONE;

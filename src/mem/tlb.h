@@ -2,9 +2,10 @@
  * tlb.h - the soft TLB as translated code sees it.  For src/mem and src/cpu.
  *
  * One struct tlb per mode.  Translated code looks an address up with
- *	i = (va >> 12) & 0xffff;  x = va ^ tag[i];  hit when x <= 4096 - size
+ *	i = (va >> 12) & 0xffff;  x = va ^ e[i].tag;  hit when x <= 4096 - size
  * so one compare decides tag and page crossing, and x is then the offset in
- * the page whose host address is host[i].  An empty entry holds a tag whose
+ * the page whose host address is e[i].host.  (An entry is in one cache line: a
+ * kernel touches a hundred pages between two switches.)  An empty entry holds a tag whose
  * index bits are wrong for its place: it matches no address at all.
  *
  * Everything here lives below 2 GiB, so that code can name it by disp32.
@@ -24,10 +25,11 @@ enum {
 #define TLB_EMPTY(i) ((~(uint64_t)(i) & (TLB_SIZE - 1)) << PAGE_SHIFT)
 
 struct tlb {
-	uint64_t rtag[TLB_SIZE];
-	uint64_t wtag[TLB_SIZE];
-	uint64_t host[TLB_SIZE];
+	struct tlb_entry {
+		uint64_t rtag, wtag, host, unused;
+	} e[TLB_SIZE];
 };
+_Static_assert(sizeof(struct tlb_entry) == 4 * 8, "cpu/access.c scales the index by that");
 
 /* Halves of the address space: a root switch replaces only the user half. */
 enum mem_half { HALF_USER, HALF_KERNEL, HALF_COUNT };

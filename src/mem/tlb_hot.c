@@ -167,7 +167,7 @@ static bool wslot_live(const struct mem *m, const struct frame *fr, unsigned k, 
 	const struct tlb *t = &m->tlb[fr->wmodes >> k & 1];
 	unsigned i = fr->widx[k];
 
-	return (fr->wslots >> k & 1) && t->wtag[i] != TLB_EMPTY(i) && t->host[i] == host;
+	return (fr->wslots >> k & 1) && t->e[i].wtag != TLB_EMPTY(i) && t->e[i].host == host;
 }
 
 /* Remembers the entry in a free slot of its frame, so that it can be dropped. */
@@ -195,7 +195,7 @@ static void fill_write(struct mem *m, enum mem_mode mode, mfn_t mfn, gva_t page,
 {
 	note_write(m, mfn);
 	note_write_entry(m, frame_of(m, mfn), mode, i, (uint64_t)frame_host(m, mfn));
-	m->tlb[mode].wtag[i] = page;
+	m->tlb[mode].e[i].wtag = page;
 }
 
 int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
@@ -218,10 +218,10 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 	if ((watched & WATCH_READ) || m->watch.hit)
 		return 1;
 	held = (frame_of(m, w.mfn)->flags & (FRAME_PT | FRAME_CODE)) != 0 || watched != 0;
-	if (t->rtag[i] != page || t->host[i] != (uint64_t)frame_host(m, w.mfn)) {
-		t->rtag[i] = page;
-		t->wtag[i] = TLB_EMPTY(i);
-		t->host[i] = (uint64_t)frame_host(m, w.mfn);
+	if (t->e[i].rtag != page || t->e[i].host != (uint64_t)frame_host(m, w.mfn)) {
+		t->e[i].rtag = page;
+		t->e[i].wtag = TLB_EMPTY(i);
+		t->e[i].host = (uint64_t)frame_host(m, w.mfn);
 		use(m, mode, va, i);
 	}
 	if (held)
@@ -312,9 +312,9 @@ static void invalidate(struct mem *m, gva_t va, bool fetch)
 		struct tlb *t = &m->tlb[mode];
 		struct fetch_entry *fe = &m->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
 
-		if (t->rtag[i] == page) {
-			t->rtag[i] = TLB_EMPTY(i);
-			t->wtag[i] = TLB_EMPTY(i);
+		if (t->e[i].rtag == page) {
+			t->e[i].rtag = TLB_EMPTY(i);
+			t->e[i].wtag = TLB_EMPTY(i);
 			m->stats.invalidations++;
 		}
 		if (fetch && fe->va == page) {
@@ -357,9 +357,9 @@ void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)
 	for (uint32_t k = 0; k < n; k++) {
 		unsigned i = listed ? u->idx[k] : k;
 
-		if (t->rtag[i] != TLB_EMPTY(i) && mem_half(t->rtag[i]) == half) {
-			t->rtag[i] = TLB_EMPTY(i);
-			t->wtag[i] = TLB_EMPTY(i);
+		if (t->e[i].rtag != TLB_EMPTY(i) && mem_half(t->e[i].rtag) == half) {
+			t->e[i].rtag = TLB_EMPTY(i);
+			t->e[i].wtag = TLB_EMPTY(i);
 		}
 	}
 	u->n = 0;
@@ -377,8 +377,8 @@ void tlb_flush_all(struct mem *m)
 
 static void unwrite_entry(struct tlb *t, unsigned i, uint64_t host)
 {
-	if (t->host[i] == host)
-		t->wtag[i] = TLB_EMPTY(i);
+	if (t->e[i].host == host)
+		t->e[i].wtag = TLB_EMPTY(i);
 }
 
 void tlb_unwrite(struct mem *m, mfn_t mfn)

@@ -49,6 +49,7 @@ enum {
 	MAX_QUANTUM = 1 << 19,
 	MAX_BLOCK = 48,      /* instructions in a block */
 	MAX_RECIPES = 63,    /* in a block's sites */
+	DECODED = 64,
 	LATE_CHECK = 16,     /* a block may overrun its budget by fewer than this */
 };
 
@@ -221,6 +222,12 @@ struct cpu {
 	unsigned nbreaks;
 
 	struct points points;
+	/* The instructions last decoded one by one, by their bytes and whether 64-bit. */
+	struct decoded {
+		uint8_t key[16];
+		struct insn in;
+	} decoded[DECODED];
+
 	struct cpu_stats stats;
 	void *sigstack;
 };

@@ -5,6 +5,24 @@
 
 #include "cpu/sys.h"
 
+/* Decodes 15 bytes; what leaves translated code does so again and again. */
+static bool decode_whole(struct cpu *c, const uint8_t *p, struct insn *in)
+{
+	uint8_t key[16] = { [15] = (uint8_t)(1 + c->s.code64) };
+	struct decoded *d = &c->decoded[(p[0] ^ p[1] << 2 ^ p[2] << 4 ^ p[3]) % DECODED];
+
+	memcpy(key, p, 15);
+	if (memcmp(key, d->key, sizeof key) != 0) {
+		if (insn_decode(&d->in, p, 15, c->s.code64) != 0) {
+			d->key[15] = 0;
+			return false;
+		}
+		memcpy(d->key, key, sizeof key);
+	}
+	*in = d->in;
+	return true;
+}
+
 /* The instruction at rip; false when it cannot be fetched. */
 bool insn_at(struct cpu *c, struct insn *in)
 {
@@ -16,7 +34,7 @@ bool insn_at(struct cpu *c, struct insn *in)
 	if (mfn == MFN_NONE)
 		return false;
 	if (n >= 15)
-		return insn_decode(in, mem_frame(c->mem, mfn) + PAGE_SIZE - n, 15, c->s.code64) == 0;
+		return decode_whole(c, mem_frame(c->mem, mfn) + PAGE_SIZE - n, in);
 	memcpy(bytes, mem_frame(c->mem, mfn) + PAGE_SIZE - n, n);
 	if (insn_decode(in, bytes, n, c->s.code64) == 0)
 		return true;

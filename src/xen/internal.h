@@ -303,6 +303,8 @@ bool seg_lookup(struct domain *d, uint16_t sel, struct descriptor *out);
 unsigned seg_load_data(struct domain *d, enum cpu_seg seg, uint16_t sel);
 unsigned seg_load_ss(struct domain *d, uint16_t sel, bool null_ok);
 unsigned seg_load_cs(struct domain *d, uint16_t sel);
+/* For iret: both or none; *bad is the one that cannot be loaded. */
+unsigned seg_load_both(struct domain *d, uint16_t cs, uint16_t ss, uint16_t *bad);
 unsigned seg_check_cs(struct domain *d, uint16_t sel, struct descriptor *out);
 unsigned seg_check_ss(struct domain *d, uint16_t sel, struct descriptor *out);
 void seg_flat_kernel(struct cpu_state *s); /* cs and ss as on every kernel entry */

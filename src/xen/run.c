@@ -279,7 +279,7 @@ static bool something_due(struct domain *d)
 static void run_vcpu(struct domain *d)
 {
 	struct cpu_state *s = regs_of(d);
-	struct cpu_exit x;
+	struct cpu_exit x __attribute__((uninitialized)); /* cpu_run() fills it */
 	uint64_t came_back, t = 0;
 
 	if (something_due(d))

@@ -144,18 +144,51 @@ unsigned seg_check_ss(struct domain *d, uint16_t sel, struct descriptor *out)
 	return out->hi & DESC_P ? 0 : VEC_SS;
 }
 
-unsigned seg_load_cs(struct domain *d, uint16_t sel)
+static void take_cs(struct domain *d, uint16_t sel, const struct descriptor *desc)
 {
 	struct cpu_state *s = regs_of(d);
+
+	if (!(desc->hi & DESC_ACCESSED))
+		mark_accessed(d, sel);
+	s->seg[SEG_CS] = sel;
+	s->code64 = (desc->hi & DESC_L) != 0;
+	s->seg_base[SEG_CS] = s->code64 ? 0 : desc_base(desc);
+}
+
+static void take_ss(struct domain *d, uint16_t sel, const struct descriptor *desc)
+{
+	struct cpu_state *s = regs_of(d);
+
+	if (!(desc->hi & DESC_ACCESSED))
+		mark_accessed(d, sel);
+	s->seg[SEG_SS] = sel;
+	s->seg_base[SEG_SS] = desc_base(desc);
+}
+
+unsigned seg_load_cs(struct domain *d, uint16_t sel)
+{
 	struct descriptor desc;
 	unsigned vector = seg_check_cs(d, sel, &desc);
 
+	if (vector == 0)
+		take_cs(d, sel, &desc);
+	return vector;
+}
+
+unsigned seg_load_both(struct domain *d, uint16_t cs, uint16_t ss, uint16_t *bad)
+{
+	struct descriptor code, stack;
+	unsigned vector = seg_check_cs(d, cs, &code);
+
+	*bad = cs;
 	if (vector != 0)
 		return vector;
-	mark_accessed(d, sel);
-	s->seg[SEG_CS] = sel;
-	s->code64 = (desc.hi & DESC_L) != 0;
-	s->seg_base[SEG_CS] = s->code64 ? 0 : desc_base(&desc);
+	vector = seg_check_ss(d, ss, &stack);
+	*bad = ss;
+	if (vector != 0)
+		return vector;
+	take_cs(d, cs, &code);
+	take_ss(d, ss, &stack);
 	return 0;
 }
 
@@ -171,12 +204,9 @@ unsigned seg_load_ss(struct domain *d, uint16_t sel, bool null_ok)
 		return 0;
 	}
 	vector = seg_check_ss(d, sel, &desc);
-	if (vector != 0)
-		return vector;
-	mark_accessed(d, sel);
-	s->seg[SEG_SS] = sel;
-	s->seg_base[SEG_SS] = desc_base(&desc);
-	return 0;
+	if (vector == 0)
+		take_ss(d, sel, &desc);
+	return vector;
 }
 
 /* ES, DS, FS, GS.  A null selector clears the base, as Intel CPUs do. */

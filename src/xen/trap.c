@@ -211,22 +211,14 @@ bool trap_upcall(struct domain *d)
 static void load_user_segments(struct domain *d, uint16_t cs, uint16_t ss)
 {
 	struct cpu_state *s = regs_of(d);
-	struct descriptor desc;
-	unsigned vector;
+	uint16_t bad;
+	unsigned vector = seg_load_both(d, cs, ss, &bad);
 
-	vector = seg_check_cs(d, cs, &desc);
 	if (vector == 0)
-		vector = seg_check_ss(d, ss, &desc);
-	if (vector != 0) {
-		uint16_t bad = seg_check_cs(d, cs, &desc) != 0 ? cs : ss;
-
-		s->seg[SEG_CS] = cs;
-		s->seg[SEG_SS] = ss;
-		trap_exception(d, vector, true, bad & ~3u);
 		return;
-	}
-	seg_load_cs(d, cs);
-	seg_load_ss(d, ss, false);
+	s->seg[SEG_CS] = cs;
+	s->seg[SEG_SS] = ss;
+	trap_exception(d, vector, true, bad & ~3u);
 }
 
 #define IRET_FLAGS 0x254fd5u /* what iret restores, without IOPL, VM, VIF, VIP */

@@ -120,6 +120,19 @@ TTD_API int ttd_vif_check(const char *spec, void (*warn)(void *ctx, const char *
 		.size = sizeof(struct ttd_config), .memory_mb = TTD_MEMORY_DEFAULT \
 	}
 
+/* A frame that passes a network interface; checksums are filled in. */
+struct ttd_packet {
+	unsigned vif;      /* the interface's number */
+	int sent;          /* by the guest; else received */
+	uint64_t guest_ns; /* guest time since boot */
+	const unsigned char *bytes;
+	size_t len;        /* several TCP segments may travel in one: up to 64 KB */
+};
+struct ttd_vm;
+/* Before a run: fn is called for each, on the thread of ttd_vm_run().  -1: no memory. */
+TTD_API int ttd_vm_watch_packets(struct ttd_vm *vm,
+	void (*fn)(void *ctx, const struct ttd_packet *f), void *ctx);
+
 /* Why a run ended. */
 enum ttd_end {
 	TTD_END_POWEROFF = 0,

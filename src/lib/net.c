@@ -4,6 +4,7 @@
 #include "lib/net.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dev/vif.h"
@@ -38,6 +39,45 @@ void net_free(struct ttd_vm *vm)
 	for (unsigned i = 0; i < vm->nvifs; i++)
 		vif_destroy(vm->vif[i]);
 	vm->nvifs = 0;
+	free(vm->frame_watch);
+	vm->frame_watch = NULL;
+}
+
+struct frame_watch {
+	void (*fn)(void *ctx, const struct ttd_packet *f);
+	void *ctx;
+	uint8_t bytes[NET_FRAME_MAX];
+};
+
+static void passes(void *ctx, unsigned id, bool sent, uint64_t guest_ns,
+	const struct net_frame *f)
+{
+	struct frame_watch *w = ctx;
+	struct ttd_packet out = { .vif = id, .sent = sent, .guest_ns = guest_ns, .bytes = f->p,
+		.len = f->len };
+
+	if (f->csum_blank) {
+		memcpy(w->bytes, f->p, f->len);
+		net_csum_complete(w->bytes, f->len);
+		out.bytes = w->bytes;
+	}
+	w->fn(w->ctx, &out);
+}
+
+int ttd_vm_watch_packets(struct ttd_vm *vm, void (*fn)(void *ctx, const struct ttd_packet *f),
+	void *ctx)
+{
+	struct frame_watch *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		return -1;
+	w->fn = fn;
+	w->ctx = ctx;
+	free(vm->frame_watch);
+	vm->frame_watch = w;
+	for (unsigned i = 0; i < vm->nvifs; i++)
+		vif_watch(vm->vif[i], passes, w);
+	return 0;
 }
 
 int net_text(const struct ttd_config *cfg, char *text, size_t n, struct err *e)

@@ -33,6 +33,7 @@ struct ttd_vm {
 	unsigned ndevices;
 	struct vif *vif[TTD_VIFS_MAX];
 	unsigned nvifs;
+	struct frame_watch *frame_watch; /* net.c */
 };
 
 /* What the caller's configuration does not say. */

@@ -83,6 +83,47 @@ grep -q 'TTD_FRAME(19),info:net_transmit' "$TTD_TMP/log" || wrong "no frames sen
 grep -q 'TTD_INPUT(1),info:net' "$TTD_TMP/log" || wrong "no frames received in the log"
 "$ttd" info net | grep -q "hostfwd=tcp:127.0.0.1:$fwd-:80" || wrong "ttd info shows no interface"
 
+# A capture: both directions, whole blocks, times that do not go back, right checksums.
+"$ttd" pcap net -o "$TTD_TMP/net.pcapng" 2>"$TTD_TMP/err" || wrong "pcap: $(cat "$TTD_TMP/err")"
+python3 - "$TTD_TMP/net.pcapng" >"$TTD_TMP/out" <<'END' || wrong "the capture: $(cat "$TTD_TMP/out")"
+import struct, sys, time
+b = open(sys.argv[1], "rb").read()
+at = last = 0
+seen = {1: 0, 2: 0}
+text = b""
+kinds = []
+while at < len(b):
+    kind, size = struct.unpack_from("<II", b, at)
+    assert size % 4 == 0 and struct.unpack_from("<I", b, at + size - 4)[0] == size
+    kinds.append(kind)
+    if kind == 6:
+        vif, hi, lo, n, real = struct.unpack_from("<IIIII", b, at + 8)
+        assert vif == 0 and n == real
+        assert hi << 32 | lo >= last
+        last = hi << 32 | lo
+        frame = b[at + 28:at + 28 + n]
+        code, olen, flags = struct.unpack_from("<HHI", b, at + 28 + (n + 3 & ~3))
+        assert (code, olen) == (2, 4)
+        seen[flags] += 1
+        if frame[12:14] == b"\x08\0" and frame[23] == 6:
+            end = 14 + struct.unpack_from(">H", frame, 16)[0]
+            head = 14 + (frame[14] & 15) * 4
+            part = frame[26:34] + struct.pack(">HH", 6, end - head) + frame[head:end]
+            part += b"\0" * (len(part) % 2)
+            total = sum(struct.unpack(">%dH" % (len(part) // 2), part))
+            while total >> 16:
+                total = (total & 0xffff) + (total >> 16)
+            assert total == 0xffff, "checksum"
+            text += frame[head + (frame[head + 12] >> 4) * 4:end]
+    at += size
+assert kinds[:2] == [0x0a0d0d0a, 1] and at == len(b)
+assert abs(last / 1e9 - time.time()) < 600, "the guest's clock"
+assert seen[1] > 10 and seen[2] > 10, seen
+assert b"GET /data HTTP/1.1" in text and text.count(b"HTTP/1.") >= 3
+END
+"$ttd" pcap net -o "$TTD_TMP/net.pcapng" 2>"$TTD_TMP/err" && wrong "pcap replaces a file"
+grep -q 'give --force' "$TTD_TMP/err" || wrong "pcap: $(cat "$TTD_TMP/err")"
+
 # A received frame that is left out is noticed.
 n=$("$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR/net/ttd.log.net" -i | grep 'TTD_INPUT(1)' |
 	grep -n 'info:net' | sed -n '2s/:.*//p')

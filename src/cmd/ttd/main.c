@@ -33,6 +33,7 @@ static const struct command *const commands[] = {
 	&command_dmesg,
 	&command_regs,
 	&command_mem,
+	&command_pcap,
 	&command_help_cmd,
 };
 

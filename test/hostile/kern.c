@@ -281,7 +281,7 @@ uint64_t make_user(void)
 	return root;
 }
 
-void set_timeout(uint64_t ns)
+void arm_timer(uint64_t ns)
 {
 	struct vcpu_set_singleshot_timer t = { .timeout_abs_ns = tsc() + ns };
 
@@ -293,6 +293,11 @@ void set_timeout(uint64_t ns)
 		timer_port = b.port;
 	}
 	hc(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, addr(&t), 0, 0);
+}
+
+void set_timeout(uint64_t ns)
+{
+	arm_timer(ns);
 	shared->vcpu_info[0].evtchn_upcall_mask = 0;
 }
 

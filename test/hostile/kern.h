@@ -60,6 +60,7 @@ void map(uint64_t va, uint64_t pte); /* makes the tables it needs, from the pool
 void map_in(uint64_t root_mfn, uint64_t va, uint64_t pte);
 void alias_room(uint64_t mfn, uint64_t flags); /* all of ROOM's 512 GB shows one frame */
 uint64_t make_user(void); /* a user root with code, data and stack; its mfn */
+void arm_timer(uint64_t ns);   /* for who waits with SCHEDOP_block: events stay masked */
 void set_timeout(uint64_t ns); /* an event ends guarded() then */
 void end_timeout(void);
 int attempt(void (*fn)(uint64_t), uint64_t arg); /* guarded(), with a timeout */

@@ -129,8 +129,6 @@ for ((i = 0; i < kills; i++)); do
 done
 kill $deviced
 wait $deviced || wrong "ttd-deviced ends with $?"
-echo "at most $lost_max us lost"
-
 # A disk that fills up: 600 KB for a log that would need more.
 full() {
 	cd "$TTD_TMP" || exit 1
@@ -169,4 +167,5 @@ case $? in
 *) bad=1 ;;
 esac
 [ $bad = 0 ] || { tail -n 5 "$TTD_TMP/deviced"; cat "$XDG_RUNTIME_DIR"/ttd/*.log; }
+echo "$kills kills: at most $lost_max us lost; $([ $bad = 0 ] && echo all well || echo WRONG); seed $seed"
 exit $bad

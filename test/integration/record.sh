@@ -9,11 +9,15 @@ guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77;
 eval "$guest"
 export TTD_TRACE_DIR=$TTD_TMP/traces
 seed=${SEED:-$$}
-pairs=${PAIRS:-8}
+pairs=${PAIRS:-20}
 kills=${KILLS:-3}
 RANDOM=$seed
 echo "SEED=$seed PAIRS=$pairs KILLS=$kills"
 bad=0
+done=0
+instructions=0
+inputs=0
+bytes=0
 
 wrong() {
 	echo "wrong: $*"
@@ -25,24 +29,39 @@ field() {
 
 loads=(
 	'true'
-	'for i in 1 2 3 4 5 6 7 8 9 10; do sh -c \"exit \$i\"; ls / | wc -l; done'
-	'for i in 1 2 3 4 5; do sleep 0.05; date +%s.%N; cat /proc/uptime; done'
+	'for i in 1 2 3 4 5; do sh -c \"exit \$i\"; ls / | wc -l; done'
+	'for i in 1 2 3; do sleep 0.03; date +%s.%N; cat /proc/uptime; done'
 	'head -c 3000 /dev/urandom | md5sum; cat /proc/sys/kernel/random/uuid; mktemp -u'
-	'trap \"echo usr1\" USR1; for i in 1 2 3 4 5 6 7 8; do (sleep 0.0\$i; kill -USR1 \$\$) & done; for i in 1 2 3 4 5 6 7 8 9; do wait; done'
-	'i=0; while [ \$i -lt 20000 ]; do i=\$((i+1)); done; time sh -c \"cat /proc/interrupts; sync\"'
-	'dd if=/dev/zero of=/tmp/a bs=64k count=40 2>/dev/null; md5sum /tmp/a; find / -xdev | sort | md5sum'
+	'trap \"echo usr1\" USR1; for i in 1 2 3 4 5 6; do (sleep 0.0\$i; kill -USR1 \$\$) & done; for i in 1 2 3 4 5 6 7; do wait; done'
+	'i=0; while [ \$i -lt 5000 ]; do i=\$((i+1)); done; time sh -c \"cat /proc/interrupts; sync\"'
+	'dd if=/dev/zero of=/tmp/a bs=64k count=10 2>/dev/null; md5sum /tmp/a; find / -xdev | sort | md5sum'
 )
+typed=3 # as often as a load of those there is a session at the console,
+tours=4 # and the small kernel of test/hostile, which takes no time to boot
+
+# Types at random moments at the tour's prompt.
+tourist() {
+	local n=$((1 + $1 % 5))
+
+	while [ $n -gt 0 ]; do
+		sleep "0.$(($1 / 7 % 3))$((n * 7 % 10))"
+		printf 'line %d of %d\n' $n "$1"
+		n=$((n - 1))
+	done
+	echo quit
+	sleep 20
+}
 
 # Types at random moments, then leaves the shell.
 typist() {
 	local words=('ls -l /' 'echo hello' 'date' 'sleep 0.1' 'cat /proc/meminfo' 'uptime' 'ps' $'\x03')
-	local n=$((2 + $1 % 6)) r=$1
+	local n=$((1 + $1 % 4)) r=$1
 
-	sleep "0.$((r % 10))"
+	sleep "$((r % 3)).$((r / 3 % 10))"
 	while [ $n -gt 0 ]; do
 		r=$(((r * 1103515245 + 12345) % 2147483648))
 		printf '%s\n' "${words[r / 65536 % ${#words[@]}]}"
-		sleep "0.$((r / 1024 % 7))$((r % 10))"
+		sleep "0.$((r / 1024 % 4))$((r % 10))"
 		n=$((n - 1))
 	done
 	echo exit
@@ -52,14 +71,14 @@ typist() {
 record() { # NAME CLOCK CMDLINE OPTION...
 	local name=$1 clock=$2 cmdline=$3
 	shift 3
-	timeout 300 "$ttd" record --force -o "$name" --kernel "$KERNEL" --ramdisk "$RAMDISK" \
+	timeout 300 "$ttd" record --force -o "$name" --kernel "$KERNEL" ${RAMDISK:+--ramdisk "$RAMDISK"} \
 		--clock "$clock" --extra "quiet $cmdline" --json "$@" \
 		>"$TTD_TMP/rec.out" 2>"$TTD_TMP/rec.err"
 }
 replay() { # STATUS NAME OPTION...
 	local status=$1 rc
 	shift
-	timeout 300 "$ttd" replay --json "$@" >"$TTD_TMP/rep.out" 2>"$TTD_TMP/rep.err" </dev/null
+	timeout 300 "${cores[@]}" "$ttd" replay --json "$@" >"$TTD_TMP/rep.out" 2>"$TTD_TMP/rep.err" </dev/null
 	rc=$?
 	[ $rc -eq "$status" ] || wrong "replay $*: exit $rc, not $status: $(grep '^ttd:' "$TTD_TMP/rep.err")"
 }
@@ -72,13 +91,28 @@ same() { # WHAT
 	grep -q 'replay verified to its end' "$TTD_TMP/rep.err" || wrong "$1: not verified"
 }
 
+# How a replay is run: on all cores, or on one of them.
+cores=()
+one_core() {
+	command -v taskset >/dev/null && cores=(taskset -c $((RANDOM % $(nproc))))
+}
+
 for ((i = 0; i < pairs; i++)); do
 	clock=host
-	[ $((i % 2)) -eq 0 ] || clock=virtual
-	kind=$((RANDOM % (${#loads[@]} + 3)))
+	[ $((RANDOM % 2)) -eq 0 ] || clock=virtual
+	kind=$(((seed + i) % (${#loads[@]} + typed + tours)))
 	interval=$((100000 * (1 + RANDOM % 3000)))
 	r=$RANDOM
-	if [ $kind -ge ${#loads[@]} ]; then
+	if [ $kind -ge $((${#loads[@]} + typed)) ]; then
+		what="pair $i: tour ($r), $clock"
+		exec 3< <(tourist $r)
+		typing=$!
+		KERNEL=$TTD_BUILD/hostile RAMDISK='' record pair $clock \
+			"attack=tour seed=$r n=$((r % 200))" --memory 64 --interval $((interval / 1000 + 1000)) <&3 ||
+			wrong "$what: record: exit $?"
+		kill $typing 2>/dev/null
+		exec 3<&-
+	elif [ $kind -ge ${#loads[@]} ]; then
 		what="pair $i: typed ($r), $clock"
 		exec 3< <(typist $r)
 		typing=$!
@@ -99,10 +133,16 @@ for ((i = 0; i < pairs; i++)); do
 		sh -c 'while :; do :; done' &
 		busy=$!
 	fi
+	[ $((RANDOM % 3)) -ne 0 ] || one_core
 	replay 0 pair "${extra[@]}"
+	cores=()
 	[ -z "$busy" ] || { kill $busy; wait $busy 2>/dev/null; }
 	case " ${extra[*]} " in *--verify*) cp "$TTD_TMP/rec.out" "$TTD_TMP/rep.out" ;; esac
 	same "$what"
+	instructions=$((instructions + $(field icount "$TTD_TMP/rec.err")))
+	inputs=$((inputs + $(sed -n 's/^ttd: recorded .* \([0-9]*\) inputs,.*/\1/p' "$TTD_TMP/rec.err")))
+	bytes=$((bytes + $(stat -c %s "$TTD_TRACE_DIR/pair/ttd.log.guest")))
+	done=$((done + 1))
 	[ $bad -eq 0 ] || { echo "$what: $(grep '^ttd:' "$TTD_TMP/rec.err")"; break; }
 done
 
@@ -111,7 +151,7 @@ for ((i = 0; i < kills; i++)); do
 	"$ttd" record --force -o killed --kernel "$KERNEL" --ramdisk "$RAMDISK" --extra quiet \
 		</dev/null >/dev/null 2>&1 &
 	pid=$!
-	sleep "$((RANDOM % 4)).$((RANDOM % 10))5"
+	sleep "$((RANDOM % 3)).$((RANDOM % 10))5"
 	kill -9 $pid
 	wait $pid 2>/dev/null
 	if ! "$ttd" info killed >"$TTD_TMP/info" 2>&1; then
@@ -162,4 +202,7 @@ grep -q 'is not the one that was recorded' "$TTD_TMP/rep.err" || wrong "a change
 "$ttd" info pos --json | grep -q '"end":"poweroff"' || wrong "ttd info"
 "$ttd" rm pos && [ ! -e "$TTD_TRACE_DIR/pos" ] || wrong "ttd rm"
 "$ttd" replay pos >/dev/null 2>&1 </dev/null && wrong "a removed trace replays"
+echo "$done of $pairs pairs equal ($((instructions / 1000000)) M instructions, $inputs inputs," \
+	"$((bytes / 1024)) KB of logs), $kills kills; $([ $bad -eq 0 ] && echo all well || echo WRONG);" \
+	"seed $seed"
 exit $bad

@@ -297,7 +297,9 @@ static void torn(void **unused)
 /* A flipped, zeroed or removed byte is noticed, or what is read is right and whole. */
 static void damaged(void **unused)
 {
+	const char *times = getenv("TTD_DAMAGES");
 	unsigned n = 400, noticed = 0, harmless = 0;
+	unsigned long todo = times != NULL ? strtoul(times, NULL, 10) : 2500;
 	struct log_record *r = write_log(n, 30, true);
 	size_t len;
 	uint8_t *p = slurp(&len), *q = malloc(len);
@@ -305,7 +307,7 @@ static void damaged(void **unused)
 	int rc;
 
 	(void)unused;
-	for (unsigned k = 0; k < 2500; k++) {
+	for (unsigned long k = 0; k < todo; k++) {
 		size_t at = below(len), count = 1 + below(below(4) ? 4 : 300), m = len;
 		unsigned got;
 
@@ -335,7 +337,7 @@ static void damaged(void **unused)
 			assert_true((ended && got == n) || (!ended && at + count >= m));
 		}
 	}
-	print_message("%u noticed, %u harmless\n", noticed, harmless);
+	print_message("%lu damages: %u noticed, %u harmless\n", todo, noticed, harmless);
 	free(q);
 	free(p);
 	free(r);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "event/codec.h"
+#include "event/detail.h"
 #include "event/format.h"
 #include "event/replay.h"
 
@@ -18,6 +19,21 @@ enum { RECORDS_MAX = 1 << 20 };
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static const uint8_t session[LOG_SESSION] = "fuzz";
+
+static void take_detail(const struct log_record *rec)
+{
+	static struct detail a, b;
+	struct detail_diff diff;
+
+	detail_take(&a, rec);
+	if (a.n > DETAIL_PAGES)
+		abort();
+	if (a.n > DETAIL_PAGES / 2 || rec->type == LOG_REGISTERS) {
+		detail_compare(&a, &b, &diff);
+		b = a;
+		detail_clear(&a);
+	}
+}
 
 static void read_all(int fd)
 {
@@ -44,6 +60,8 @@ static void read_all(int fd)
 			abort();
 		last = rec.pos.icount;
 		log_record_text(&rec, text, sizeof text);
+		if (log_is_detail(rec.type))
+			take_detail(&rec);
 	}
 	log_seek_icount(r, last / 2, &e);
 	if (log_next(r, &rec, &e) == 1 && rec.pos.icount < last / 2)

@@ -217,7 +217,10 @@ uint64_t log_chunk_seq(const struct log_reader *r);
 /* The whole chunks read so far end here; the next one's number and stream offset. */
 uint64_t log_committed(const struct log_reader *r, uint64_t *seq, uint64_t *stream);
 
-/* The next log_next() gives the first record at or behind this count. */
+/*
+ * The next log_next() gives the first record at or behind this count; that is
+ * so too when -1 and ST_DAMAGED tell of damage that was passed.
+ */
 int log_seek_icount(struct log_reader *r, uint64_t icount, struct err *e);
 /* The same, but behind the first n records at exactly this icount.  -1 too when there are fewer. */
 int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err *e);

@@ -69,8 +69,10 @@ static void start(struct log_reader *r, uint64_t count, bool brctr)
 
 static int seek(struct log_reader *r, uint64_t count, bool brctr, struct err *e)
 {
+	bool hurt = false, again;
 	const char *what;
 	struct chunk c;
+	struct err more;
 	int rc;
 
 	find_index(r);
@@ -84,11 +86,15 @@ static int seek(struct log_reader *r, uint64_t count, bool brctr, struct err *e)
 		r->next += CHUNK_HEADER + c.stored;
 		r->seq++;
 	}
-	do
-		rc = log_next(r, &r->held, e);
-	while (rc == 1 && (brctr ? r->held.pos.brctr : r->held.pos.icount) < count);
+	/* Damage on the way is told, but does not keep it from getting there. */
+	do {
+		rc = log_next(r, &r->held, hurt ? &more : e);
+		again = rc < 0 && (hurt ? more.status : e->status) == ST_DAMAGED;
+		hurt |= again;
+	} while (again ||
+		(rc == 1 && (brctr ? r->held.pos.brctr : r->held.pos.icount) < count));
 	r->have = rc == 1;
-	return rc < 0 ? -1 : 0;
+	return rc < 0 || hurt ? -1 : 0;
 }
 
 int log_seek_icount(struct log_reader *r, uint64_t icount, struct err *e)

@@ -101,6 +101,27 @@ create 0 'recorded .*ttd.log.g: ' "$record"
 end
 "$ttd" replay "$log" --verify 2>"$err" || wrong "the second recording does not replay"
 
+# ttd record writes by itself unless it is told not to.
+rec() {
+	local status=$1 pattern=$2 rc
+	shift 2
+	timeout 60 "$ttd" record --name g --kernel "$KERNEL" --stop-at 2000000 "$@" </dev/null >"$out" 2>"$err"
+	rc=$?
+	{ [ $rc -eq "$status" ] && grep -q -- "$pattern" "$err"; } ||
+		wrong "record $*: exit $rc, wanted $status and '$pattern'"
+}
+rec 1 'ttd-deviced does not run; start it' --deviced
+rec 2 'of use with --deviced only' --fallback
+daemon -f "$log.4"
+rec 2 "are ttd-deviced's to say" --deviced -o x
+rec 0 'recorded .*/t/by-itself: ' -o by-itself
+[ -e "$log.4" ] && wrong "ttd record used the daemon without being told to"
+rec 0 'recorded .*ttd.log.g.4: ' --deviced --fallback
+says 'g: finished' "$said"
+"$ttd" replay "$log.4" --verify 2>"$err" || wrong "a recording by --deviced does not replay"
+end
+rm -rf "$TTD_TRACE_DIR"
+
 # A folder: a trace for each boot, which ttd knows as its own; in the background.
 "$ttd-deviced" -d "$TTD_TRACE_DIR" --daemon >"$err" 2>&1 || wrong "--daemon: exit $?"
 create 1 '/nonexistent' "$record" kernel=/nonexistent

@@ -1,13 +1,18 @@
 #!/bin/bash
-# sanitizers.sh - the hostile guests and the bad input again, with the C part
-# under AddressSanitizer (and its leak check) and UndefinedBehaviorSanitizer.
+# sanitizers.sh - the unit tests, the hostile guests, the bad input and the golden
+# traces again, with the C part under AddressSanitizer (and its leak check) and
+# UndefinedBehaviorSanitizer.
 set -u
 bad=0
 export TTD_HOSTILE_SEEDS=6
 for san in address undefined; do
 	make --no-print-directory -j2 SAN=$san all tests >"$TTD_TMP/make" 2>&1 ||
 		{ tail -n 20 "$TTD_TMP/make"; exit 1; }
-	for t in hostile badinput; do
+	for t in build/$san/unit/*; do
+		"$t" >"$TTD_TMP/unit" 2>&1 ||
+			{ tail -n 20 "$TTD_TMP/unit"; echo "$t failed under SAN=$san"; bad=1; }
+	done
+	for t in hostile badinput golden; do
 		mkdir -p "$TTD_TMP/$san-$t"
 		TTD_BUILD=build/$san TTD_TMP=$TTD_TMP/$san-$t "test/integration/$t.sh" ||
 			{ echo "$t failed under SAN=$san"; bad=1; }

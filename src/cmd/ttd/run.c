@@ -20,7 +20,8 @@ enum {
 	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
 	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
 	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF, OPT_NO_SANDBOX,
-	OPT_DISK, OPT_DIRECT, OPT_CHECKPOINT_EVERY, OPT_CHECKPOINT_SPACE
+	OPT_DISK, OPT_DIRECT, OPT_CHECKPOINT_EVERY, OPT_CHECKPOINT_SPACE,
+	OPT_DEVICED, OPT_FALLBACK
 };
 
 #define RUN_OPTIONS \
@@ -57,6 +58,8 @@ static const struct option_row record_options[] = {
 		OPT_CHECKPOINT_EVERY},
 	{"checkpoint-space", "MB", "how much they may take about (default 1024)",
 		OPT_CHECKPOINT_SPACE},
+	{"deviced", NULL, "ttd-deviced writes the log, where it was told to", OPT_DEVICED},
+	{"fallback", NULL, "when ttd-deviced dies, write the log without it", OPT_FALLBACK},
 	{NULL, NULL, NULL, 0},
 };
 
@@ -177,6 +180,8 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 	case OPT_FORCE: o->rec.force = 1; break;
 	case OPT_NO_WITNESS: o->rec.no_witnesses = 1; break;
 	case OPT_SYNC: o->rec.sync = 1; break;
+	case OPT_DEVICED: o->rec.deviced = 1; break;
+	case OPT_FALLBACK: o->rec.fallback = 1; break;
 	case OPT_ON_FULL:
 		if (choice(s, "on-full", fulls, &n, e) != 0)
 			return OPTION_WRONG;
@@ -211,6 +216,24 @@ static int take_option(struct run_options *o, const struct option_state *s, int 
 	return 0;
 }
 
+/* The daemon decides where its logs are, and whether they replace others. */
+static bool deviced_ok(const struct run_options *o, struct err *e)
+{
+	if (!o->rec.deviced)
+		return !o->rec.fallback ||
+			err_set(e, ST_USAGE, "--fallback is of use with --deviced only") == 0;
+	if (o->rec.trace != NULL || o->rec.force || o->rec.sync) {
+		err_set(e, ST_USAGE, "--output, --force and --sync are ttd-deviced's to say: give "
+			"them to it, or leave --deviced out");
+		return false;
+	}
+	if (!ttd_deviced_runs()) {
+		err_set(e, ST_HOST, "ttd-deviced does not run; start it, or leave --deviced out");
+		return false;
+	}
+	return true;
+}
+
 /* 0, OPTION_HELP, or OPTION_WRONG and *e. */
 static int read_options(struct run_options *o, const struct command *cmd, int argc, char **argv,
 	struct err *e)
@@ -238,7 +261,7 @@ static int read_options(struct run_options *o, const struct command *cmd, int ar
 		err_set(e, ST_USAGE, "%s: no kernel; give --kernel FILE", cmd->name);
 		return OPTION_WRONG;
 	}
-	return 0;
+	return deviced_ok(o, e) ? 0 : OPTION_WRONG;
 }
 
 static double now(void)

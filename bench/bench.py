@@ -23,6 +23,8 @@ import engines  # noqa: E402
 import guest as guest_files  # noqa: E402
 import report  # noqa: E402
 
+# Whose logs are measured: nothing but computing, fork and exec, system calls.
+LOGGED = ("fib", "interp", "spawn", "syscall")
 SLOW_RUNS = 3  # rounds that an engine other than ttd and native gets, at most
 
 
@@ -37,9 +39,11 @@ def options():
     p.add_argument("--slow-runs", type=int, default=int(env("BENCH_SLOW_RUNS") or SLOW_RUNS),
                    metavar="N", help="rounds in which QEMU takes part (default %d)" % SLOW_RUNS)
     p.add_argument("--only", default=env("BENCH_ONLY") or "", metavar="NAME,...",
-                   help="these workloads; also the sets boot, user, exit (default all)")
-    p.add_argument("--engines", default=env("BENCH_ENGINES") or "native,ttd,icount,rr",
-                   metavar="NAME,...", help="default native,ttd,icount,rr; there is tcg too")
+                   help="these workloads; also the sets boot, user, exit, idle (default all)")
+    p.add_argument("--engines", default=env("BENCH_ENGINES") or
+                   "native,ttd,icount,rr,rr-replay,run,record,replay", metavar="NAME,...",
+                   help="default native,ttd,icount,rr,rr-replay,run,record,replay; there is "
+                   "tcg too")
     p.add_argument("--memory", type=int, default=int(env("BENCH_MEMORY") or 256), metavar="MB",
                    help="of each guest (default 256)")
     p.add_argument("--json", default=env("BENCH_JSON"), metavar="FILE",
@@ -48,6 +52,9 @@ def options():
                    help="without ttd's own counters per workload")
     o = p.parse_args()
     o.engines = [e for e in o.engines.split(",") if e]
+    for replay, record in engines.RECORDS.items():
+        if replay in o.engines and record not in o.engines[:o.engines.index(replay)]:
+            p.error("%s needs %s before it" % (replay, record))
     for e in o.engines:
         if e != "native" and e not in engines.ENGINES:
             p.error("unknown engine '%s': use native, %s" % (e, ", ".join(engines.ENGINES)))
@@ -60,7 +67,7 @@ def choose(only, parser):
     """(boot or not, the workloads)."""
     every = guest_files.workloads()
     words = [w for w in only.split(",") if w]
-    known = {"boot", "user", "exit"} | {w.name for w in every}
+    known = {"boot", "user", "exit", "idle"} | {w.name for w in every}
     for w in words:
         if w not in known:
             parser.error("unknown workload '%s': use %s" % (w, ", ".join(sorted(known))))
@@ -89,6 +96,7 @@ class Bench:
         self.boots = {e: [] for e in o.engines if e != "native"}
         self.runs = {e: [] for e in o.engines}
         self.profile = {}
+        self.logs = {}
 
     def prepare(self, tmp):
         build = os.path.join(guest_files.TOP, os.environ.get("TTD_BUILD", "build"))
@@ -112,16 +120,17 @@ class Bench:
         # each round has other addresses.  Without it a deterministic guest
         # would have the same luck, good or bad, in every round.
         extra = "bench.round=%02d" % n
+        keep = engines.REPLAYS.get(engine) in self.o.engines
         if self.boot:
-            self.boots[engine].append(engines.drive(engine, self.guest, [], "true", extra))
+            self.boots[engine].append(engines.drive(engine, self.guest, [], "true", extra, keep))
         if self.names:
-            self.runs[engine].append(engines.drive(engine, self.guest, self.names, None, extra))
+            self.runs[engine].append(engines.drive(engine, self.guest, self.names, None, extra,
+                                                   keep))
 
     def rounds(self):
         for n in range(1, self.o.runs + 1):
             for engine in self.o.engines:
-                fast = engine in ("native", "ttd")
-                if fast or n <= self.o.slow_runs:
+                if engine in engines.FAST or n <= self.o.slow_runs:
                     self.one(engine, n, self.o.runs)
 
     def profiles(self):
@@ -133,6 +142,18 @@ class Bench:
             say("ttd's counters: " + n)
             self.profile[n] = engines.drive("ttd", self.guest, [n] if n != "none" else [],
                                             "sh /bench/run %s bare" % n, "norandmaps")
+
+    def log_sizes(self):
+        """
+        (bytes, instructions) of recordings with and without witnesses: of a
+        boot, and of the workloads less that.
+        """
+        for kind in ("witnesses", "inputs"):
+            for n in ["none", *(n for n in LOGGED if n in self.names)]:
+                say("log sizes: %s, %s" % (n, kind))
+                r = engines.drive(kind, self.guest, [n] if n != "none" else [],
+                                  "sh /bench/run %s bare" % n, "norandmaps")
+                self.logs[n, kind] = (r.log, r.stats["icount"])
 
     def check(self):
         """Every engine must have computed the same."""
@@ -151,12 +172,14 @@ def main():
     try:
         with tempfile.TemporaryDirectory(prefix="ttd-bench.", dir=memory_folder()) as tmp:
             bench.prepare(tmp)
-            if not bench.guest.qemu and set(o.engines) - {"native", "ttd"}:
+            if not bench.guest.qemu and set(o.engines) - engines.FAST:
                 raise engines.Failed("no qemu-system-x86_64; install qemu-system-x86 or give "
                                      "BENCH_ENGINES=native,ttd")
             bench.rounds()
             if not o.no_profile and "ttd" in o.engines:
                 bench.profiles()
+            if "record" in o.engines:
+                bench.log_sizes()
         bench.check()
     except (engines.Failed, subprocess.SubprocessError, OSError, ValueError) as e:
         say("")

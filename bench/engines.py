@@ -10,6 +10,7 @@ what the kernel charged to it and its children.
 import json
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 import time
@@ -39,10 +40,17 @@ class Guest:
         self.ttd, self.qemu, self.tmp = ttd, qemu, tmp
 
 
-def ttd_command(guest, words, _log):
-    return [guest.ttd, "run", "--kernel", guest.kernel, "--ramdisk", guest.ramdisk,
-            "--memory", str(guest.memory), "--clock", "virtual", "--stats", "--json",
-            "--extra", words]
+def ttd_command(verb, clock, *more):
+    def command(guest, words, log):
+        return [guest.ttd, verb, "--kernel", guest.kernel, "--ramdisk", guest.ramdisk,
+                "--memory", str(guest.memory), "--clock", clock, "--stats", "--json",
+                *(["-o", log, "--force"] if verb == "record" else []), *more,
+                "--extra", words]
+    return command
+
+
+def ttd_replay(guest, _words, log):
+    return [guest.ttd, "replay", log, "--stats", "--json"]
 
 
 def qemu_command(icount):
@@ -59,12 +67,41 @@ def qemu_command(icount):
 
 # name -> (makes the command line, what it is)
 ENGINES = {
-    "ttd": (ttd_command, "ttd run --clock virtual"),
+    "ttd": (ttd_command("run", "virtual"), "ttd run --clock virtual"),
     "icount": (qemu_command("shift=auto"), "QEMU TCG, -icount shift=auto"),
     "rr": (qemu_command("shift=auto,rr=record,rrfile=LOG"),
            "QEMU TCG, -icount shift=auto,rr=record"),
     "tcg": (qemu_command(None), "QEMU TCG, no icount (not deterministic)"),
+    "run": (ttd_command("run", "host"), "ttd run"),
+    "record": (ttd_command("record", "host"), "ttd record"),
+    "replay": (ttd_replay, "ttd replay, of that recording"),
+    "rr-replay": (qemu_command("shift=auto,rr=replay,rrfile=LOG"),
+                  "QEMU TCG, -icount shift=auto,rr=replay, of that recording"),
+    "inputs": (ttd_command("record", "virtual", "--no-witnesses"),
+               "ttd record --no-witnesses"),
+    "witnesses": (ttd_command("record", "virtual"), "ttd record --clock virtual"),
 }
+FAST = {"native", "ttd", "run", "record", "replay"}
+# What leaves something for whom to replay.
+REPLAYS = {"record": "replay", "rr": "rr-replay"}
+RECORDS = {v: k for k, v in REPLAYS.items()}
+# Of the comparison of recording and replaying; not in the other tables.
+ASIDE = {"run", "record", "replay", "rr-replay"}
+
+
+def log_size(log):
+    """Of a file, or of the log in a trace."""
+    if not os.path.isdir(log):
+        return os.path.getsize(log)
+    return sum(os.path.getsize(os.path.join(log, f)) for f in os.listdir(log)
+               if f.startswith("ttd.log."))
+
+
+def remove_log(log):
+    if os.path.isdir(log):
+        shutil.rmtree(log)
+    else:
+        os.unlink(log)
 
 
 class Clock:
@@ -144,11 +181,11 @@ def follow(p, run, memory):
     return clock, marks
 
 
-def drive(name, guest, names, command=None, extra=""):
+def drive(name, guest, names, command=None, extra="", keep=False):
     """Boots, runs the workloads named, or another command, and powers off."""
     command = command or "sh /bench/run " + ",".join(names)
     words = 'quiet %s ttd.run="%s"' % (extra, command)
-    log = os.path.join(guest.tmp, "record")
+    log = os.path.join(guest.tmp, "%s-%s" % (RECORDS.get(name, name), "work" if names else "boot"))
     run = Run()
     with tempfile.TemporaryFile(dir=guest.tmp) as err:
         p = subprocess.Popen(ENGINES[name][0](guest, words, log), stdin=subprocess.DEVNULL,
@@ -169,8 +206,9 @@ def drive(name, guest, names, command=None, extra=""):
         err.seek(0)
         text = err.read().decode("utf-8", "replace")
     if os.path.exists(log):
-        run.log = os.path.getsize(log)
-        os.unlink(log)
+        run.log = log_size(log)
+        if not keep:
+            remove_log(log)
     if status != 0 or set(run.marks) != set(names):
         marks.tail += text.splitlines()[-5:]
         raise marks.failed("%s: ended with status %d after %d of %d workloads"

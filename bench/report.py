@@ -74,11 +74,50 @@ def figures_of_profile(bench):
     return table
 
 
+# What is divided by what to tell what recording and replaying cost.
+COSTS = (("record", "run"), ("replay", "record"), ("rr", "icount"), ("rr-replay", "rr"))
+
+
+def ratios(bench, a, b, take):
+    """Of the rounds in which both took part: each round's own ratio."""
+    pairs = zip(take(a), take(b))
+    each = [(x[0] / y[0], x[1] / y[1]) for x, y in pairs if y[0] > 0 and y[1] > 0]
+    return both(each) if each else None
+
+
+def figures_of_recording(bench):
+    """{what: {"record/run": both()}}: a boot, each workload, and all of them."""
+    table = {}
+
+    def row(name, take):
+        found = {"%s/%s" % c: ratios(bench, *c, take) for c in COSTS}
+        if any(found.values()):
+            table[name] = {k: v for k, v in found.items() if v}
+
+    row("boot", lambda e: [(r.wall, r.cpu) for r in bench.boots.get(e, [])])
+    for w in bench.workloads:
+        row(w.name, lambda e, n=w.name: [r.marks[n] for r in bench.runs.get(e, [])])
+    if bench.names:
+        row("boot and all", lambda e: [(r.wall, r.cpu) for r in bench.runs.get(e, [])])
+    return table
+
+
+def figures_of_logs(bench):
+    """{what: {kind: bytes per 1000 instructions}}"""
+    table = {}
+    for (name, kind), (size, icount) in bench.logs.items():
+        none = bench.logs["none", kind] if name != "none" else (0, 0)
+        table.setdefault("boot" if name == "none" else name, {})[kind] = {
+            "bytes": size - none[0], "icount": icount - none[1]}
+    return table
+
+
 def collect(bench, about):
     result = {"about": about, "memory_mb": bench.guest.memory,
               "what": {e: w[1] for e, w in engines.ENGINES.items() if e in bench.runs},
               "boot": figures_of_boot(bench.boots), "work": figures_of_work(bench),
-              "memory": figures_of_memory(bench), "profile": figures_of_profile(bench)}
+              "memory": figures_of_memory(bench), "profile": figures_of_profile(bench),
+              "recording": figures_of_recording(bench), "logs": figures_of_logs(bench)}
     if bench.boots.get("ttd"):
         result["boot_counters"] = bench.boots["ttd"][-1].stats
         result["boot_counters"]["cpu"] = bench.boots["ttd"][-1].cpu
@@ -127,7 +166,10 @@ def pairs_of(names):
 
 def show_times(out, title, rows, kind):
     """rows: {name: {engine: both()}}; a line each and the geometric means."""
-    names = list(dict.fromkeys(e for r in rows.values() for e in r))
+    names = [e for e in dict.fromkeys(e for r in rows.values() for e in r)
+             if e not in engines.ASIDE]
+    if not names:
+        return
     pairs = pairs_of(names)
     lines, all_ratios = [], {p: [] for p in pairs}
     for name, row in rows.items():
@@ -143,7 +185,8 @@ def show_times(out, title, rows, kind):
 
 
 def show_exits(out, rows, profile):
-    names = list(dict.fromkeys(e for w in rows.values() for e in w["engines"]))
+    names = [e for e in dict.fromkeys(e for w in rows.values() for e in w["engines"])
+             if e not in engines.ASIDE]
     lines = []
     for n, w in rows.items():
         cost = {e: f["cpu"]["median"] / w["count"] * 1e9 for e, f in w["engines"].items()}
@@ -153,6 +196,26 @@ def show_exits(out, rows, profile):
                         for x in EXITS)])
     table(out, "Cost of one operation, ns of CPU, and ttd's exits in it",
           [""] + names + list(EXITS), lines)
+
+
+def show_recording(out, result):
+    rows = result["recording"]
+    costs = ["%s/%s" % c for c in COSTS]
+    costs = [c for c in costs if any(c in r for r in rows.values())]
+    for kind in ("cpu", "wall"):
+        lines = [[n, *(times(r[c][kind] if c in r else None) for c in costs)]
+                 for n, r in rows.items()]
+        if lines:
+            table(out, "Recording and replaying, ratios of %s time, round by round"
+                  % ("CPU" if kind == "cpu" else "wall"), [""] + costs, lines)
+    lines = []
+    for n, r in result["logs"].items():
+        lines.append([n, number(r["witnesses"]["icount"] / 1e6),
+                      *("%.4f" % (r[k]["bytes"] * 1000 / r[k]["icount"]) for k in r),
+                      *("%.1f" % (r[k]["bytes"] / 1024) for k in r)])
+    if lines:
+        table(out, "Logs, bytes per 1000 instructions, and KB in all",
+              ["", "Minsns", "with witnesses", "without", "KB with", "KB without"], lines)
 
 
 def show_memory(out, result):
@@ -240,5 +303,6 @@ def show(result, out):
     exits = {n: w for n, w in result["work"].items() if w["set"] == "exit"}
     if exits:
         show_exits(out, exits, result["profile"])
+    show_recording(out, result)
     show_profile(out, result)
     show_memory(out, result)

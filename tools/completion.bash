@@ -19,7 +19,7 @@ _ttd()
 		return
 	fi
 	case $prev in
-	--kernel | --ramdisk)
+	--kernel | --ramdisk | --symbols | --sysroot | --binary)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -53,7 +53,7 @@ _ttd()
 		_ttd_words "$("${COMP_WORDS[0]}" list 2>/dev/null | sed '1d; s/ .*//')" "$cur"
 		return
 		;;
-	replay:* | info:* | rm:* | diff:* | report:* | pcap:* | pack:* | commit:* | export:* | ps:* | dmesg:* | regs:*)
+	replay:* | info:* | rm:* | diff:* | report:* | pcap:* | pack:* | commit:* | export:* | ps:* | dmesg:* | regs:* | bt:* | symbols:*)
 		_ttd_words "$("${COMP_WORDS[0]}" ls 2>/dev/null | sed '1d; s/ .*//') latest" "$cur"
 		return
 		;;

@@ -27,7 +27,10 @@ struct ttd_view;
 
 struct ttd_view_options {
 	size_t size;
-	/* A vmlinux with DWARF for the kernel's source lines, a System.map; NULL: none. */
+	/*
+	 * A vmlinux with DWARF: the kernel's source lines.  It or a System.map also
+	 * stands in for a kernel without kallsyms.  NULL: none.
+	 */
 	const char *symbols;
 	/* Files that the guest's programs are read from when its memory lacks them. */
 	const char *sysroot;        /* a folder that is the guest's / */
@@ -146,7 +149,7 @@ struct ttd_frame {
 	unsigned line;
 };
 /* tid 0: the task that runs, from where the CPU is. */
-TTD_API int ttd_view_backtrace(const struct ttd_view *view, int tid,
+TTD_API int ttd_view_backtrace(struct ttd_view *view, int tid,
 	int (*fn)(void *ctx, const struct ttd_frame *f), void *ctx, struct ttd_error *err);
 
 /* ---- for other tools ---- */

@@ -21,6 +21,14 @@ static bool section(const uint8_t *p, size_t n, const Elf64_Ehdr *eh, unsigned i
 
 const uint8_t *elf_section(const uint8_t *p, size_t n, const char *name, size_t *len)
 {
+	uint64_t addr;
+
+	return elf_section_at(p, n, name, len, &addr);
+}
+
+const uint8_t *elf_section_at(const uint8_t *p, size_t n, const char *name, size_t *len,
+	uint64_t *addr)
+{
 	size_t want = strlen(name) + 1;
 	Elf64_Shdr names, sh;
 	Elf64_Ehdr eh;
@@ -37,6 +45,7 @@ const uint8_t *elf_section(const uint8_t *p, size_t n, const char *name, size_t 
 			memcmp(p + names.sh_offset + sh.sh_name, name, want) != 0)
 			continue;
 		*len = sh.sh_size;
+		*addr = sh.sh_addr;
 		return p + sh.sh_offset;
 	}
 	return NULL;

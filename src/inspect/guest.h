@@ -90,9 +90,15 @@ uint64_t guest_list_next(struct guest_list *l);
 
 /* ---- the kernel's own tables (locate.c, modules.c) ---- */
 
-/* Fills v->symbols and v->btf out of the guest's memory; guest_forget() frees them. */
-int guest_locate(struct guest_view *v, struct err *e);
+/*
+ * Fills v->symbols and v->btf out of the guest's memory; guest_forget() frees
+ * them.  `other` (may be NULL) is taken over, and used when the kernel has no
+ * symbols of its own.
+ */
+int guest_locate(struct guest_view *v, struct symbols *other, struct err *e);
 void guest_forget(struct guest_view *v);
+/* The kernel's build id; its length, 0: it has none. */
+size_t guest_build_id(const struct guest_view *v, uint8_t id[64]);
 /* Calls fn for each module that is loaded. */
 struct guest_module {
 	char name[64];

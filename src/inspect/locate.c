@@ -7,7 +7,7 @@
  * their shape: they are read-only data and are there from the first
  * instruction on.  The symbols __start_BTF and __stop_BTF only save time.
  */
-#include "inspect/guest.h"
+#include "inspect/user.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,33 +125,51 @@ static bool add_module(void *ctx, const struct guest_module *m)
 		guest_module_symbols(a->v, m, a->s) == 0;
 }
 
-int guest_locate(struct guest_view *v, struct err *e)
+int guest_locate(struct guest_view *v, struct symbols *other, struct err *e)
 {
 	struct symbols *s = symbols_new();
-	struct copy c = {0};
 	struct adding a = { v, s };
+	struct copy c = {0};
 
 	v->symbols = NULL;
 	v->btf = NULL;
 	v->data = NULL;
 	if (s == NULL || !copy_image(v, &c)) {
 		symbols_free(s);
+		symbols_free(other);
 		return err_set(e, ST_HOST, s == NULL || c.len != 0 ? "out of memory"
 			: "the guest has no kernel in its memory");
 	}
 	if (kallsyms_read(s, c.p, c.len) != 0) {
 		symbols_free(s);
-		free(c.p);
-		return err_set(e, ST_HOST, "no table of symbols is in the guest's memory: its kernel "
-			"has no kallsyms, or has lost them");
+		a.s = s = other;
+		other = NULL;
 	}
-	symbols_sort(s);
+	symbols_free(other);
+	if (s != NULL)
+		symbols_sort(s);
 	v->symbols = s;
 	find_btf(v, &c);
 	free(c.p);
+	if (s == NULL)
+		return err_set(e, ST_HOST, "no table of symbols is in the guest's memory: its kernel "
+			"has no kallsyms, or has lost them; give its System.map with --symbols");
 	if (v->btf != NULL && guest_modules(v, add_module, &a))
 		symbols_sort(s);
 	return 0;
+}
+
+/* The notes that the kernel was linked with are in its memory too. */
+size_t guest_build_id(const struct guest_view *v, uint8_t id[64])
+{
+	uint64_t start, end;
+	uint8_t notes[4096];
+
+	if (!guest_symbol(v, "__start_notes", &start) || !guest_symbol(v, "__stop_notes", &end) ||
+		end <= start || end - start > sizeof notes ||
+		!guest_read(v, start, notes, (size_t)(end - start)))
+		return 0;
+	return elf_note_build_id(notes, (size_t)(end - start), id);
 }
 
 void guest_forget(struct guest_view *v)

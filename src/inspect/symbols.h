@@ -59,5 +59,8 @@ int kallsyms_read(struct symbols *s, const uint8_t *p, size_t n);
 
 /* elf.c: a section's bytes, NULL when there is none. */
 const uint8_t *elf_section(const uint8_t *p, size_t n, const char *name, size_t *len);
+/* The same, with the address that it is for. */
+const uint8_t *elf_section_at(const uint8_t *p, size_t n, const char *name, size_t *len,
+	uint64_t *addr);
 
 #endif

@@ -50,7 +50,7 @@ static void look(struct explain *x, struct ttd_vm *vm)
 
 	v->mem = domain_mem(vm->domain);
 	v->cpu = domain_cpu(vm->domain);
-	guest_locate(v, &none);
+	guest_locate(v, NULL, &none);
 	x->symbols.table = (struct symbols *)(uintptr_t)v->symbols;
 	x->have_task = guest_current(v, &x->task);
 }

@@ -40,7 +40,7 @@ static struct ttd_symbols *wrap(struct symbols *table, struct err *e)
 }
 
 /* A System.map begins with a hexadecimal digit, a kernel of whatever form does not. */
-static struct symbols *from_file(const char *path, struct err *e)
+struct symbols *symbols_from_file(const char *path, struct err *e)
 {
 	struct symbols *s;
 	struct image file, img;
@@ -138,7 +138,7 @@ struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, const char 
 		err_set(e, why.status, "%.400s; --symbols takes another source of names", why.text);
 		return NULL;
 	}
-	table = from_file(path, e);
+	table = symbols_from_file(path, e);
 	if (table != NULL)
 		to_cache(kernel->digest, table);
 	return wrap(table, e);
@@ -149,7 +149,7 @@ struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, const char 
 struct ttd_symbols *ttd_symbols_open(const char *path, struct ttd_error *err)
 {
 	struct err e = {0};
-	struct ttd_symbols *s = wrap(from_file(path, &e), &e);
+	struct ttd_symbols *s = wrap(symbols_from_file(path, &e), &e);
 
 	if (s == NULL)
 		vm_error(err, &e);

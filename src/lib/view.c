@@ -36,7 +36,11 @@ static struct ttd_view *create(struct ttd_vm *vm, const struct ttd_view_options 
 	view->guest.mem = domain_mem(vm->domain);
 	view->guest.cpu = domain_cpu(vm->domain);
 	/* Without its tables registers and memory can still be shown. */
-	guest_locate(&view->guest, &view->no_symbols);
+	guest_locate(&view->guest, NULL, &view->no_symbols);
+	if (opt != NULL && view_files_open(view, opt, e) != 0) {
+		ttd_view_close(view);
+		return NULL;
+	}
 	view->symbols.table = (struct symbols *)(uintptr_t)view->guest.symbols;
 	return view;
 }
@@ -56,6 +60,7 @@ void ttd_view_close(struct ttd_view *view)
 {
 	if (view == NULL)
 		return;
+	view_files_close(view);
 	guest_forget(&view->guest);
 	free(view);
 }

@@ -6,17 +6,36 @@
 
 #include <ttd/ttd.h>
 
+#include "inspect/dwarf.h"
 #include "inspect/guest.h"
 #include "lib/symbols.h"
 #include "util/err.h"
 #include "xen/domain.h"
+
+/* A file of the host's that the user named. */
+struct view_file {
+	char *path; /* in the guest; of the kernel's NULL */
+	struct dwarf *dwarf; /* NULL: there is none */
+	struct view_file *next;
+};
 
 struct ttd_view {
 	struct guest_view guest;
 	struct domain *domain;
 	struct ttd_symbols symbols; /* the table is the guest's */
 	struct err no_symbols;      /* why there are none */
+	struct dwarf *kernel;       /* --symbols; may be NULL */
+	char *sysroot;
+	char **binary;
+	unsigned binaries;
+	struct view_file *files;    /* looked for so far */
 };
+
+/* viewfiles.c: takes over what the options name.  -1: *e. */
+int view_files_open(struct ttd_view *view, const struct ttd_view_options *opt, struct err *e);
+void view_files_close(struct ttd_view *view);
+/* A program of the guest's as a file of the host's; NULL: there is none. */
+struct dwarf *view_file(struct ttd_view *view, const char *path);
 
 /* The kernel's symbols and BTF are there; -1: *err says what is missing. */
 int view_need(const struct ttd_view *view, struct ttd_error *err);

@@ -17,7 +17,9 @@ cat >"$TTD_TMP/run" <<'END'
 (exec sleep 1000) &
 cat /dev/console >/dev/null &
 sh -c 'sleep 555; echo x' &
+/stack &
 sleep 0.2
+echo "==stack $!"
 echo "one line" >/dev/kmsg
 printf '<3>two\nlines\n' >/dev/kmsg
 echo ==stacks
@@ -45,11 +47,14 @@ echo ==end
 while :; do :; done
 END
 chmod +x "$TTD_TMP/run"
-guest=$(tools/mkguest --print --flavour "$flavour" --run "$TTD_TMP/run") ||
+gcc -O2 -g -static -fomit-frame-pointer -o "$TTD_TMP/stack" test/guest/stack.c || wrong "gcc"
+strip -o "$TTD_TMP/stripped" "$TTD_TMP/stack"
+guest=$(tools/mkguest --print --flavour "$flavour" --run "$TTD_TMP/run" \
+	--add "$TTD_TMP/stripped:/stack") ||
 	{ echo "no kernel package to be had"; exit 77; }
 eval "$guest"
 timeout 300 "$ttd" record -o look --kernel "$KERNEL" --ramdisk "$RAMDISK" --clock virtual \
-	--extra quiet --stop-at 4000000000 </dev/null >"$TTD_TMP/console" 2>"$TTD_TMP/err" ||
+	--extra quiet --stop-at 4400000000 </dev/null >"$TTD_TMP/console" 2>"$TTD_TMP/err" ||
 	wrong "record: $(cat "$TTD_TMP/err")"
 tr -d '\r' <"$TTD_TMP/console" >"$TTD_TMP/out"
 grep -q '^==end' "$TTD_TMP/out" || wrong "the guest did not come to its end"
@@ -70,11 +75,14 @@ sed 's/^\[{//; s/},{/\n/g' "$TTD_TMP/json" | sed -n 's/.*"tid":\([0-9]*\),"ppid"
 	awk '{ print $1, $2, $3, $4, int($5 / 10000000), $6, $8 == "true" ? "-" : $7 / 4096 }' >"$TTD_TMP/ours"
 section ps | sed 's/(kworker[^)]*)/(kworker)/; s/[()]//g' |
 	awk '{ print $1, $2, $3, $4, $22, $23, $3 == "R" ? "-" : $24 }' | sort -n | same "processes"
-"$ttd" ps look | grep -q '^> .* /bin/sh /ttd/run$' || wrong "ps: the running process"
-"$ttd" ps look | grep -q ' \[kthreadd\]$' || wrong "ps: a thread of the kernel"
+"$ttd" ps look --at 50% >"$TTD_TMP/ours"
+[ "$(grep -c '^>' "$TTD_TMP/ours")" -eq 1 ] || wrong "ps: the running process"
+grep -q ' \[kthreadd\]$' "$TTD_TMP/ours" || wrong "ps: a thread of the kernel"
 
 # Mappings of two processes, byte by byte.
-for pid in $(sed -n 's/^==maps //p' "$TTD_TMP/out"); do
+pids=$(sed -n 's/^==maps //p' "$TTD_TMP/out")
+[ -n "${ALL:-}" ] || pids=1
+for pid in $pids; do
 	"$ttd" maps "$pid" look >"$TTD_TMP/ours"
 	section "maps $pid" | same "mappings of $pid"
 done
@@ -83,13 +91,76 @@ done
 "$ttd" dmesg look >"$TTD_TMP/ours"
 section dmesg | same "messages"
 grep -q '\] lines$' "$TTD_TMP/ours" || wrong "dmesg: a message of two lines"
-"$ttd" dmesg look --json | grep -q '"level":3,"text":"two\\u000alines"' || wrong "dmesg --json"
+"$ttd" dmesg look --json --at 100000000 | grep -q '"level":5,"text":"Linux version ' || wrong "dmesg --json"
+
+# Symbols, as gdb and nm read them; where the modules are.
+"$ttd" symbols look -o "$TTD_TMP/symbols" || wrong "symbols"
+nm "$TTD_TMP/symbols" >"$TTD_TMP/nm" 2>"$TTD_TMP/err" && [ ! -s "$TTD_TMP/err" ] || wrong "nm"
+section modules | sed 's/^\([^ ]*\) .* 0x\([0-9a-f]*\).*/\2 .module.\1/' | sort >"$TTD_TMP/modules"
+objdump -h "$TTD_TMP/symbols" | awk '$2 ~ /^[.]module/ { print $4, $2 }' | sort >"$TTD_TMP/ours"
+same "modules" <"$TTD_TMP/modules"
+if [ -n "${ALL:-}" ]; then
+	section kallsyms | awk '$1 >= "8" { print $1, $3 }' | sort -u >"$TTD_TMP/kallsyms"
+	awk '$1 >= "8" { print $1, $3 }' "$TTD_TMP/nm" | sort -u >"$TTD_TMP/ours"
+	same "symbols" <"$TTD_TMP/kallsyms"
+fi
+if command -v gdb >/dev/null; then
+	gdb -nx -batch -ex 'info symbol do_exit' -ex 'break do_exit' -ex 'x/2i do_exit' \
+		-ex 'info symbol xennet_close' "$TTD_TMP/symbols" >"$TTD_TMP/ours" 2>&1
+	grep -q '^do_exit in section .text' "$TTD_TMP/ours" &&
+		grep -q "^Breakpoint 1 at 0x$(sed -n 's/ . do_exit$//p' "$TTD_TMP/nm")\$" "$TTD_TMP/ours" &&
+		grep -q '<do_exit+[0-9]*>:.*push' "$TTD_TMP/ours" &&
+		grep -q '^xennet_close in section .module.xen_netfront' "$TTD_TMP/ours" ||
+		{ wrong "gdb"; cat "$TTD_TMP/ours"; }
+fi
+
+# Stacks of the kernel, of every task but the one that runs: like /proc/PID/stack,
+# which leaves out the scheduler's functions.
+"$ttd" bt look --all --binary "$TTD_TMP/stack" >"$TTD_TMP/bt" 2>"$TTD_TMP/err" ||
+	wrong "bt: $(cat "$TTD_TMP/err")"
+from=$(sed -n 's/ . __sched_text_start$//p' "$TTD_TMP/nm")
+to=$(sed -n 's/ . __sched_text_end$//p' "$TTD_TMP/nm")
+awk -v from="0x$from" -v to="0x$to" '
+	/^> / { skip = 1 }
+	/^  [0-9]+ \(/ { skip = 0; print "= " $1 }
+	/^#/ && !skip && $2 >= "0xffff8" && ($2 < from || $2 >= to) { print "[<0>] " $3 ($4 ~ /^\[/ ? " " $4 : "") }
+	' "$TTD_TMP/bt" >"$TTD_TMP/ours"
+running=$(sed -n 's/^> \([0-9]*\) .*/\1/p' "$TTD_TMP/bt")
+section stacks | awk -v not="$running" '
+	/^=/ { if (n != "") all[n] = text; n = $2; text = "" }
+	!/^=/ { text = text $0 "\n" }
+	END { all[n] = text; for (n in all) if (n != not) print n "\t" all[n] }' RS='\n' |
+	awk '/\t/ { split($0, a, "\t"); print "= " a[1]; if (a[2] != "") print a[2]; next } /./' >"$TTD_TMP/stacks"
+# The guest's list is in the order of names, ours in that of numbers.
+tasks() {
+	awk '/^=/ { n = $2 } { print n "\t" NR "\t" $0 }' "$1" | sort -s -n -k1,1 | cut -f3-
+}
+tasks "$TTD_TMP/ours" >"$TTD_TMP/a"
+mv "$TTD_TMP/a" "$TTD_TMP/ours"
+tasks "$TTD_TMP/stacks" | same "stacks of the kernel"
+grep -q '^= 1$' "$TTD_TMP/ours" || wrong "bt: no process 1"
+
+# A program's stack through a signal handler on a stack of its own: the return
+# addresses that it saw itself, from the inside out.
+pid=$(sed -n 's/^==stack //p' "$TTD_TMP/out")
+sed -n "/^  $pid (stack)/,/^\$/p" "$TTD_TMP/bt" >"$TTD_TMP/stack.bt"
+sed -n 's/^caller 0x//p' "$TTD_TMP/out" | tac >"$TTD_TMP/callers"
+grep -o '^#[0-9]* *0x[0-9a-f]*' "$TTD_TMP/stack.bt" | sed 's/.*0x0*//' |
+	grep -F -x -f "$TTD_TMP/callers" >"$TTD_TMP/ours"
+same "return addresses of the program" <"$TTD_TMP/callers"
+grep -q '(?)' "$TTD_TMP/stack.bt" && wrong "bt: guesses where tables are"
+[ "$(grep -c ' recursive+0x[0-9a-f]*/0x[0-9a-f]* in /stack at .*stack.c:[0-9]*$' "$TTD_TMP/stack.bt")" -eq 4 ] &&
+	grep -q ' innermost+0x.* in /stack at .*stack.c:[0-9]*$' "$TTD_TMP/stack.bt" ||
+	{ wrong "bt: names and lines"; cat "$TTD_TMP/stack.bt"; }
+"$ttd" bt look --json --at 100000000 >"$TTD_TMP/json"
+grep -q '^\[{"ip":"0xffff.*"how":"here","mode":"kernel","symbol":.*"how":"table".*"startup_xen"' \
+	"$TTD_TMP/json" || wrong "bt --json"
 
 # Memory and registers.
-"$ttd" mem linux_banner 13 look | grep -q '|Linux version|$' || wrong "mem: by symbol"
+"$ttd" mem linux_banner 13 look --at 1 | grep -q '|Linux version|$' || wrong "mem: by symbol"
 "$ttd" mem 0x400000 4 look --pid 1 --json | grep -q '"bytes":"7f454c46"}' || wrong "mem --pid"
-"$ttd" regs look --json >"$TTD_TMP/json"
-grep -q '"icount":4000000000,.*"mode":"user","rip":"0x[0-9a-f]*",.*"comm":"run"}' "$TTD_TMP/json" ||
+"$ttd" regs look --at 100000000 --json >"$TTD_TMP/json"
+grep -q '"icount":100000000,.*"mode":"kernel","rip":"0x[0-9a-f]*",.*"comm":"swapper"}' "$TTD_TMP/json" ||
 	wrong "regs: $(cat "$TTD_TMP/json")"
 
 # Early positions: memory and symbols are there before any process is.
@@ -100,8 +171,9 @@ rc=$?
 
 # What users may get wrong: one line, exit status 2.
 for args in "maps look" "maps 99999 look" "mem" "mem nothing look" "mem 0 x look" \
-	"mem 0x0 4 look --pid 99999" "ps look look" "regs look --at x"; do
-	case $args in *--at*) ;; *) args="$args --at 600000000" ;; esac
+	"mem 0x0 4 look --pid 99999" "ps look look" "bt look --pid 0" "bt look --pid 99999" "symbols look" \
+	"bt look --symbols $TTD_TMP/stack" "regs look --at x"; do
+	case $args in *--at*) ;; *) args="$args --at 1000000" ;; esac
 	# shellcheck disable=SC2086
 	"$ttd" $args >"$TTD_TMP/ours" 2>"$TTD_TMP/err"
 	rc=$?

@@ -33,51 +33,37 @@ int look_failed(struct look *l, const struct ttd_error *e)
 
 static void progress(void *ctx, uint64_t icount, uint64_t total)
 {
-	diag_progress(ctx, "replay", icount / 1000000, total / 1000000, "M instructions");
-}
-
-static int stopped(struct look *l)
-{
-	struct ttd_result r;
-
-	ttd_vm_run(l->vm);
-	diag_progress_end(l->diag);
-	ttd_vm_finish(l->vm, &r);
-	if (r.outcome == TTD_REPLAY_DIVERGED)
-		diag_print(l->diag, DIAG_ERROR, "%s", r.text);
-	else if (r.outcome == TTD_REPLAY_DAMAGED)
-		diag_print(l->diag, DIAG_WARNING, "%s; this is where it stopped", r.text);
-	return r.outcome == TTD_REPLAY_DIVERGED ? ST_DIVERGED : ST_OK;
+	diag_progress(ctx, "seek", icount / 1000000, total / 1000000, "M instructions");
 }
 
 int look_go(struct look *l)
 {
-	struct ttd_replay rep = TTD_REPLAY_INIT;
+	struct ttd_session_options opt = TTD_SESSION_INIT;
 	struct ttd_error e;
-	int status;
+	int rc;
 
-	rep.trace = l->trace;
-	rep.to = l->at;
+	opt.trace = l->trace;
 	if (l->diag->terminal) {
-		rep.progress = progress;
-		rep.progress_ctx = l->diag;
+		opt.progress = progress;
+		opt.progress_ctx = l->diag;
 	}
-	l->vm = ttd_vm_create_replay(&rep, &e);
-	if (l->vm == NULL)
+	l->session = ttd_session_open(&opt, &e);
+	if (l->session == NULL)
 		return look_failed(l, &e);
-	status = stopped(l);
-	if (status != ST_OK)
-		return status;
+	rc = ttd_session_seek(l->session, l->at != NULL ? l->at : "end", &e);
+	diag_progress_end(l->diag);
+	if (rc != 0)
+		return look_failed(l, &e);
 	l->view_options.size = sizeof l->view_options;
 	l->view_options.binary = l->binary;
-	l->view = ttd_view_open(l->vm, &l->view_options, &e);
+	l->view = ttd_view_open(ttd_session_vm(l->session), &l->view_options, &e);
 	return l->view != NULL ? ST_OK : look_failed(l, &e);
 }
 
 void look_end(struct look *l)
 {
 	ttd_view_close(l->view);
-	ttd_vm_destroy(l->vm);
+	ttd_session_close(l->session);
 }
 
 void look_print(const char *s, size_t n)

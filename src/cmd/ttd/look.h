@@ -17,8 +17,9 @@ enum {
 enum { LOOK_BINARIES = 32 };
 
 /* Rows that every such command's table has. */
+#define LOOK_AT_ROW {"at", "POS", "where to look (default: the end); see ttd replay --at", LOOK_AT}
 #define LOOK_ROWS \
-	{"at", "POS", "stop there: ICOUNT, brctr:N, N% or end (default)", LOOK_AT}, \
+	LOOK_AT_ROW, \
 	{"json", NULL, "as one line of JSON", LOOK_JSON}
 
 struct look {
@@ -29,7 +30,7 @@ struct look {
 	struct ttd_view_options view_options;
 	const char *binary[LOOK_BINARIES];
 	struct ttd_view *view;
-	struct ttd_vm *vm;
+	struct ttd_session *session;
 };
 
 /*

@@ -33,6 +33,8 @@ static const struct command *const commands[] = {
 	&command_dmesg,
 	&command_regs,
 	&command_mem,
+	&command_bt,
+	&command_symbols,
 	&command_pcap,
 	&command_help_cmd,
 };

@@ -1,0 +1,61 @@
+/*
+ * viewsyms.c - a view's symbols as a file for other tools.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "inspect/symfile.h"
+#include "lib/trace.h"
+#include "lib/view.h"
+#include "lib/vm.h"
+
+/* Whole or not at all; where it cannot be renamed to (a device, a pipe), straight. */
+static int write_file(const char *path, const struct wbuf *w, struct err *e)
+{
+	char tmp[TTD_PATH_MAX];
+	struct stat st;
+	bool whole = stat(path, &st) != 0 || S_ISREG(st.st_mode);
+	mode_t mask = umask(0);
+	FILE *f;
+	int fd;
+
+	umask(mask);
+	if (whole && trace_join(tmp, path, ".XXXXXX", "", e) != 0)
+		return -1;
+	fd = whole ? mkstemp(tmp) : open(path, O_WRONLY | O_CLOEXEC);
+	f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (f != NULL) {
+		bool good = fwrite(w->p, 1, w->len, f) == w->len &&
+			(!whole || fchmod(fd, 0666 & ~mask) == 0);
+
+		if (fclose(f) == 0 && good && (!whole || rename(tmp, path) == 0))
+			return 0;
+	}
+	err_set(e, ST_HOST, "cannot write %s: %s", path, strerror(errno));
+	if (whole && fd >= 0)
+		unlink(tmp);
+	return -1;
+}
+
+int ttd_view_write_symbols(const struct ttd_view *view, const char *path, struct ttd_error *err)
+{
+	struct wbuf w;
+	struct err e;
+	int rc = -1;
+
+	if (view->guest.symbols == NULL) {
+		vm_error(err, &view->no_symbols);
+		return -1;
+	}
+	if (symfile_make(&view->guest, &w, &e) == 0)
+		rc = write_file(path, &w, &e);
+	wbuf_free(&w);
+	if (rc != 0)
+		vm_error(err, &e);
+	return rc;
+}

@@ -13,7 +13,6 @@
 
 enum {
 	TASK_COMM = 16, WORKER_DESC = 32,
-	TASKS_MAX = 4 << 20, /* PID_MAX_LIMIT */
 	/* Linux include/linux/sched.h */
 	TASK_UNINTERRUPTIBLE = 2, TASK_REPORT = 0x7f, TASK_NOLOAD = 0x400,
 	TASK_RTLOCK_WAIT = 0x1000,
@@ -239,7 +238,7 @@ static bool note(const struct guest_view *v, struct table *t, uint64_t task)
 {
 	uint64_t pid, tid;
 
-	if (t->n == TASKS_MAX || !guest_get(v, task, "task_struct", "tgid", &pid) ||
+	if (t->n == mem_ram_pages(v->mem) /* each has a stack at least */ || !guest_get(v, task, "task_struct", "tgid", &pid) ||
 		!guest_get(v, task, "task_struct", "pid", &tid))
 		return false;
 	if (t->n == t->cap) {

@@ -16,7 +16,8 @@
  * digits themselves: that pattern, checked against token_index, which must
  * follow, finds the tokens.  num_syms is the number before them with which the
  * names can be walked and end exactly where correct markers begin.  Nothing is
- * taken on trust: a wrong guess fails one of these checks.
+ * taken on trust: a wrong guess fails one of these checks, and memory that is
+ * made to give many guesses uses the budget up.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ enum {
 	SYMS_MIN = 1000, SYMS_MAX = 4 << 20,
 	BEFORE = 64 << 20,  /* how far before the tokens num_syms may be */
 	NAME_MAX_LEN = 1024,
+	BUDGET = 1 << 28,
 	TRIAL = 16,         /* names expanded before a guess is walked in full */
 };
 
@@ -41,7 +43,14 @@ struct tables {
 	uint32_t count;
 	size_t offsets;
 	uint64_t base;
+	uint64_t budget; /* steps that the search may still take */
 };
+
+static bool spend(struct tables *t, uint64_t steps)
+{
+	t->budget -= steps < t->budget ? steps : t->budget;
+	return t->budget != 0;
+}
 
 static size_t up(size_t n, size_t align)
 {
@@ -106,6 +115,8 @@ static bool find_tokens(struct tables *t, size_t *from)
 		size_t zero = (size_t)(at - t->p);
 
 		*from = zero + 1;
+		if (!spend(t, TOKENS))
+			break;
 		if (zero > 2 * '0' && tokens_at(t, zero))
 			return true;
 	}
@@ -188,7 +199,7 @@ static bool names_at(struct tables *t, size_t names, uint32_t count)
 {
 	size_t marks = (count + (size_t)255) / 256 * 4, end;
 
-	if (!trial(t, names))
+	if (!spend(t, TRIAL) || !trial(t, names) || !spend(t, 2 * (uint64_t)count))
 		return false;
 	end = walk(t, names, count, NULL);
 	if (end == 0)
@@ -211,7 +222,7 @@ static bool find_names(struct tables *t)
 {
 	size_t stop = t->token_table > BEFORE ? t->token_table - BEFORE : 0;
 
-	for (size_t at = t->token_table & ~(size_t)3; at >= stop + 16; at -= 4) {
+	for (size_t at = t->token_table & ~(size_t)3; at >= stop + 16 && spend(t, 1); at -= 4) {
 		uint32_t count = get32(t->p + at - 8);
 
 		t->num_at = at - 8;
@@ -289,7 +300,7 @@ static int take(const struct tables *t, struct symbols *s)
 
 int kallsyms_read(struct symbols *s, const uint8_t *p, size_t n)
 {
-	struct tables t = { .p = p, .n = n };
+	struct tables t = { .p = p, .n = n, .budget = BUDGET };
 	size_t from = 0;
 
 	while (find_tokens(&t, &from))

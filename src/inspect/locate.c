@@ -18,7 +18,7 @@
 #define IMAGE_END UINT64_C(0xffffffffc0000000)
 #define PMD_SIZE (UINT64_C(2) << 20)
 
-enum { BTF_MAX = 64 << 20 };
+enum { BTF_MAX = 64 << 20, GUESSES = 16, SYMBOLS_MAX = 4 << 20 /* with modules' */ };
 
 struct copy {
 	uint8_t *p;
@@ -103,8 +103,9 @@ static void find_btf(struct guest_view *v, const struct copy *c)
 		memcmp(c->p + (start - c->base), shape, sizeof shape) == 0 &&
 		btf_at(v, c->p + (start - c->base), c->len - (size_t)(start - c->base)))
 		return;
-	while ((at = memmem(at, (size_t)(end - at), shape, sizeof shape)) != NULL) {
-		if (end - at > 24 && btf_at(v, at, (size_t)(end - at)))
+	for (unsigned i = 0; i < GUESSES; i++) {
+		at = memmem(at, (size_t)(end - at), shape, sizeof shape);
+		if (at == NULL || (end - at > 24 && btf_at(v, at, (size_t)(end - at))))
 			return;
 		at++;
 	}
@@ -121,7 +122,8 @@ static bool add_module(void *ctx, const struct guest_module *m)
 {
 	struct adding *a = ctx;
 
-	return symbols_add_module(a->s, m->name, m->base, m->size) == 0 &&
+	return symbols_count(a->s) < SYMBOLS_MAX &&
+		symbols_add_module(a->s, m->name, m->base, m->size) == 0 &&
 		guest_module_symbols(a->v, m, a->s) == 0;
 }
 

@@ -15,7 +15,7 @@
 
 enum {
 	TREE_DEPTH = 16, PIVOTS_MAX = 32,
-	NODES_MAX = 1 << 20,
+	NODES_MAX = 1 << 18, /* of the tree, or mappings in a list */
 	NODE_LEAF = 1, NODE_RANGE = 2, NODE_ARANGE = 3, /* enum maple_type */
 	VM_READ = 1, VM_WRITE = 2, VM_EXEC = 4, VM_MAYSHARE = 0x80,
 	MINOR_BITS = 20,

@@ -10,7 +10,7 @@
 
 #include "inspect/user.h"
 
-enum { DEPTH_MAX = 12, SLOTS_MAX = 64, FILE_MAX = 256 << 20 };
+enum { DEPTH_MAX = 12, SLOTS_MAX = 64 };
 
 /* Where both arrays are unless variables say otherwise (x86_64/mm.rst). */
 #define PAGE_ARRAY UINT64_C(0xffffea0000000000)
@@ -61,7 +61,7 @@ static bool read_page(const struct cache *c, uint64_t index, uint8_t *to)
 		guest_read(c->v, c->frames + (pfn << PAGE_SHIFT), to, PAGE_SIZE);
 }
 
-uint8_t *guest_file_bytes(const struct guest_view *v, uint64_t mapping, size_t *len)
+uint8_t *guest_file_bytes(const struct guest_view *v, uint64_t mapping, size_t max, size_t *len)
 {
 	struct cache c = { .v = v, .pages = PAGE_ARRAY, .frames = FRAMES };
 	uint64_t host, size;
@@ -75,7 +75,7 @@ uint8_t *guest_file_bytes(const struct guest_view *v, uint64_t mapping, size_t *
 		c.slots.count > SLOTS_MAX || c.slots.size != c.slots.count * 8 ||
 		!guest_get(v, mapping, "address_space", "host", &host) ||
 		!guest_get(v, mapping, "address_space", "i_pages.xa_head", &c.root) ||
-		!guest_get(v, host, "inode", "i_size", &size) || size == 0 || size > FILE_MAX)
+		!guest_get(v, host, "inode", "i_size", &size) || size == 0 || size > max)
 		return NULL;
 	p = calloc(1, (size_t)((size + PAGE_SIZE - 1) & PAGE_MASK));
 	for (uint64_t off = 0; p != NULL && off < size; off += PAGE_SIZE)

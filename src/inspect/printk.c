@@ -16,7 +16,7 @@
 #include "util/bytes.h"
 
 enum {
-	BITS_MIN = 1, BITS_MAX = 24, /* 2^24 descriptors, 2^30 bytes of text */
+	BITS_MIN = 1, BITS_MAX = 20, /* 2^20 descriptors, 2^30 bytes of text */
 	TEXT_BITS_MAX = 30,
 	STATE_SHIFT = 62, COMMITTED = 1, FINALIZED = 2,
 	ID_SIZE = 8,

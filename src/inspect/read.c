@@ -8,8 +8,10 @@
 
 #include "util/bytes.h"
 
-/* No list that fits into the memory is longer than this many elements per page. */
-enum { PER_PAGE = 64, STRING_PART = 64 };
+enum {
+	STRING_PART = 64,
+	SPARE = 64, /* what is on a list (tasks, modules) has pages of its own, or nearly */
+};
 
 /* ---- pages ---- */
 
@@ -130,7 +132,7 @@ bool guest_list_start(struct guest_list *l, const struct guest_view *v, uint64_t
 	const char *type, const char *path)
 {
 	*l = (struct guest_list){ .v = v, .head = head, .at = head,
-		.left = mem_ram_pages(v->mem) * PER_PAGE, .next_mark = 1 };
+		.left = mem_ram_pages(v->mem) + SPARE, .next_mark = 1 };
 	return v->btf != NULL && btf_offset(v->btf, type, path, &l->offset);
 }
 

@@ -16,7 +16,7 @@
 
 enum {
 	MAPS_MAX = 65536, FRAMES_MAX = 256, GUESSES_MAX = 16,
-	GUESS_BYTES = 4096, VDSO_MAX = 1 << 20, STACK_STEP_MAX = 1 << 20,
+	GUESS_BYTES = 4096, BYTES_MAX = 512 << 20 /* of all files */, VDSO_MAX = 1 << 20, STACK_STEP_MAX = 1 << 20,
 };
 
 /* ---- mappings ---- */
@@ -111,8 +111,10 @@ struct user_file *user_file(struct user *u, const struct guest_map *m)
 	f->mapping = m->mapping;
 	f->start = start;
 	strcpy(f->path, m->file);
-	f->bytes = m->mapping != 0 ? guest_file_bytes(&u->v, m->mapping, &len)
+	f->bytes = m->mapping != 0 ? guest_file_bytes(&u->v, m->mapping,
+		BYTES_MAX - u->file_bytes, &len)
 		: mapped_bytes(u, m, &len);
+	u->file_bytes += f->bytes != NULL ? len : 0;
 	f->memory = (struct image_elf){ f->bytes, f->bytes != NULL ? len : 0 };
 	if (u->find != NULL && m->mapping != 0 && u->find(u->find_ctx, f->path, &f->given) &&
 		!matches(&f->memory, &f->given))

@@ -11,9 +11,10 @@
 
 /*
  * The bytes of a file of which the kernel has pages (`mapping` is its struct
- * address_space), zeros where it has none; free() it.  NULL: there is nothing.
+ * address_space), zeros where it has none; free() it.  NULL: there is nothing,
+ * or it has more than `max` bytes.
  */
-uint8_t *guest_file_bytes(const struct guest_view *v, uint64_t mapping, size_t *len);
+uint8_t *guest_file_bytes(const struct guest_view *v, uint64_t mapping, size_t max, size_t *len);
 
 /* ---- ELF files of programs (image.c) ---- */
 
@@ -70,6 +71,7 @@ struct user {
 	struct guest_map *map;
 	size_t maps;
 	struct user_file *files;
+	size_t file_bytes; /* in memory; what is beyond a limit is not read */
 	/* Looks for a file outside of the guest; the bytes must outlive this.  NULL: none. */
 	bool (*find)(void *ctx, const char *path, struct image_elf *e);
 	void *find_ctx;

@@ -377,6 +377,11 @@ struct dev *vif_dev(struct vif *v)
 	return &v->dev;
 }
 
+enum vif_backend vif_backend(const struct vif *v)
+{
+	return v->spec.backend;
+}
+
 void vif_watch(struct vif *v, vif_tap_fn *fn, void *ctx)
 {
 	v->watch = fn;

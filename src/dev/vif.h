@@ -22,6 +22,7 @@ typedef void vif_tap_fn(void *ctx, unsigned id, bool sent, uint64_t guest_ns,
 /* live: opens the host side when the guest is announced; else there is none (a replay). */
 struct vif *vif_create(const struct vif_spec *spec, unsigned id, bool live, struct err *e);
 struct dev *vif_dev(struct vif *v);
+enum vif_backend vif_backend(const struct vif *v);
 void vif_watch(struct vif *v, vif_tap_fn *fn, void *ctx);
 void vif_destroy(struct vif *v); /* after the domain */
 

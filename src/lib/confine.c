@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/disks.h"
+#include "lib/net.h"
 #include "lib/runtime.h"
 #include "lib/sandbox.h"
 #include "lib/trace.h"
@@ -20,6 +21,8 @@ static void needs_again(const struct ttd_vm *vm, struct places *p, struct sandbo
 	if (vm->recording != NULL && ttd_trace_root(p->traces, NULL) == 0)
 		sandbox_write(s, p->traces);
 	disks_need_again(vm->disks, s);
+	if (s->needs & SANDBOX_TAP)
+		sandbox_write(s, "/dev/net/tun");
 }
 
 static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, struct err *e)
@@ -35,7 +38,7 @@ static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, st
 	if (vm->replaying != NULL)
 		replaying_needs(vm->replaying, &s);
 	if (vm->nvifs > 0 && vm->replaying == NULL)
-		s.needs |= SANDBOX_NET;
+		s.needs |= SANDBOX_NET | (net_has_tap(vm) ? SANDBOX_TAP : 0u);
 	if (flags & TTD_CONFINE_AGAIN)
 		needs_again(vm, p, &s);
 	return sandbox_files(&s, e) < 0 ? -1 : sandbox_calls(&s, e);

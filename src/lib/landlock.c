@@ -48,7 +48,8 @@
 	LANDLOCK_ACCESS_FS_MAKE_BLOCK))
 /* What rights of a file, not of a folder, there are. */
 #define FS_OF_FILE \
-	((uint64_t)(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE) | FS_TRUNCATE)
+	((uint64_t)(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE) | \
+	FS_TRUNCATE | FS_IOCTL_DEV)
 
 enum { THREADS_MAX = 1024, WAIT_MS = 2000 };
 
@@ -101,10 +102,12 @@ static int make_ruleset(const struct sandbox *s, int abi)
 		return -1;
 	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
 		allow(fd, always[i], FS_READ & a.fs);
+	/* Devices may be asked what the seccomp filter leaves: a disk's size, a tap's name. */
 	for (unsigned i = 0; i < s->nread; i++)
-		allow(fd, s->read[i], FS_READ & a.fs);
+		allow(fd, s->read[i], (FS_READ | FS_IOCTL_DEV) & a.fs);
 	for (unsigned i = 0; i < s->nwrite; i++)
-		allow(fd, s->write[i], (FS_READ | FS_CHANGE | FS_TRUNCATE) & a.fs);
+		allow(fd, s->write[i],
+			(FS_READ | FS_CHANGE | FS_TRUNCATE | FS_IOCTL_DEV) & a.fs);
 	return fd;
 }
 

@@ -34,6 +34,14 @@ int net_create(struct ttd_vm *vm, const struct ttd_config *cfg, bool live, struc
 	return 0;
 }
 
+bool net_has_tap(const struct ttd_vm *vm)
+{
+	for (unsigned i = 0; i < vm->nvifs; i++)
+		if (vif_backend(vm->vif[i]) == VIF_TAP)
+			return true;
+	return false;
+}
+
 void net_free(struct ttd_vm *vm)
 {
 	for (unsigned i = 0; i < vm->nvifs; i++)

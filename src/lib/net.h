@@ -8,6 +8,7 @@
 
 /* live: with their host sides; a replay has none. */
 int net_create(struct ttd_vm *vm, const struct ttd_config *cfg, bool live, struct err *e);
+bool net_has_tap(const struct ttd_vm *vm);
 void net_free(struct ttd_vm *vm); /* after the domain */
 
 /* The specifications, one a line, as a log keeps them. */

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -108,6 +110,11 @@ static const unsigned long ioctls[] = {
 	BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKDISCARD, BLKZEROOUT, BLKFLSBUF,
 };
 
+/* One is made again after a reboot, and told what the guest takes at any time. */
+static const unsigned long taps[] = {
+	TUNSETOFFLOAD, TUNSETIFF, SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFINDEX, SIOCBRADDIF,
+};
+
 struct cmp {
 	int call;
 	unsigned arg;
@@ -201,6 +208,8 @@ static int build(scmp_filter_ctx f, unsigned needs)
 		rc = add_limited(f);
 	if (rc == 0)
 		rc = add_files(f, (needs & SANDBOX_WRITE) != 0);
+	for (size_t i = 0; i < sizeof taps / sizeof *taps && rc == 0 && (needs & SANDBOX_TAP); i++)
+		rc = add_cmp(f, &(struct cmp){SCMP_SYS(ioctl), 1, UINT32_MAX, taps[i]});
 	return rc != 0 ? rc : add_sockets(f, needs);
 }
 

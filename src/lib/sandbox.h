@@ -18,6 +18,7 @@ enum {
 	SANDBOX_WRITE = 1,  /* files are made, written and removed, in the folders named */
 	SANDBOX_DAEMON = 2, /* connecting to ttd-deviced, also to the next one */
 	SANDBOX_NET = 4,    /* sockets of a user network */
+	SANDBOX_TAP = 8,    /* a tap device's settings */
 };
 
 enum { SANDBOX_PATHS = 64 };

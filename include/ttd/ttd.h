@@ -210,6 +210,14 @@ TTD_API void ttd_vm_counters(struct ttd_vm *vm,
 	void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx);
 
 /*
+ * What a run has read of the base of the machine's i-th disk, in the order of
+ * the disk: all that another replay would read.  1; 0: there is no such disk.
+ * Not during a run.
+ */
+TTD_API int ttd_vm_disk_reads(struct ttd_vm *vm, unsigned i,
+	void (*fn)(void *ctx, uint64_t offset, uint64_t bytes), void *ctx);
+
+/*
  * Recording and replaying.
  *
  * A trace is a folder: the event log (ttd.log.NAME) and the console's output.
@@ -362,6 +370,8 @@ struct ttd_session_options {
 	/* Now and then while seeking: how far it is, in instructions. */
 	void (*progress)(void *ctx, uint64_t icount, uint64_t total);
 	void *progress_ctx;
+	const struct ttd_disk *bases; /* as of struct ttd_replay */
+	unsigned nbases;
 };
 #define TTD_SESSION_INIT \
 	{ \

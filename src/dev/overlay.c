@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -63,6 +64,12 @@ int read_all(int fd, uint64_t block, void *p, size_t bytes)
 }
 
 /* ---- life ---- */
+
+static uint64_t id_of(const struct overlay_info *info)
+{
+	return XXH3_64bits_withSeed(info->disk, sizeof info->disk,
+		XXH3_64bits(info->session, sizeof info->session));
+}
 
 static struct overlay *new_overlay(const char *path, struct err *e)
 {
@@ -151,6 +158,10 @@ struct overlay *overlay_create(const char *path, const char *dir, const struct o
 		return NULL;
 	o->info = *info;
 	o->sync = sync;
+	if (path != NULL)
+		o->id = id_of(info);
+	else if (getrandom(&o->id, sizeof o->id, 0) != sizeof o->id)
+		o->id = (uint64_t)(uintptr_t)o;
 	o->end = 1; /* BLOCK_ZERO is none */
 	if ((path != NULL ? open_named(o, force, e) : open_nameless(o, dir, e)) == 0)
 		return o;
@@ -365,6 +376,7 @@ void overlay_save(const struct overlay *o, struct wbuf *w)
 
 	if (map_keys(&o->map, &keys) != 0)
 		w->bad = true;
+	wbuf_u64(w, o->id);
 	wbuf_u64(w, o->end);
 	wbuf_u64(w, keys.n);
 	for (size_t i = 0; i < keys.n; i++) {
@@ -377,10 +389,11 @@ void overlay_save(const struct overlay *o, struct wbuf *w)
 	list_free(&keys);
 }
 
+/* back: BLOCK_BACK when all blocks are in the other file, else 0. */
 static int load_map(struct overlay *o, struct map *m, uint64_t *content, uint64_t end,
-	struct rbuf *r)
+	uint64_t back, struct rbuf *r)
 {
-	uint64_t n = rbuf_u64(r), back = o->back_fd >= 0 ? BLOCK_BACK : 0;
+	uint64_t n = rbuf_u64(r);
 	uint64_t clusters = (o->info.size + OVERLAY_CLUSTER - 1) / OVERLAY_CLUSTER;
 
 	if (r->bad || n > (r->len - r->pos) / ENTRY_SIZE)
@@ -390,7 +403,8 @@ static int load_map(struct overlay *o, struct map *m, uint64_t *content, uint64_
 		struct slot *s;
 
 		if (cluster >= clusters || map_find(m, cluster) != NULL ||
-			(block & ~BLOCK_BACK) >= end || ((block & BLOCK_BACK) && back == 0))
+			(!(block & BLOCK_BACK) && block >= end) || (block >> 63) != 0 ||
+			((block & BLOCK_BACK) && (back != 0 || o->back_fd < 0)))
 			return -1;
 		s = map_add(m, cluster);
 		if (s == NULL)
@@ -405,10 +419,12 @@ static int load_map(struct overlay *o, struct map *m, uint64_t *content, uint64_
 
 int overlay_load(struct overlay *o, struct rbuf *r)
 {
-	uint64_t end = rbuf_u64(r), content = 0;
+	uint64_t id = rbuf_u64(r), end = rbuf_u64(r), content = 0;
+	uint64_t back = id != o->id && o->back_fd >= 0 && id == o->back_id ? BLOCK_BACK : 0;
 	struct map m = {0};
 
-	if (r->bad || end >= BLOCK_BACK || load_map(o, &m, &content, end, r) != 0) {
+	if (r->bad || (id != o->id && back == 0) || end >= BLOCK_BACK ||
+		load_map(o, &m, &content, end, back, r) != 0) {
 		map_free(&m);
 		return -1;
 	}
@@ -416,7 +432,7 @@ int overlay_load(struct overlay *o, struct rbuf *r)
 	o->map = m;
 	o->content = content;
 	o->ordered = false;
-	if (o->back_fd < 0 && o->end < end)
+	if (back == 0 && o->end < end)
 		o->end = end;
 	o->dirty.n = 0;
 	overlay_freeze(o);
@@ -432,5 +448,6 @@ int overlay_back(struct overlay *o, const char *path, struct err *e)
 	if (o->back_fd >= 0)
 		close(o->back_fd);
 	o->back_fd = fd;
+	o->back_id = id_of(&o->info);
 	return 0;
 }

@@ -57,15 +57,17 @@ int overlay_commit(struct overlay *o);
 /*
  * Snapshots.  After overlay_freeze() no block that is in use now is ever
  * written again, so that what overlay_save() writes then can be loaded again
- * later, any number of times: into this overlay, or into another one that has
- * the same file (overlay_back()).  The overlay goes on as a branch from there.
+ * later, any number of times: into this overlay, or into another one that reads
+ * this one's file (overlay_back()).  The overlay goes on as a branch from there.
+ * A map of any other overlay does not load.
  */
 void overlay_freeze(struct overlay *o);
 void overlay_save(const struct overlay *o, struct wbuf *w);
 int overlay_load(struct overlay *o, struct rbuf *r);
 /*
- * Blocks of maps saved by the overlay at `path` are read from there; new ones
- * go to our own file.  For replays that begin at a recording's checkpoint.
+ * Maps saved by the overlay at `path`, of the same session and disk, load too:
+ * their blocks are read from there, new ones go to our own file.  For replays
+ * that begin at a checkpoint of the recording.
  */
 int overlay_back(struct overlay *o, const char *path, struct err *e);
 

@@ -39,6 +39,7 @@ struct overlay {
 	int fd, back_fd; /* -1: none */
 	bool sync, keep, read_only;
 	struct map map;
+	uint64_t id, back_id; /* of the files, in saved maps */
 	uint64_t epoch, end; /* end: blocks from here are unused */
 	uint64_t content;
 	struct u64_list dirty; /* clusters whose slots changed in this epoch (with a journal) */

@@ -8,6 +8,7 @@
 
 #include "cpu/cpu.h"
 #include "event/replay.h"
+#include "lib/disks.h"
 #include "mem/mem.h"
 
 struct row {
@@ -56,6 +57,12 @@ static const char *const exit_names[] = {
 	[CPU_EXIT_PRIV] = "priv",
 };
 
+static const struct row disk_rows[] = {
+	ROW("", blk_stats, reads), ROW("", blk_stats, read_bytes),
+	ROW("", blk_stats, writes), ROW("", blk_stats, written_bytes),
+	ROW("", blk_stats, flushes), ROW("", blk_stats, discards), ROW("", blk_stats, errors),
+};
+
 typedef void counter_fn(void *ctx, const char *name, uint64_t value);
 
 static void table(const struct row *rows, size_t n, const void *base, counter_fn *fn, void *ctx)
@@ -89,6 +96,22 @@ static void exits(const struct cpu_stats *s, counter_fn *fn, void *ctx)
 	}
 }
 
+static void disks(const struct ttd_vm *vm, counter_fn *fn, void *ctx)
+{
+	for (unsigned i = 0; i < disks_count(vm->disks); i++) {
+		struct blk *b = disks_blk(vm->disks, i);
+		struct blk_stats s;
+		char name[64];
+
+		blk_get_stats(b, &s);
+		for (size_t k = 0; k < sizeof disk_rows / sizeof *disk_rows; k++) {
+			snprintf(name, sizeof name, "disk.%.16s.%s", disk_name(blk_disk(b)),
+				disk_rows[k].name);
+			fn(ctx, name, *(const uint64_t *)((const char *)&s + disk_rows[k].offset));
+		}
+	}
+}
+
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
 void ttd_vm_counters(struct ttd_vm *vm, counter_fn *fn, void *ctx)
@@ -101,6 +124,7 @@ void ttd_vm_counters(struct ttd_vm *vm, counter_fn *fn, void *ctx)
 	hypercalls(&ds, fn, ctx);
 	table(cpu_rows, COUNT(cpu_rows), cs, fn, ctx);
 	exits(cs, fn, ctx);
+	disks(vm, fn, ctx);
 	table(mem_rows, COUNT(mem_rows), domain_mem_stats(vm->domain), fn, ctx);
 }
 

@@ -12,6 +12,7 @@
 
 #include "lib/sandbox.h"
 #include "lib/trace.h"
+#include "lib/vm.h"
 
 struct one {
 	struct log_disk meta; /* as the guest sees it */
@@ -232,6 +233,21 @@ int disks_overlays(struct disks *s, const char *log, const uint8_t *session, boo
 	return 0;
 }
 
+int disks_replay_overlays(struct disks *s, const char *log, const uint8_t *session,
+	struct err *e)
+{
+	char path[TTD_PATH_MAX];
+	struct err none;
+
+	if (disks_overlays(s, NULL, session, false, false, e) != 0)
+		return -1;
+	for (unsigned i = 0; i < disks_count(s); i++)
+		if (disk_overlay(s->one[i].disk) != NULL &&
+			disks_overlay_path(log, s->one[i].meta.name, path, &none) == 0)
+			overlay_back(disk_overlay(s->one[i].disk), path, &none);
+	return 0;
+}
+
 void disks_discard_overlays(const struct log_meta *m, const char *log)
 {
 	char path[TTD_PATH_MAX];
@@ -289,6 +305,32 @@ unsigned disks_count(const struct disks *s)
 struct dev *disks_dev(struct disks *s, unsigned i)
 {
 	return blk_dev(s->one[i].blk);
+}
+
+struct reads {
+	void (*fn)(void *ctx, uint64_t offset, uint64_t bytes);
+	void *ctx;
+	uint64_t size;
+};
+
+static void tell_read(void *ctx, uint64_t cluster, uint64_t n)
+{
+	const struct reads *r = ctx;
+	uint64_t off = cluster * OVERLAY_CLUSTER, bytes = n * OVERLAY_CLUSTER;
+
+	r->fn(r->ctx, off, bytes < r->size - off ? bytes : r->size - off);
+}
+
+int ttd_vm_disk_reads(struct ttd_vm *vm, unsigned i,
+	void (*fn)(void *ctx, uint64_t offset, uint64_t bytes), void *ctx)
+{
+	struct reads r = {.fn = fn, .ctx = ctx};
+
+	if (i >= disks_count(vm->disks))
+		return 0;
+	r.size = vm->disks->one[i].meta.size;
+	disk_base_reads(blk_disk(vm->disks->one[i].blk), tell_read, &r);
+	return 1;
 }
 
 struct blk *disks_blk(struct disks *s, unsigned i)

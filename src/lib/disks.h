@@ -29,6 +29,9 @@ void disks_to_meta(const struct disks *s, struct log_meta *m);
 /* LOG.DISK.overlay for each; log NULL: nameless ones. */
 int disks_overlays(struct disks *s, const char *log, const uint8_t *session, bool sync,
 	bool force, struct err *e);
+/* Nameless ones that can also load the recording's checkpoints, as far as its overlays are there. */
+int disks_replay_overlays(struct disks *s, const char *log, const uint8_t *session,
+	struct err *e);
 void disks_discard_overlays(const struct log_meta *m, const char *log); /* nothing came of it */
 /* The path of a disk's overlay beside a log. */
 int disks_overlay_path(const char *log, const char *disk, char path[TTD_PATH_MAX], struct err *e);

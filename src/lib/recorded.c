@@ -114,7 +114,7 @@ int recorded_disks(const struct recorded *r, const struct ttd_disk *bases, unsig
 {
 	if (disks_open_recorded(log_meta(r->log), bases, nbases, out, e) != 0)
 		return -1;
-	if (disks_overlays(*out, NULL, NULL, false, false, e) == 0)
+	if (disks_replay_overlays(*out, r->path, log_session(r->log), e) == 0)
 		return 0;
 	disks_free(*out);
 	*out = NULL;

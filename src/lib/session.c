@@ -61,7 +61,7 @@ static int build(struct ttd_session *s, struct err *e)
 	recorded_config(&s->rec, &c);
 	c.console_out = console;
 	c.console_ctx = s;
-	if (recorded_disks(&s->rec, NULL, 0, &x.disks, e) != 0)
+	if (recorded_disks(&s->rec, s->opt.bases, s->opt.nbases, &x.disks, e) != 0)
 		return -1;
 	s->vm = vm_create(&c, &x, e);
 	if (s->vm == NULL)
@@ -93,6 +93,7 @@ static struct ttd_session *open_session(const struct ttd_session_options *opt, s
 		return NULL;
 	}
 	s->opt.trace = NULL;
+	s->opt.bases = NULL;
 	return s;
 }
 

@@ -332,8 +332,10 @@ void run_step(struct domain *d)
 	}
 	if (d->check_upcall) {
 		d->check_upcall = false;
-		if (trap_upcall(d))
+		if (trap_upcall(d)) {
 			next_moment(d);
+			d->polled = regs_of(d)->icount; /* R1: a kick may come right now */
+		}
 		if (d->ended != RUNNING || run_reached(d))
 			return;
 	}

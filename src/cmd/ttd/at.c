@@ -119,6 +119,8 @@ int at_run(const struct at_options *o, struct diag *diag)
 
 	opt.trace = o->trace;
 	opt.no_checkpoints = o->no_checkpoints;
+	opt.bases = o->bases->disk;
+	opt.nbases = o->bases->n;
 	if (diag->terminal) {
 		opt.progress = progress;
 		opt.progress_ctx = &a;

@@ -6,12 +6,14 @@
 
 #include <stdbool.h>
 
+#include "cmd/diskspec.h"
 #include "util/diag.h"
 
 struct at_options {
 	const char *trace;
 	const char **positions; /* gone to one after the other */
 	unsigned n;
+	const struct disk_list *bases;
 	bool json, digest, no_checkpoints;
 };
 

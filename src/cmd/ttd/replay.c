@@ -230,6 +230,7 @@ static int run_options(struct replay_options *o, const struct command *cmd, int 
 	if (o->at.n == 0)
 		return with_console(o, o->diag);
 	o->at.trace = o->rep.trace;
+	o->at.bases = &o->bases;
 	o->at.json = o->json;
 	return at_run(&o->at, o->diag);
 }

@@ -401,6 +401,29 @@ TTD_API void ttd_session_place(struct ttd_session *s, struct ttd_place *p);
 /* The machine, for ttd_view_open(): it may only be looked at. */
 TTD_API struct ttd_vm *ttd_session_vm(struct ttd_session *s);
 
+enum ttd_writer {
+	TTD_BY_INSTRUCTION, /* at rip */
+	TTD_BY_WALK,        /* accessed and dirty bits that a translation set; rip needed it */
+	TTD_BY_HYPERVISOR,  /* a hypercall, an exception's frame, a device: `what` says */
+};
+struct ttd_write {
+	uint64_t icount, brctr; /* where it has just been done */
+	uint32_t moment;
+	enum ttd_writer by;
+	uint64_t rip;           /* of the instruction; 0: none */
+	uint64_t va, machine;   /* where it wrote, size bytes from; 0, ~0: not by that */
+	uint32_t size;
+	char what[64];          /* by the hypervisor: "mmu_update", "TTD_UPCALL", ... */
+	unsigned segments, skipped; /* of the recording that were searched; left out */
+};
+/*
+ * Who wrote the byte(s) last, before where the session stands?  `space`: as
+ * for ttd_view_read(), TTD_SPACE_CURRENT or TTD_SPACE_MACHINE; n: up to 4096.  1: *w,
+ * and the session is where it was done; 0: nobody since the machine was built; -1: *err.
+ */
+TTD_API int ttd_session_last_write(struct ttd_session *s, int space, uint64_t addr, size_t n,
+	struct ttd_write *w, struct ttd_error *err);
+
 /* Digests of all memory and of vCPU and hypervisor: the log's, see doc/spec/log.md. */
 TTD_API void ttd_session_digest(struct ttd_session *s, uint64_t *memory, uint64_t *state);
 

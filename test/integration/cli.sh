@@ -59,7 +59,7 @@ for c in run record replay create list shutdown info diff report; do
 		grep -q "Fl Fl $o" man/ttd.1 || { echo "man/ttd.1 lacks --$o of $c"; bad=1; }
 	done
 done
-for c in ps maps dmesg bt regs mem symbols; do
+for c in ps maps dmesg bt regs mem symbols last-write; do
 	for o in $("$ttd" help $c | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p'); do
 		grep -q "Fl Fl $o" man/ttd-inspect.1 || { echo "man/ttd-inspect.1 lacks --$o of $c"; bad=1; }
 	done

@@ -10,7 +10,7 @@ ttd=$TTD_BUILD/ttd
 guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
 eval "$guest"
 export TTD_TRACE_DIR=$TTD_TMP/traces
-seeks=${SEEKS:-30}
+seeks=${SEEKS:-20}
 seed=${SEED:-$$}
 RANDOM=$seed
 echo "SEED=$seed SEEKS=$seeks"
@@ -80,6 +80,56 @@ n=$(field icount <"$TTD_TMP/place")
 event=$("${ttd%/*}/ttd-read-log" -f a -v | sed -n 1000p)
 n=$(at --at event:1000 | field icount)
 grep -q "icount:\($n\|$((n + 1))\)," <<<"$event" || wrong "event:1000 is $n, not $event"
+
+# Stored checkpoints: taken again by a replay, the same places; a recording that is
+# killed while it writes them; damage.
+log=$TTD_TRACE_DIR/a/ttd.log.guest
+timeout 300 "$ttd" replay a --checkpoint-every 150000000 >/dev/null 2>"$TTD_TMP/err" </dev/null ||
+	wrong "replay with checkpoints: $(cat "$TTD_TMP/err")"
+n=$("$ttd" info a --json | field checkpoints)
+[ "$n" -ge $((end / 150000000)) ] || wrong "a replay took $n checkpoints"
+options=()
+for p in "${places[@]:0:10}"; do options+=(--at "$p"); done
+at "${options[@]}" >"$TTD_TMP/c"
+head -n 10 "$TTD_TMP/there" | cmp -s - "$TTD_TMP/c" || wrong "places differ with stored checkpoints"
+cp "$log.checkpoints" "$TTD_TMP/good"
+size=$(stat -c %s "$log.checkpoints")
+for ((i = 0; i < 3; i++)); do
+	printf '\xa5\x5a' | dd of="$log.checkpoints" bs=1 seek="$(big "$size")" conv=notrunc 2>/dev/null
+done
+at "${options[@]}" | cmp -s - "$TTD_TMP/c" || wrong "places differ with damaged checkpoints"
+cp "$TTD_TMP/good" "$log.checkpoints"
+
+# The last writer of a counter that its tick wrote; of what nobody wrote.
+"$ttd" last-write jiffies a --at 80% --json >"$TTD_TMP/w" 2>"$TTD_TMP/err" ||
+	wrong "last-write: $(cat "$TTD_TMP/err")"
+grep -q '"by":"instruction".*"symbol":"tick_do_update_jiffies64' "$TTD_TMP/w" ||
+	wrong "last-write jiffies: $(cat "$TTD_TMP/w")"
+n=$(field icount <"$TTD_TMP/w")
+"$ttd" mem jiffies 8 a --at $((n - 1)) --json >"$TTD_TMP/before"
+"$ttd" mem jiffies 8 a --at "$n" --json >"$TTD_TMP/after"
+"$ttd" mem jiffies 8 a --at 80% --json >"$TTD_TMP/then"
+hex() { sed -n 's/.*"bytes":"\([0-9a-f]*\)".*/\1/p' "$1"; }
+[ "$(hex "$TTD_TMP/before")" != "$(hex "$TTD_TMP/after")" ] || wrong "jiffies was not written there"
+[ "$(hex "$TTD_TMP/then")" = "$(hex "$TTD_TMP/after")" ] || wrong "jiffies was written later"
+"$ttd" last-write linux_banner a --at 80% >"$TTD_TMP/w" 2>&1
+grep -q 'nobody has written' "$TTD_TMP/w" || wrong "last-write linux_banner: $(cat "$TTD_TMP/w")"
+
+for ((i = 0; i < ${KILLS:-2}; i++)); do
+	"$ttd" record --force -o k --kernel "$KERNEL" --ramdisk "$RAMDISK" --extra quiet \
+		--checkpoint-every 10000000 </dev/null >/dev/null 2>&1 &
+	pid=$!
+	sleep $((1 + RANDOM % 3)).$((RANDOM % 10))
+	kill -9 $pid
+	wait $pid 2>/dev/null
+	"$ttd" info k >/dev/null 2>&1 || continue # killed before its first chunk
+	timeout 300 "$ttd" replay k --json --digest --at 90% --at end >"$TTD_TMP/k" 2>"$TTD_TMP/err" ||
+		wrong "killed: $(cat "$TTD_TMP/err")"
+	timeout 300 "$ttd" replay k --json --digest --at 90% --at end --no-checkpoints \
+		2>"$TTD_TMP/err" | sed 's/,"seek_ms":[0-9.]*//' >"$TTD_TMP/l"
+	sed 's/,"seek_ms":[0-9.]*//' "$TTD_TMP/k" | cmp -s - "$TTD_TMP/l" ||
+		wrong "killed: places differ: $(diff "$TTD_TMP/k" "$TTD_TMP/l" | head -n 4)"
+done
 at --at x >/dev/null
 grep -q "position 'x'" "$TTD_TMP/err" || wrong "position x: $(cat "$TTD_TMP/err")"
 exit $bad

@@ -36,6 +36,7 @@ static const struct command *const commands[] = {
 	&command_bt,
 	&command_symbols,
 	&command_pcap,
+	&command_last_write,
 	&command_help_cmd,
 };
 

@@ -1,0 +1,186 @@
+/*
+ * lastwrite.c - ttd last-write: who wrote these bytes last?
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/ttd/look.h"
+#include "util/parse.h"
+
+enum { OPT_LEN = LOOK_OWN, OPT_MACHINE };
+
+struct query {
+	struct look l;
+	const char *addr;
+	uint64_t len;
+	bool machine;
+};
+
+static const struct option_row options[] = {
+	LOOK_ROWS,
+	{"len", "N", "so many bytes (default 8), up to 4096", OPT_LEN},
+	{"machine", NULL, "ADDR is a machine address", OPT_MACHINE},
+	{NULL, NULL, NULL, 0},
+};
+
+static const char *const writers[] = {
+	[TTD_BY_INSTRUCTION] = "instruction", [TTD_BY_WALK] = "page walk",
+	[TTD_BY_HYPERVISOR] = "hypervisor",
+};
+
+static void print_json(const struct query *q, uint64_t addr, const struct ttd_write *w,
+	const char *name, const struct ttd_process *p)
+{
+	struct json j = {0};
+
+	json_open(&j, NULL, '{');
+	json_hex(&j, "address", addr);
+	if (w == NULL) {
+		json_text(&j, "by", "nobody");
+	} else {
+		json_number(&j, "icount", (int64_t)w->icount);
+		json_number(&j, "moment", w->moment);
+		json_number(&j, "brctr", (int64_t)w->brctr);
+		json_text(&j, "by", writers[w->by]);
+		if (w->rip != 0)
+			json_hex(&j, "rip", w->rip);
+		if (name[0] != '\0')
+			json_text(&j, "symbol", name);
+		if (w->what[0] != '\0')
+			json_text(&j, "what", w->what);
+		json_hex(&j, "wrote_va", w->va);
+		if (w->machine != UINT64_MAX)
+			json_hex(&j, "wrote_machine", w->machine);
+		json_number(&j, "size", w->size);
+		json_number(&j, "segments", w->segments);
+		json_number(&j, "skipped", w->skipped);
+	}
+	if (p != NULL) {
+		json_number(&j, "pid", p->pid);
+		json_text(&j, "comm", p->comm);
+	}
+	json_close(&j, '}');
+	putchar('\n');
+	(void)q;
+}
+
+static void print_text(const struct query *q, uint64_t addr, const struct ttd_write *w,
+	const char *name, const struct ttd_process *p)
+{
+	if (w == NULL) {
+		printf("0x%" PRIx64 ": nobody has written there since the machine was built\n", addr);
+		return;
+	}
+	printf("0x%" PRIx64 ": written at %" PRIu64, addr, w->icount);
+	if (w->moment != 0)
+		printf(".%u", w->moment);
+	printf(" (brctr:%" PRIu64 ") by ", w->brctr);
+	if (w->by == TTD_BY_HYPERVISOR)
+		printf("the hypervisor: %s", w->what);
+	else
+		printf("%sip:0x%" PRIx64 "%s%s", w->by == TTD_BY_WALK ? "a page walk for " : "",
+			w->rip, name[0] != '\0' ? " " : "", name);
+	printf(", %u bytes", w->size);
+	if (p != NULL) {
+		printf(", process %d ", p->pid);
+		look_print(p->comm, strlen(p->comm));
+	}
+	putchar('\n');
+	(void)q;
+}
+
+static int answer(struct query *q)
+{
+	struct look *l = &q->l;
+	struct ttd_process process, *p = NULL;
+	struct ttd_error e;
+	struct ttd_write w;
+	char name[600] = "";
+	uint64_t addr;
+	int rc;
+
+	if (q->machine ? parse_u64(q->addr, 0, UINT64_MAX, &addr) != 0
+		: ttd_view_address(l->view, q->addr, &addr, &e) != 0) {
+		if (!q->machine)
+			return look_failed(l, &e);
+		diag_print(l->diag, DIAG_ERROR, "last-write: '%s' is not a number", q->addr);
+		return ST_USAGE;
+	}
+	rc = ttd_session_last_write(l->session, q->machine ? TTD_SPACE_MACHINE
+		: TTD_SPACE_CURRENT, addr, (size_t)q->len, &w, &e);
+	diag_progress_end(l->diag);
+	if (rc < 0)
+		return look_failed(l, &e);
+	if (rc == 1 && ttd_view_current(l->view, &process) == 0)
+		p = &process;
+	if (rc == 1)
+		ttd_view_name(l->view, w.rip, name, sizeof name);
+	(l->json ? print_json : print_text)(q, addr, rc == 1 ? &w : NULL, name, p);
+	return ST_OK;
+}
+
+static int take(struct query *q, const struct option_state *s, int id, struct err *e)
+{
+	if (id == OPT_MACHINE)
+		q->machine = true;
+	else if (id != OPT_LEN)
+		look_option(&q->l, id, s->value);
+	else if (parse_u64(s->value, 1, 4096, &q->len) != 0)
+		return option_bad_value(s, "len", "give a number of bytes from 1 to 4096", e);
+	return 0;
+}
+
+static int read_options(struct query *q, int argc, char **argv, struct err *e)
+{
+	struct option_state s;
+	int id;
+
+	option_start(&s, q->l.cmd, argc, argv);
+	while ((id = option_next(&s, e)) != OPTION_END) {
+		if (id == OPTION_HELP || id == OPTION_WRONG)
+			return id;
+		if (take(q, &s, id, e) != 0)
+			return OPTION_WRONG;
+	}
+	if (s.first == argc) {
+		err_set(e, ST_USAGE, "last-write: give an address");
+		return OPTION_WRONG;
+	}
+	q->addr = argv[s.first];
+	return look_trace(&q->l, argc, argv, s.first + 1, e) == 0 ? OPTION_END : OPTION_WRONG;
+}
+
+static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
+{
+	struct query q = {.l = {.cmd = cmd, .diag = diag}, .len = 8};
+	struct err e;
+	int status = read_options(&q, argc, argv, &e);
+
+	if (status == OPTION_HELP) {
+		command_help(cmd, stdout);
+		return ST_OK;
+	}
+	if (status == OPTION_WRONG)
+		return diag_err(diag, &e);
+	status = look_go(&q.l);
+	if (status == ST_OK)
+		status = answer(&q);
+	look_end(&q.l);
+	if (status == ST_OK && fflush(stdout) != 0) {
+		diag_print(diag, DIAG_ERROR, "the output cannot be written");
+		return ST_HOST;
+	}
+	return status;
+}
+
+const struct command command_last_write = {
+	.name = "last-write",
+	.synopsis = "ADDR [TRACE] [OPTION]...",
+	.summary = "Tell who wrote some bytes of memory last, before a position.",
+	.options = options,
+	.examples =
+		"  ttd last-write jiffies\n"
+		"  ttd last-write 0xffff888003a41010 guest-3 --at panic --len 4\n",
+	.run = run,
+};

@@ -763,5 +763,6 @@ TTD_API long ttd_console_read(int fd, void *p, size_t n, int *status, char text[
 #endif
 
 #include <ttd/view.h>
+#include <ttd/gdb.h>
 
 #endif

@@ -81,7 +81,7 @@ static void live_boot(struct source *s, struct event *out)
 	struct live *l = (struct live *)s;
 
 	*out = (struct event){ .type = EV_WALLCLOCK, .value = l->p.wallclock_ns };
-	l->start_ns = clock_ns(CLOCK_MONOTONIC);
+	l->start_ns = clock_ns(CLOCK_MONOTONIC) - l->p.guest_ns;
 	if (out->value == 0)
 		out->value = clock_ns(CLOCK_REALTIME);
 }

@@ -14,6 +14,7 @@
 struct live_params {
 	bool follow_host;
 	uint64_t wallclock_ns; /* since 1970, at guest time 0; 0: the host's now */
+	uint64_t guest_ns;     /* guest time at boot(), of a guest that has run before */
 	uint64_t slice;        /* instructions between two looks at the clock */
 	/* Makes the vCPU thread come back soon.  Any thread or signal handler. */
 	void (*kick)(void *ctx);

@@ -43,11 +43,11 @@ static const struct reg table[] = {
 	XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7),
 	XMM(8), XMM(9), XMM(10), XMM(11), XMM(12), XMM(13), XMM(14), XMM(15),
 	REG("mxcsr", mxcsr, "i386_mxcsr", "vector", SSE),
-	REG("fs_base", fs_base, "long", NULL, SEGMENTS),
-	REG("gs_base", gs_base, "long", NULL, SEGMENTS),
-	SYSTEM(k_gs_base, "long"), SYSTEM(cr0, "long"), SYSTEM(cr2, "data_ptr"),
-	SYSTEM(cr3, "long"), SYSTEM(cr4, "long"), SYSTEM(cr8, "long"), SYSTEM(efer, "long"),
-	SYSTEM(user_cr3, "long"), SYSTEM(icount, "int64"), SYSTEM(brctr, "int64"),
+	REG("fs_base", fs_base, "uint64", NULL, SEGMENTS),
+	REG("gs_base", gs_base, "uint64", NULL, SEGMENTS),
+	SYSTEM(k_gs_base, "uint64"), SYSTEM(cr0, "uint64"), SYSTEM(cr2, "data_ptr"),
+	SYSTEM(cr3, "uint64"), SYSTEM(cr4, "uint64"), SYSTEM(cr8, "uint64"), SYSTEM(efer, "uint64"),
+	SYSTEM(user_cr3, "uint64"), SYSTEM(icount, "uint64"), SYSTEM(brctr, "uint64"),
 };
 enum { COUNT = sizeof table / sizeof *table };
 

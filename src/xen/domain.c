@@ -44,6 +44,31 @@ static void kick(void *ctx)
 	cpu_kick(d->cpu);
 }
 
+int domain_go_live(struct domain *d, struct err *e)
+{
+	struct live_params live = {
+		.follow_host = d->clock == CLOCK_HOST, .slice = SLICE, .kick = kick, .kick_ctx = d,
+		.guest_ns = cpu_tsc(regs_of(d)), .wallclock_ns = NS_PER_SEC, /* it has one already */
+	};
+	struct source *s = live_create(&live, e);
+	struct event ignored;
+
+	if (s == NULL)
+		return -1;
+	s->ops->boot(s, &ignored);
+	d->source->ops->destroy(d->source);
+	d->source = s;
+	d->stop_icount = d->stop_brctr = 0;
+	if (d->ended == DOMAIN_DIVERGED)
+		d->ended = DOMAIN_STOPPED;
+	return 0;
+}
+
+bool domain_over(const struct domain *d)
+{
+	return d->ended != RUNNING && d->ended != DOMAIN_STOPPED && d->ended != DOMAIN_DEBUG;
+}
+
 static int create_parts(struct domain *d, const struct domain_config *cfg, struct err *e)
 {
 	uint64_t ram = (uint64_t)cfg->memory_mb * PAGES_PER_MB, sec = cfg->wallclock_sec;
@@ -300,4 +325,10 @@ const struct cpu_stats *domain_cpu_stats(const struct domain *d)
 const struct mem_stats *domain_mem_stats(const struct domain *d)
 {
 	return mem_stats(d->mem);
+}
+
+void domain_get_control(struct domain *d, struct domain_control *c)
+{
+	*c = (struct domain_control){ .cr0 = ctl_cr0(d), .cr2 = d->ctl.cr2, .cr4 = d->ctl.cr4,
+		.efer = EFER_VALUE };
 }

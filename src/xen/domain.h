@@ -75,6 +75,9 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e);
 void domain_destroy(struct domain *d);
 enum domain_end domain_run(struct domain *d);
 enum domain_end domain_ended(const struct domain *d); /* how the last run did */
+bool domain_over(const struct domain *d); /* it has ended for good */
+/* A replaying domain leaves its log, and runs on by a live source from here. */
+int domain_go_live(struct domain *d, struct err *e);
 const char *domain_crash_reason(const struct domain *d);
 /* A device ended the run for what is wrong on the host; NULL: none did. */
 const struct err *domain_failure(const struct domain *d);
@@ -138,6 +141,10 @@ void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all 
 /* What a stopped guest's memory and CPU hold, for looking at. */
 struct mem *domain_mem(struct domain *d);
 const struct cpu_state *domain_cpu(struct domain *d);
+struct domain_control {
+	uint64_t cr0, cr2, cr4, efer;
+};
+void domain_get_control(struct domain *d, struct domain_control *c);
 /* The vCPU, for breakpoints; and what DOMAIN_DEBUG last ended a run. */
 struct cpu *domain_vcpu(struct domain *d);
 const struct cpu_debug *domain_debug(const struct domain *d);

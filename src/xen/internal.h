@@ -35,6 +35,7 @@
 
 /* The guest's own id, and its TSC: 4 instructions take 1 ns. */
 enum { DOMID = 1 };
+#define EFER_VALUE UINT64_C(0xd01) /* SCE LME LMA NXE */
 #define TSC_MUL (UINT64_C(1) << 30)
 
 /* The machine-to-phys table starts at the hole's start (Xen's asm-x86/config.h). */

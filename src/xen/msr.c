@@ -53,7 +53,7 @@ static const struct {
 	/* MISC_ENABLE: fast strings (Linux's REP_GOOD hangs on it), no BTS, no PEBS */
 	{ 0x000001a0, FIXED, 0x1801 },
 	{ 0x00000277, FIXED, UINT64_C(0x0000050100070406) }, /* PAT, as Xen sets it */
-	{ 0xc0000080, FIXED, 0xd01 },                        /* EFER: SCE LME LMA NXE */
+	{ 0xc0000080, FIXED, EFER_VALUE },
 	{ 0xc0000100, FS_BASE, 0 },
 	{ 0xc0000101, GS_BASE, 0 },
 	{ 0xc0000102, GS_OTHER, 0 },

@@ -18,7 +18,8 @@ void option_start(struct option_state *s, const struct command *cmd, int argc, c
 		if (n == OPTIONS_MAX - 2)
 			break;
 		s->table[n++] = (struct option){o->name,
-			o->arg != NULL ? required_argument : no_argument, NULL, o->id};
+			o->arg == NULL ? no_argument : o->arg[0] == '[' ? optional_argument
+			: required_argument, NULL, o->id};
 		if (o->id < 0x80) {
 			*l++ = (char)o->id;
 			if (o->arg != NULL)
@@ -90,7 +91,8 @@ void command_help(const struct command *cmd, FILE *to)
 			continue; /* not for users */
 		if (o->id < 0x80)
 			snprintf(letter, sizeof letter, "-%c, ", o->id);
-		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg != NULL ? " " : "",
+		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name,
+			o->arg != NULL && o->arg[0] != '[' ? " " : "",
 			o->arg != NULL ? o->arg : "");
 		fprintf(to, "  %-28s %s\n", left, o->help);
 	}

@@ -16,7 +16,7 @@
 /* Ends with a row whose name is NULL. */
 struct option_row {
 	const char *name;
-	const char *arg; /* its word in the help text; NULL: the option takes none */
+	const char *arg; /* its word in the help text; NULL: the option takes none; "[=X]": may */
 	const char *help; /* NULL: not shown */
 	int id;          /* what option_next() returns; a letter's: -LETTER too */
 };

@@ -11,18 +11,22 @@
 #include "cmd/ttd/at.h"
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/console.h"
+#include "cmd/ttd/gdb.h"
 #include "cmd/ttd/stats.h"
 
 enum {
 	OPT_VERIFY = 0x100, OPT_TO, OPT_SPEED, OPT_STATS, OPT_JSON, OPT_LOG, OPT_REFERENCE,
 	OPT_PERTURB, OPT_AT, OPT_DIGEST, OPT_NO_CHECKPOINTS, OPT_NO_SANDBOX, OPT_DISK_BASE,
 	OPT_CHECKPOINT_EVERY,
+	OPT_GDB,
 };
 
 static const struct option_row options[] = {
 	{"verify", NULL, "no console; every digest is of all memory", OPT_VERIFY},
 	{"to", "POS", "stop there: ICOUNT, brctr:N, N% or end", OPT_TO},
 	{"at", "POS", "only go there and say where it is; may be given again", OPT_AT},
+	{"gdb", "[=PORT]", "there, or at the start, run gdb; or wait for one on a port (0: any)",
+		OPT_GDB},
 	{"digest", NULL, "with --at: digests of memory and state too", OPT_DIGEST},
 	{"no-checkpoints", NULL, "neither use nor take any", OPT_NO_CHECKPOINTS},
 	{"checkpoint-every", "TIME|ICOUNT|off", "take checkpoints, and keep them with the trace",
@@ -42,7 +46,8 @@ struct replay_options {
 	struct ttd_replay rep;
 	struct disk_list bases;
 	struct at_options at;
-	bool stats, json, no_sandbox;
+	bool stats, json, no_sandbox, gdb;
+	const char *gdb_port; /* NULL: start gdb */
 	struct diag *diag;
 };
 
@@ -67,6 +72,10 @@ static int take_option(struct replay_options *o, const struct option_state *s, i
 	case OPT_STATS: o->stats = true; break;
 	case OPT_JSON: o->stats = o->json = true; break;
 	case OPT_AT: o->at.positions[o->at.n++] = s->value; break;
+	case OPT_GDB:
+		o->gdb = true;
+		o->gdb_port = s->value;
+		break;
 	case OPT_DIGEST: o->at.digest = true; break;
 	case OPT_NO_CHECKPOINTS: o->at.no_checkpoints = true; break;
 	case OPT_REFERENCE: o->rep.reference = 1; break;
@@ -227,6 +236,10 @@ static int run_options(struct replay_options *o, const struct command *cmd, int 
 	}
 	if (status == OPTION_WRONG)
 		return diag_err(o->diag, &e);
+	if (o->gdb)
+		return gdb_run(&(struct gdb_options){ .trace = o->rep.trace, .port = o->gdb_port,
+			.positions = o->at.positions, .npositions = o->at.n,
+			.no_checkpoints = o->at.no_checkpoints }, o->diag);
 	if (o->at.n == 0)
 		return with_console(o, o->diag);
 	o->at.trace = o->rep.trace;
@@ -262,6 +275,7 @@ const struct command command_replay = {
 		"  ttd replay\n"
 		"  ttd replay guest-3 --to 50% --stats\n"
 		"  ttd replay guest-3 --at 12.5% --at console:login:\n"
-		"  ttd replay ./crash --speed 1\n",
+		"  ttd replay ./crash --speed 1\n"
+		"  ttd replay --gdb --at panic\n",
 	.run = run,
 };

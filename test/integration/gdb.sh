@@ -1,0 +1,125 @@
+#!/bin/bash
+# gdb.sh - recordings under gdb, forwards and backwards: the same registers at each
+# place both ways, from a crash back to its cause, and nothing that a client does
+# changes the recording.  SEED decides about random places.
+set -u
+ttd=$TTD_BUILD/ttd
+here=test/gdb
+export SEED=${SEED:-$$} PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
+echo "SEED=$SEED"
+command -v gdb >/dev/null || { echo "there is no gdb"; exit 77; }
+gdb -nx -batch -ex 'python import socket' >/dev/null 2>&1 || { echo "gdb has no python"; exit 77; }
+export VICTIM=$TTD_TMP/victim
+gcc -O1 -g -static -no-pie -fno-pie -fcf-protection=none -o "$VICTIM" $here/victim.c ||
+	{ echo "cannot build the program"; exit 1; }
+guest=$(tools/mkguest --print --add "$VICTIM:/bin/victim") ||
+	{ echo "no kernel package to be had"; exit 77; }
+eval "$guest"
+export TTD_TRACE_DIR=$TTD_TMP/traces
+bad=0
+server=
+
+wrong() {
+	echo "wrong: $*"
+	bad=1
+}
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null' EXIT
+
+record() { # NAME COMMAND
+	timeout 300 "$ttd" record -o "$TTD_TRACE_DIR/$1" --kernel "$KERNEL" --ramdisk "$RAMDISK" \
+		--memory 128 --extra "quiet ttd.run=\"$2\"" </dev/null >"$TTD_TMP/$1.out" 2>&1 ||
+		wrong "recording $1: $(tail -n 1 "$TTD_TMP/$1.out")"
+}
+serve() { # TRACE OPTION...
+	rm -f "$TTD_TMP/server.err"
+	: >"$TTD_TMP/server.err"
+	"$ttd" replay "$@" --gdb=0 2>>"$TTD_TMP/server.err" &
+	server=$!
+	for _ in {1..300}; do
+		PORT=$(sed -n 's/.*localhost:\([0-9]*\).*/\1/p' "$TTD_TMP/server.err")
+		[ -n "$PORT" ] && break
+		sleep 0.1
+	done
+	export PORT
+}
+finish() { # STATUS
+	local rc
+	[ "$1" -eq 0 ] && [ $bad -eq 0 ] || kill -INT "$server"
+	wait "$server"
+	rc=$?
+	server=
+	[ $rc -eq "$1" ] || wrong "the server's exit status is $rc: $(cat "$TTD_TMP/server.err")"
+}
+run() { # SCRIPT
+	timeout 300 gdb -nx -q -batch -x "$here/$1" >"$TTD_TMP/$1.out" 2>&1
+	local rc=$?
+	grep -E '^TIME|: fine$|forward and back$|median' "$TTD_TMP/$1.out"
+	[ $rc -eq 0 ] && ! grep -qE '^Traceback|Error|Assert' "$TTD_TMP/$1.out" ||
+		wrong "$1: $(tail -n 15 "$TTD_TMP/$1.out")"
+}
+symbol() {
+	nm "$VICTIM" | sed -n "s/ [a-zA-Z] $1\$//p"
+}
+end_of() {
+	sed -n 's/.*: \([0-9]*\) instructions.*/\1/p' "$TTD_TMP/$1.out"
+}
+digest() {
+	cat "$TTD_TRACE_DIR/$1"/ttd.log.* | md5sum
+}
+
+# ---- every kind of step ----
+record steps "victim steps"
+log=$(digest steps)
+serve steps
+BEGIN=$(symbol steps_begin) CHANGING=$(symbol changing_code) END=$(end_of steps)
+export BEGIN CHANGING END
+# The first of each kind of event after the program has begun.
+PLACES=$("$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR"/steps/ttd.log.* -i |
+	sed -n 's/.*icount:\([0-9]*\), [A-Z_()0-9]*,info:\([a-z0-9_]*\).*/\1 \2/p' |
+	awk -v from=$((END - 2200000)) -v to=$((END - 1000)) '$1 > from && $1 < to && !seen[$2]++ && $2 != "poweroff" { print $2 "@" $1 }' |
+	tr '\n' ' ')
+export PLACES
+run steps.py
+run thousand.gdb
+finish 130
+[ "$(digest steps)" = "$log" ] || wrong "the log has changed"
+
+# ---- from the crash to its cause, and what a client may do ----
+record bug "LATER=500000000 victim bug"
+log=$(digest bug)
+END=$(end_of bug) USE=$(symbol use) RECORD=$(symbol record)
+export USE RECORD
+serve bug
+run bug.gdb
+out=$TTD_TMP/bug.gdb.out
+sed -n '/^AT the crash/,/^AT the store/p' "$out" | grep -q '^Old value = (unsigned int \*) 0x656d616e20676e69' ||
+	wrong "bug.gdb: the pointer is not what the bug makes of it"
+sed -n '/^AT the store/,$p' "$out" | grep -q '^#1 .* in bug ' || wrong "bug.gdb: the store is not in set_name of bug"
+grep -q '^\$[0-9]* = 15$' "$out" || wrong "bug.gdb: not the last byte of the name"
+sed -n '/^AT the call/,/^AFTER/p' "$out" | grep -q 'set_name("overflowing name", 16)' ||
+	wrong "bug.gdb: reverse-finish does not lead to the call"
+sed -n '/^IN it again/,$p' "$out" | grep -q '^#0 .*set_name' || wrong "bug.gdb: reverse-step does not lead into set_name"
+grep -q 'No more reverse-execution history' "$out" || wrong "bug.gdb: no beginning"
+run control.py
+finish 0
+grep -q 'Segmentation fault' "$TTD_TMP/bug.out" || wrong "the program did not crash"
+[ "$(digest bug)" = "$log" ] || wrong "the log has changed"
+"$ttd" replay bug --verify 2>"$TTD_TMP/verify.err" || wrong "it does not replay any more: $(cat "$TTD_TMP/verify.err")"
+
+# ---- a gdb that is started, with the kernel's symbols ----
+cat >"$TTD_TMP/gdb" <<END
+#!/bin/sh
+exec gdb -nx -batch "\$@" -ex 'monitor when' -ex 'print \$icount' \
+	-ex 'stepi 3' -ex 'reverse-stepi 3' -ex 'print \$icount' -ex 'detach'
+END
+chmod +x "$TTD_TMP/gdb"
+TTD_GDB=$TTD_TMP/gdb timeout 100 "$ttd" replay bug --gdb --at 1234567890 >"$TTD_TMP/own.out" 2>&1 ||
+	wrong "ttd replay --gdb: $(cat "$TTD_TMP/own.out")"
+[ "$(grep -c '= 1234567890$' "$TTD_TMP/own.out")" -eq 2 ] || wrong "the started gdb: $(cat "$TTD_TMP/own.out")"
+TTD_GDB=/nonexistent/gdb "$ttd" replay bug --gdb >"$TTD_TMP/none.out" 2>&1
+[ $? -eq 1 ] && grep -q 'install gdb' "$TTD_TMP/none.out" || wrong "no gdb: $(cat "$TTD_TMP/none.out")"
+"$ttd" replay bug --gdb=70000 2>"$TTD_TMP/port.err"
+[ $? -eq 2 ] || wrong "a bad port: $(cat "$TTD_TMP/port.err")"
+
+[ $bad -eq 0 ] && echo "gdb.sh: fine"
+exit $bad

@@ -229,7 +229,7 @@ const struct guest_view *glue_view(struct glue *g)
 		g->located = true;
 		g->view.mem = domain_mem(g->domain);
 		g->view.cpu = domain_cpu(g->domain);
-		g->has_view = guest_locate(&g->view, &none) == 0;
+		g->has_view = guest_locate(&g->view, NULL, &none) == 0;
 	}
 	return g->has_view ? &g->view : NULL;
 }

@@ -109,13 +109,14 @@ grep -q 'Segmentation fault' "$TTD_TMP/bug.out" || wrong "the program did not cr
 # ---- a gdb that is started, with the kernel's symbols ----
 cat >"$TTD_TMP/gdb" <<END
 #!/bin/sh
-exec gdb -nx -batch "\$@" -ex 'monitor when' -ex 'print \$icount' \
+exec gdb -nx -batch "\$@" -ex 'monitor when' -ex 'info symbol \$rip' -ex 'print \$icount' \
 	-ex 'stepi 3' -ex 'reverse-stepi 3' -ex 'print \$icount' -ex 'detach'
 END
 chmod +x "$TTD_TMP/gdb"
 TTD_GDB=$TTD_TMP/gdb timeout 100 "$ttd" replay bug --gdb --at 1234567890 >"$TTD_TMP/own.out" 2>&1 ||
 	wrong "ttd replay --gdb: $(cat "$TTD_TMP/own.out")"
 [ "$(grep -c '= 1234567890$' "$TTD_TMP/own.out")" -eq 2 ] || wrong "the started gdb: $(cat "$TTD_TMP/own.out")"
+grep -q ' in section ' "$TTD_TMP/own.out" || wrong "the started gdb has no symbols: $(cat "$TTD_TMP/own.out")"
 TTD_GDB=/nonexistent/gdb "$ttd" replay bug --gdb >"$TTD_TMP/none.out" 2>&1
 [ $? -eq 1 ] && grep -q 'install gdb' "$TTD_TMP/none.out" || wrong "no gdb: $(cat "$TTD_TMP/none.out")"
 "$ttd" replay bug --gdb=70000 2>"$TTD_TMP/port.err"

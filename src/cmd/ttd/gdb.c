@@ -145,6 +145,20 @@ static int run_port(struct run *r)
 
 /* ---- a gdb of our own ---- */
 
+/* Without them gdb does what it can. */
+static void write_symbols(struct run *r)
+{
+	struct ttd_error e;
+	struct ttd_view *view = ttd_view_open(ttd_session_vm(r->s), NULL, &e);
+
+	snprintf(r->symbols, sizeof r->symbols, "%s/kernel", r->dir);
+	if (view == NULL || ttd_view_write_symbols(view, r->symbols, &e) != 0) {
+		diag_print(r->diag, DIAG_WARNING, "no symbols of the kernel: %s", e.text);
+		r->symbols[0] = '\0';
+	}
+	ttd_view_close(view);
+}
+
 static int write_script(struct run *r)
 {
 	FILE *f = fopen(r->script, "w");
@@ -202,6 +216,7 @@ static int run_child(struct run *r)
 		return failed_errno(r, "cannot make a folder in /tmp");
 	snprintf(r->socket, sizeof r->socket, "%s/socket", r->dir);
 	snprintf(r->script, sizeof r->script, "%s/script", r->dir);
+	write_symbols(r);
 	fd = ttd_gdb_listen_path(r->socket, &e);
 	if (fd < 0) {
 		status = failed(r, &e);

@@ -67,6 +67,24 @@ static void command_line(const struct guest_view *v, struct guest_task *t)
 			t->command[i] = ' ';
 }
 
+/* Where a thread of the kernel's keeps what it is: a struct kthread. */
+static bool kthread_of(const struct guest_view *v, const struct guest_task *t, uint64_t *kthread)
+{
+	return guest_get(v, t->task, "task_struct", "worker_private", kthread) ||
+		guest_get(v, t->task, "task_struct", "set_child_tid", kthread);
+}
+
+/* The name before it was cut to fit into comm. */
+static void full_name(const struct guest_view *v, struct guest_task *t)
+{
+	char name[sizeof t->comm];
+	uint64_t kthread, at;
+
+	if (kthread_of(v, t, &kthread) && guest_get(v, kthread, "kthread", "full_name", &at) &&
+		at != 0 && guest_string(v, at, name, sizeof name) > 0 && clean(name, sizeof name))
+		strcpy(t->comm, name);
+}
+
 /* What a worker of a work queue last did is part of the name that /proc shows. */
 static void worker_name(const struct guest_view *v, struct guest_task *t)
 {
@@ -75,9 +93,7 @@ static void worker_name(const struct guest_view *v, struct guest_task *t)
 	struct btf_member m;
 	size_t at = strlen(t->comm);
 
-	if (!(guest_get(v, t->task, "task_struct", "worker_private", &kthread) ||
-		guest_get(v, t->task, "task_struct", "set_child_tid", &kthread)) ||
-		!guest_get(v, kthread, "kthread", "data", &worker) ||
+	if (!kthread_of(v, t, &kthread) || !guest_get(v, kthread, "kthread", "data", &worker) ||
 		!guest_get(v, worker, "worker", "pool", &pool) || pool == 0 ||
 		!btf_member(v->btf, "worker", "desc", &m) || m.size == 0 || m.size > WORKER_DESC ||
 		!guest_read(v, worker + m.offset, desc, m.size))
@@ -174,6 +190,8 @@ static void fill_rest(const struct guest_view *v, struct guest_task *t)
 	t->kthread = (flags & PF_KTHREAD) != 0;
 	if (flags & PF_WQ_WORKER)
 		worker_name(v, t);
+	else if (t->kthread)
+		full_name(v, t);
 	t->state = state_of(v, t->task);
 }
 

@@ -64,7 +64,7 @@ end_of() {
 	sed -n 's/.*: \([0-9]*\) instructions.*/\1/p' "$TTD_TMP/$1.out"
 }
 digest() {
-	cat "$TTD_TRACE_DIR/$1"/ttd.log.* | md5sum
+	md5sum <"$TTD_TRACE_DIR/$1/ttd.log.guest"
 }
 
 # ---- every kind of step ----
@@ -74,7 +74,7 @@ serve steps
 BEGIN=$(symbol steps_begin) CHANGING=$(symbol changing_code) END=$(end_of steps)
 export BEGIN CHANGING END
 # The first of each kind of event after the program has begun.
-PLACES=$("$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR"/steps/ttd.log.* -i |
+PLACES=$("$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR/steps/ttd.log.guest" -i |
 	sed -n 's/.*icount:\([0-9]*\), [A-Z_()0-9]*,info:\([a-z0-9_]*\).*/\1 \2/p' |
 	awk -v from=$((END - 2200000)) -v to=$((END - 1000)) '$1 > from && $1 < to && !seen[$2]++ && $2 != "poweroff" { print $2 "@" $1 }' |
 	tr '\n' ' ')

@@ -519,8 +519,11 @@ struct ttd_pack {
 	const char *trace;
 	const char *out;     /* the file to make; NULL: NAME.ttd */
 	int force;           /* replace it */
-	int no_checkpoints;
-	/* Now and then: bytes read, of how many; or instructions, while it replays. */
+	int checkpoints;     /* put these in too; not those of a machine with disks */
+	/* Bases of disks that are elsewhere now: name and target. */
+	const struct ttd_disk *bases;
+	unsigned nbases;
+	/* Now and then, while it replays, which it does when there are disks: instructions. */
 	void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
 	void *progress_ctx;
 };

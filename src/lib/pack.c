@@ -10,7 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dev/base.h"
+#include "lib/checkpoints.h"
 #include "lib/pack.h"
+#include "lib/packing.h"
+#include "lib/packed.h"
 #include "lib/recorded.h"
 #include "lib/trace.h"
 #include "lib/vm.h"
@@ -63,15 +67,23 @@ static int add(struct packing *k, const char *name, enum pack_kind kind, const c
 
 static int add_files(struct packing *k, struct err *e)
 {
-	char console[TTD_PATH_MAX];
+	const struct log_meta *m = log_meta(k->rec.log);
+	char console[TTD_PATH_MAX], points[TTD_PATH_MAX];
 
 	if (trace_join(console, k->rec.dir, "/console.txt", "", e) != 0 ||
+		trace_join(points, k->rec.path, CHECKPOINTS_SUFFIX, "", e) != 0 ||
 		add(k, last_of(k->rec.path), PACK_LOG, k->rec.path, true, e) != 0 ||
 		add(k, "kernel", PACK_KERNEL, k->rec.kernel, true, e) != 0 ||
 		(k->rec.ramdisk[0] != '\0' &&
 		add(k, "ramdisk", PACK_RAMDISK, k->rec.ramdisk, true, e) != 0))
 		return -1;
-	return add(k, "console.txt", PACK_CONSOLE, console, false, e);
+	if (add(k, "console.txt", PACK_CONSOLE, console, false, e) != 0)
+		return -1;
+	/* With disks they lead into the recording's overlays, which are not packed. */
+	if (k->opt->checkpoints && m->ndisks == 0 &&
+		add(k, last_of(points), PACK_CHECKPOINTS, points, false, e) != 0)
+		return -1;
+	return packing_disks(k->opt, m, k->out, &k->done, e);
 }
 
 static int out_path(struct packing *k, struct err *e)
@@ -141,6 +153,31 @@ static void need(const char *log, const char *what, const struct log_file *f,
 	fn(ctx, &n);
 }
 
+static void need_disk(const char *log, const struct log_disk *d,
+	void (*fn)(void *ctx, const struct ttd_need *need), void *ctx)
+{
+	struct ttd_need n = {0};
+	struct stat st;
+
+	snprintf(n.what, sizeof n.what, "%s", d->name);
+	if (packed_base(log, d->name, n.path)) {
+		n.found = 1;
+	} else {
+		snprintf(n.path, sizeof n.path, "%s", d->target);
+		if (base_is_nbd(d->target))
+			snprintf(n.why, sizeof n.why, "a server; whether it is there shows when it is "
+				"used");
+		else if (stat(d->target, &st) != 0)
+			snprintf(n.why, sizeof n.why, "%s", strerror(errno));
+		else if (S_ISREG(st.st_mode) && ((uint64_t)st.st_size != d->size || d->mtime !=
+			(uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec))
+			snprintf(n.why, sizeof n.why, "it has changed since");
+		else
+			n.found = 1;
+	}
+	fn(ctx, &n);
+}
+
 int ttd_trace_needs(const char *trace, void (*fn)(void *ctx, const struct ttd_need *need),
 	void *ctx, struct ttd_error *err)
 {
@@ -155,6 +192,8 @@ int ttd_trace_needs(const char *trace, void (*fn)(void *ctx, const struct ttd_ne
 		need(r->path, "kernel", &m->kernel, fn, ctx);
 		if (m->ramdisk.path[0] != '\0')
 			need(r->path, "ramdisk", &m->ramdisk, fn, ctx);
+		for (unsigned i = 0; i < m->ndisks; i++)
+			need_disk(r->path, &m->disk[i], fn, ctx);
 		recorded_close(r);
 	} else {
 		vm_error(err, &e);

@@ -20,6 +20,7 @@
 #include <xxhash.h>
 
 #include "lib/pack.h"
+#include "lib/packing.h"
 #include "lib/trace.h"
 #include "lib/vm.h"
 
@@ -27,10 +28,19 @@ enum { KEEP_DAYS = 14, DAY = 24 * 3600 };
 
 bool packed_name(const char *name)
 {
-	size_t n = strlen(name);
+	size_t n = strlen(name), m = strlen(PACK_BASE_SUFFIX);
 
 	return strcmp(name, "kernel") == 0 || strcmp(name, "ramdisk") == 0 ||
-		(n > 5 && strcmp(name + n - 5, ".base") == 0);
+		(n > m && strcmp(name + n - m, PACK_BASE_SUFFIX) == 0);
+}
+
+bool packed_base(const char *log, const char *disk, char path[TTD_PATH_MAX])
+{
+	const char *slash = strrchr(log, '/');
+
+	return snprintf(path, TTD_PATH_MAX, "%.*s/%s%s", slash != NULL ? (int)(slash - log) : 1,
+		slash != NULL ? log : ".", disk, PACK_BASE_SUFFIX) < TTD_PATH_MAX &&
+		access(path, F_OK) == 0;
 }
 
 static int cache(char path[TTD_PATH_MAX], struct err *e)

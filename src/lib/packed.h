@@ -11,6 +11,8 @@
 
 /* The folder where the packed trace `file` is unpacked, now if it was not. */
 int packed_folder(const char *file, char dir[TTD_PATH_MAX], struct err *e);
+/* The packed base of a disk beside a log; false: there is none. */
+bool packed_base(const char *log, const char *disk, char path[TTD_PATH_MAX]);
 /* Does unpacking put a file of that name into a trace's folder, besides a log? */
 bool packed_name(const char *name);
 

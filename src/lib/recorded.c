@@ -4,10 +4,12 @@
 #include "lib/recorded.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/disks.h"
 #include "lib/net.h"
+#include "lib/packed.h"
 #include "lib/sink.h"
 #include "lib/trace.h"
 #include "lib/version.h"
@@ -109,10 +111,39 @@ uint64_t recorded_brctr(const struct recorded *r)
 	return r->tail.complete ? r->tail.end.brctr : r->tail.brctr;
 }
 
+static bool named(const struct ttd_disk *list, unsigned n, const char *name)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 int recorded_disks(const struct recorded *r, const struct ttd_disk *bases, unsigned nbases,
 	struct disks **out, struct err *e)
 {
-	if (disks_open_recorded(log_meta(r->log), bases, nbases, out, e) != 0)
+	const struct log_meta *m = log_meta(r->log);
+	struct ttd_disk all[LOG_DISKS] = {0};
+	char (*path)[TTD_PATH_MAX] = calloc(LOG_DISKS, sizeof *path);
+	unsigned n = 0;
+	int rc;
+
+	if (path == NULL || nbases > LOG_DISKS) {
+		free(path);
+		return err_set(e, ST_USAGE, "too many bases of disks are given");
+	}
+	for (; n < nbases; n++)
+		all[n] = bases[n];
+	/* Those of an unpacked trace lie beside the log. */
+	for (unsigned i = 0; i < m->ndisks && n < LOG_DISKS; i++)
+		if (!named(bases, nbases, m->disk[i].name) &&
+			packed_base(r->path, m->disk[i].name, path[i])) {
+			all[n].name = m->disk[i].name;
+			all[n++].target = path[i];
+		}
+	rc = disks_open_recorded(m, all, n, out, e);
+	free(path);
+	if (rc != 0)
 		return -1;
 	if (disks_replay_overlays(*out, r->path, log_session(r->log), e) == 0)
 		return 0;

@@ -5,14 +5,16 @@
 
 #include <inttypes.h>
 
+#include "cmd/diskspec.h"
 #include "cmd/ttd/command.h"
 
-enum { OPT_FORCE = 0x100, OPT_NO_CHECKPOINTS };
+enum { OPT_FORCE = 0x100, OPT_CHECKPOINTS, OPT_DISK_BASE };
 
 static const struct option_row pack_options[] = {
 	{"output", "FILE", "the file to make (default NAME.ttd)", 'o'},
 	{"force", NULL, "replace a file that exists", OPT_FORCE},
-	{"no-checkpoints", NULL, "leave out what only makes seeking faster", OPT_NO_CHECKPOINTS},
+	{"checkpoints", NULL, "put in those too; they make seeking faster", OPT_CHECKPOINTS},
+	{"disk-base", "NAME=PATH", "the base of this disk is there now", OPT_DISK_BASE},
 	{NULL, NULL, NULL, 0},
 };
 
@@ -43,6 +45,7 @@ static int operand(const struct command *cmd, const struct option_state *s, bool
 static int pack(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct ttd_pack opt = TTD_PACK_INIT;
+	struct disk_list bases = {0};
 	struct ttd_pack_info info;
 	struct option_state s;
 	struct ttd_error te;
@@ -54,7 +57,11 @@ static int pack(const struct command *cmd, struct diag *diag, int argc, char **a
 		switch (id) {
 		case 'o': opt.out = s.value; break;
 		case OPT_FORCE: opt.force = 1; break;
-		case OPT_NO_CHECKPOINTS: opt.no_checkpoints = 1; break;
+		case OPT_CHECKPOINTS: opt.checkpoints = 1; break;
+		case OPT_DISK_BASE:
+			if (disk_list_add_base(&bases, "--disk-base", s.value, &e) != 0)
+				return diag_err(diag, &e);
+			break;
 		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
 		default: return diag_err(diag, &e);
 		}
@@ -65,6 +72,8 @@ static int pack(const struct command *cmd, struct diag *diag, int argc, char **a
 		opt.progress = progress;
 		opt.progress_ctx = diag;
 	}
+	opt.bases = bases.disk;
+	opt.nbases = bases.n;
 	id = ttd_pack_write(&opt, &info, &te);
 	diag_progress_end(diag);
 	if (id != 0) {

@@ -23,7 +23,7 @@ sh -c 'sleep 555; echo x' &
 sleep 0.2
 echo "==stack $!"
 echo "one line" >/dev/kmsg
-printf '<3>two\nlines\n' >/dev/kmsg
+printf '<5>two\nlines\n' >/dev/kmsg
 for p in 1 $!; do
 	echo "==maps $p"
 	cat /proc/$p/maps

@@ -37,7 +37,7 @@ void packet_frame(struct wbuf *out, const void *data, size_t n);
 size_t packet_unescape(char *data, size_t n);
 
 int hex_digit(char c); /* -1: is none */
-/* *text is hexadecimal digits up to something else, to which it is moved.  -1: none, or too many. */
+/* *text is hexadecimal digits up to something else, where it is moved.  -1: none, too many. */
 int hex_number(const char **text, uint64_t *value);
 /* Exactly n bytes; -1: other text. */
 int hex_bytes(const char *text, void *p, size_t n);

@@ -117,6 +117,24 @@ TTD_GDB=$TTD_TMP/gdb timeout 100 "$ttd" replay bug --gdb --at 1234567890 >"$TTD_
 	wrong "ttd replay --gdb: $(cat "$TTD_TMP/own.out")"
 [ "$(grep -c '= 1234567890$' "$TTD_TMP/own.out")" -eq 2 ] || wrong "the started gdb: $(cat "$TTD_TMP/own.out")"
 grep -q ' in section ' "$TTD_TMP/own.out" || wrong "the started gdb has no symbols: $(cat "$TTD_TMP/own.out")"
+# ---- the kernel's own bug: from the oops to the store ----
+mkdir "$TTD_TMP/ramdisk"
+(cd "$TTD_TMP/ramdisk" && zcat "$RAMDISK" | cpio -id --quiet '*mbcache.ko')
+like=$(find "$TTD_TMP/ramdisk" -name '*mbcache.ko')
+$here/kmod $here/kbug.c "$like" "$TTD_TMP/kbug.ko" || wrong "the module cannot be built"
+guest=$(tools/mkguest --print --add "$TTD_TMP/kbug.ko:/kbug.ko" 2>/dev/null) && eval "$guest"
+record kbug "insmod /kbug.ko"
+cat >"$TTD_TMP/gdb" <<END
+#!/bin/sh
+exec gdb -nx -batch "\$@" -x $here/oops.gdb
+END
+out=$TTD_TMP/oops.out
+TTD_GDB=$TTD_TMP/gdb timeout 100 "$ttd" replay kbug --gdb --at panic >"$out" 2>&1
+grep '^TIME' "$out"
+sed -n '/^AT the fault/,/^AT the store/p' "$out" | grep -q '^kbug_use + ' || wrong "oops: no fault in kbug_use: $(cat "$out")"
+sed -n '/^AT the store/,$p' "$out" | grep -q '^kbug_set_name + ' || wrong "oops: no store in kbug_set_name: $(cat "$out")"
+grep -q '^Old value = 7308604895910129257$' "$out" || wrong "oops: not the spoilt pointer: $(cat "$out")"
+
 TTD_GDB=/nonexistent/gdb "$ttd" replay bug --gdb >"$TTD_TMP/none.out" 2>&1
 [ $? -eq 1 ] && grep -q 'install gdb' "$TTD_TMP/none.out" || wrong "no gdb: $(cat "$TTD_TMP/none.out")"
 "$ttd" replay bug --gdb=70000 2>"$TTD_TMP/port.err"

@@ -134,7 +134,7 @@ load_sqlite() {
 sqlite3 /root/db "create table t(a integer primary key, b blob);
 with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000)
 insert into t select i, randomblob(1000) from n;"
-sqlite3 /root/db "update t set b = randomblob(1000) where a % 97 = 0; create index x on t(b);
+sqlite3 /root/db "update t set b = randomblob(1000) where a % 97 = 0; create index x on t(substr(b, 1, 8));
 select count(*), sum(length(b)) from t;"
 [ "$(sqlite3 /root/db 'pragma integrity_check')" = ok ]
 [ "$(stat -c %s /root/db)" -gt 100000000 ]
@@ -151,9 +151,9 @@ systemctl is-system-running --wait || true
 cd /
 until pg_lsclusters | grep -q online; do sleep 0.5; done
 su postgres -c 'createdb bench && pgbench -q -i -s 5 bench'
-su postgres -c 'pgbench -n -c 4 -T 60 bench' | tee /run/log
-grep -q 'number of failed transactions: 0' /run/log
-echo "# pgbench: $(grep tps /run/log)"
+su postgres -c 'pgbench -n -c 4 -T 60 bench' | tee /root/log
+grep -q 'number of failed transactions: 0' /root/log
+echo "# pgbench: $(grep tps /root/log)"
 END
 	start pgbench
 	finish pgbench

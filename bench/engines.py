@@ -94,7 +94,7 @@ def log_size(log):
     if not os.path.isdir(log):
         return os.path.getsize(log)
     return sum(os.path.getsize(os.path.join(log, f)) for f in os.listdir(log)
-               if f.startswith("ttd.log."))
+               if f.startswith("ttd.log.") and not f.endswith(".checkpoints"))
 
 
 def remove_log(log):

@@ -63,7 +63,7 @@ static uint64_t dirty_word(const struct mem *m, enum mem_listener who, size_t w)
 	return m->earlier[who] != NULL ? m->earlier[who][w] | m->written[w] : 0;
 }
 
-static size_t count(const struct mem *m, enum mem_listener who)
+size_t mem_epoch_count(const struct mem *m, enum mem_listener who)
 {
 	size_t n = 0;
 
@@ -74,7 +74,7 @@ static size_t count(const struct mem *m, enum mem_listener who)
 
 const mfn_t *mem_epoch_dirty(struct mem *m, enum mem_listener who, size_t *n)
 {
-	size_t total = count(m, who), k = 0;
+	size_t total = mem_epoch_count(m, who), k = 0;
 	mfn_t *list = realloc(m->dirty, (total + 1) * sizeof *list);
 
 	*n = 0;

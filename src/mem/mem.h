@@ -140,10 +140,12 @@ uint64_t mem_digest(const struct mem *m);
  * mem_epoch_dirty() lists the frames that may have been written since, in
  * ascending order; the list stays until the next call of either.  Before the
  * first mem_epoch_begin() nothing is noted and the list is empty.  -1, NULL:
- * no memory.  Each listener has epochs of its own.
+ * no memory.  mem_epoch_count() tells only how many they are, in no time.  Each
+ * listener has epochs of its own.
  */
 enum mem_listener { MEM_FOR_SUM /* mem_sum()'s own */, MEM_FOR_CHECKPOINT, MEM_LISTENERS };
 int mem_epoch_begin(struct mem *m, enum mem_listener who);
+size_t mem_epoch_count(const struct mem *m, enum mem_listener who);
 const mfn_t *mem_epoch_dirty(struct mem *m, enum mem_listener who, size_t *n);
 
 /*

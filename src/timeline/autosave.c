@@ -13,7 +13,7 @@
 
 enum {
 	LEG = 1 << 22,  /* instructions between looks at the clock */
-	COST = 25,
+	COST = 30,      /* checkpoints take no more than such a part of the time */
 	STRETCH = 8,    /* never wider apart than so many times what was asked for */
 };
 
@@ -72,8 +72,10 @@ static bool is_due(const struct autosave *a, uint64_t icount)
 	every = a->p.every_ns * ckwriter_spacing(a->writer);
 	now = cpu_ns();
 	waited = now - a->taken_ns;
-	return waited >= STRETCH * every || (waited >= every &&
-		ckwriter_cost_ns(a->writer) * COST <= now - a->start_ns);
+	if (waited < every)
+		return false;
+	return waited >= STRETCH * every || (ckwriter_cost_ns(a->writer) +
+		ckwriter_next_ns(a->writer)) * COST <= now - a->start_ns;
 }
 
 static void look(struct autosave *a)

@@ -32,7 +32,7 @@ void ck_header_write(uint8_t out[CK_HEADER], const struct ck_id *id)
 {
 	memset(out, 0, CK_HEADER);
 	memcpy(out, magic, sizeof magic);
-	put16(out + 8, 1);
+	put16(out + 8, CK_VERSION);
 	put16(out + 10, CK_HEADER);
 	memcpy(out + 16, id->session, LOG_SESSION);
 	put32(out + 32, id->engine);
@@ -46,7 +46,7 @@ const char *ck_header_read(const uint8_t in[CK_HEADER], struct ck_id *id)
 {
 	if (memcmp(in, magic, sizeof magic) != 0)
 		return "it is no checkpoint file";
-	if (get16(in + 8) != 1)
+	if (get16(in + 8) != CK_VERSION)
 		return "it was made by another version of ttd";
 	if (get16(in + 10) != CK_HEADER || get32(in + 12) != 0 || get64(in + 56) != ck_digest(in, 56))
 		return "its header is damaged";

@@ -18,6 +18,7 @@ enum {
 	CK_PAGES = 1, CK_CHECKPOINT = 2,
 	CK_BOOT = 0, CK_ZERO = 1, CK_FIRST = 2, /* page numbers */
 	CK_MAX = 0x7ffffff0,
+	CK_VERSION = 2,
 };
 
 /* What a file belongs to. */

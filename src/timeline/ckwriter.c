@@ -3,8 +3,10 @@
  *
  *  K1. `lock` guards the queue, `busy` and `error`.  Everything about the file
  *      belongs to the thread.
- *  K2. Frames travel in pieces of bounded size; the vCPU thread waits when two
- *      are on their way.  The last piece carries the state.
+ *  K2. Frames travel in pieces of bounded size, of which there are never more than
+ *      UNDERWAY: the vCPU thread waits for one to come back.  They are kept, for
+ *      the kernel takes longer to clear memory than we to copy into it.  The last
+ *      piece carries the state.
  *  K3. table[f] is the page of frame f as of the last piece handled.
  */
 #include "timeline/ckwriter.h"
@@ -21,14 +23,21 @@
 #include "event/source.h"
 #include "timeline/ckstore.h"
 
-enum { PIECE = 8192 /* frames */, COUNT = 1024 };
+enum {
+	PIECE = 2048,   /* frames */
+	UNDERWAY = 4,
+	COUNT = 1024,
+	/* What a frame costs, until so many have been stored. */
+	FRAME_NS = 12000,
+	FRAME_NS_FROM = 4096,
+};
 #define BYTES (UINT64_C(1) << 30)
 
 struct piece {
 	struct piece *next;
-	size_t n, room;     /* frames; of the mapping */
-	uint8_t *bytes;
-	uint64_t *frame;
+	size_t n;
+	uint8_t *bytes;     /* room for PIECE frames */
+	uint64_t frame[PIECE];
 	bool last;
 	struct ck_chunk at; /* last: the checkpoint's */
 	uint32_t place;
@@ -41,11 +50,11 @@ struct ckwriter {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct piece *head, **tail;
-	unsigned queued;      /* pieces not handled yet */
+	struct piece *head, **tail, *spare;
+	unsigned queued, pieces; /* not handled yet; in all */
 	bool closing, failed;
 	struct err error;
-	uint64_t thread_ns, vcpu_ns;
+	uint64_t thread_ns, vcpu_ns, frames;
 	unsigned spacing;
 };
 
@@ -59,13 +68,33 @@ static uint64_t cpu_ns(void)
 
 static void piece_free(struct piece *k)
 {
-	if (k == NULL)
-		return;
-	if (k->bytes != NULL)
-		munmap(k->bytes, k->room);
-	free(k->frame);
+	munmap(k->bytes, PIECE << PAGE_SHIFT);
 	wbuf_free(&k->state);
 	free(k);
+}
+
+static struct piece *piece_new(void)
+{
+	struct piece *k = calloc(1, sizeof *k);
+	void *bytes;
+
+	if (k == NULL)
+		return NULL;
+	bytes = mmap(NULL, PIECE << PAGE_SHIFT, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED) {
+		free(k);
+		return NULL;
+	}
+	k->bytes = bytes;
+	return k;
+}
+
+/* `lock` is held. */
+static void put_back(struct ckwriter *w, struct piece *k)
+{
+	k->next = w->spare;
+	w->spare = k;
 }
 
 /* ---- the thread ---- */
@@ -108,8 +137,8 @@ static void *run(void *ctx)
 		pthread_mutex_unlock(&w->lock);
 		bool bad = !w->failed && handle(w, k, &e) != 0;
 
-		piece_free(k);
 		pthread_mutex_lock(&w->lock);
+		put_back(w, k);
 		if (bad) {
 			w->failed = true;
 			w->error = e;
@@ -134,36 +163,38 @@ static bool has_failed(struct ckwriter *w)
 	return failed;
 }
 
+/* An empty piece, as soon as there is one.  NULL: no memory. */
+static struct piece *piece_get(struct ckwriter *w)
+{
+	struct piece *k = NULL;
+
+	pthread_mutex_lock(&w->lock);
+	while (w->spare == NULL && w->pieces == UNDERWAY)
+		pthread_cond_wait(&w->changed, &w->lock);
+	if (w->spare != NULL) {
+		k = w->spare;
+		w->spare = k->next;
+	} else if ((k = piece_new()) != NULL) {
+		w->pieces++;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (k == NULL)
+		return NULL;
+	k->next = NULL;
+	k->last = false;
+	k->state.len = 0;
+	return k;
+}
+
 static void send(struct ckwriter *w, struct piece *k)
 {
 	pthread_mutex_lock(&w->lock);
-	while (w->queued >= 2)
-		pthread_cond_wait(&w->changed, &w->lock);
 	*w->tail = k;
 	w->tail = &k->next;
 	w->queued++;
+	w->frames += k->n;
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
-}
-
-static struct piece *piece_new(size_t n)
-{
-	struct piece *k = calloc(1, sizeof *k);
-
-	if (k == NULL)
-		return NULL;
-	k->n = n;
-	k->room = (n + 1) << PAGE_SHIFT;
-	k->frame = malloc((n + 1) * sizeof *k->frame);
-	k->bytes = mmap(NULL, k->room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (k->bytes == MAP_FAILED)
-		k->bytes = NULL;
-	if (k->bytes == NULL || k->frame == NULL) {
-		piece_free(k);
-		return NULL;
-	}
-	madvise(k->bytes, k->room, MADV_HUGEPAGE);
-	return k;
 }
 
 static int fill_state(struct ckwriter *w, struct piece *k, uint32_t place)
@@ -188,17 +219,20 @@ static int take(struct ckwriter *w, uint32_t place)
 		return -1;
 	do {
 		size_t part = n - done < PIECE ? n - done : PIECE;
-		struct piece *k = piece_new(part);
+		struct piece *k = piece_get(w);
 
 		if (k == NULL)
 			return -1;
+		k->n = part;
 		for (size_t i = 0; i < part; i++) {
 			k->frame[i] = dirty[done + i] - MEM_FIRST_MFN;
 			memcpy(k->bytes + (i << PAGE_SHIFT), mem_frame(m, dirty[done + i]), PAGE_SIZE);
 		}
 		done += part;
 		if (done == n && fill_state(w, k, place) != 0) {
-			piece_free(k);
+			pthread_mutex_lock(&w->lock);
+			put_back(w, k);
+			pthread_mutex_unlock(&w->lock);
 			return -1;
 		}
 		send(w, k);
@@ -244,6 +278,15 @@ uint64_t ckwriter_cost_ns(const struct ckwriter *cw)
 	return ns;
 }
 
+uint64_t ckwriter_next_ns(const struct ckwriter *cw)
+{
+	struct ckwriter *w = (struct ckwriter *)(uintptr_t)cw;
+	uint64_t spent = ckwriter_cost_ns(w);
+	size_t n = mem_epoch_count(domain_mem(w->p.domain), MEM_FOR_CHECKPOINT);
+
+	return n * (w->frames < FRAME_NS_FROM ? FRAME_NS : spent / w->frames);
+}
+
 unsigned ckwriter_spacing(const struct ckwriter *cw)
 {
 	struct ckwriter *w = (struct ckwriter *)(uintptr_t)cw;
@@ -276,6 +319,12 @@ static void set_up(struct ckwriter *w, const struct ckwriter_params *p)
 
 static void tear_down(struct ckwriter *w)
 {
+	while (w->spare != NULL) {
+		struct piece *k = w->spare;
+
+		w->spare = k->next;
+		piece_free(k);
+	}
 	ckstore_close(w->store);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);

@@ -35,6 +35,8 @@ bool ckwriter_idle(const struct ckwriter *w);
 int ckwriter_take(struct ckwriter *w, uint32_t place);
 /* CPU time spent so far, by both threads. */
 uint64_t ckwriter_cost_ns(const struct ckwriter *w);
+/* What another one would cost now, about. */
+uint64_t ckwriter_next_ns(const struct ckwriter *w);
 /* How many times wider apart they are now than they were taken at first. */
 unsigned ckwriter_spacing(const struct ckwriter *w);
 

@@ -15,7 +15,10 @@
 
 #include <Zydis/Mnemonic.h>
 
-enum { REP_RUNS = 16384 };
+enum {
+	REP_RUNS = 16384,
+	WORDS = 16,     /* moved or stored one by one */
+};
 
 struct str {
 	unsigned op, size;
@@ -299,15 +302,103 @@ static int one_run(struct cpu *c, const struct str *s, struct mem_fault *f)
 	return stop;
 }
 
+/* As the host's rep instructions, which take 30 cycles to start. */
+static void copy_bytes(uint8_t *d, const uint8_t *s, uint64_t n)
+{
+	if (n > WORDS * 8) {
+		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
+		return;
+	}
+	for (; n >= 8; n -= 8, d += 8, s += 8)
+		store(d, 8, load(s, 8));
+	if (n & 4) {
+		store(d, 4, load(s, 4));
+		d += 4, s += 4;
+	}
+	if (n & 2) {
+		store(d, 2, load(s, 2));
+		d += 2, s += 2;
+	}
+	if (n & 1)
+		*d = *s;
+}
+
+static void fill_bytes(uint8_t *d, uint64_t v, uint64_t n)
+{
+	if (n > WORDS * 8) {
+		uint64_t k = n / 8;
+
+		__asm__ volatile("rep stosq" : "+D"(d), "+c"(k) : "a"(v) : "memory");
+		n &= 7;
+	}
+	for (; n >= 8; n -= 8, d += 8)
+		store(d, 8, v);
+	if (n & 4) {
+		store(d, 4, v);
+		d += 4;
+	}
+	if (n & 2) {
+		store(d, 2, v);
+		d += 2;
+	}
+	if (n & 1)
+		*d = (uint8_t)v;
+}
+
+/*
+ * The short way, for what nearly all string instructions are: forwards copies
+ * and fills with no prefix but rep, in pages that the TLB holds.  false: nothing
+ * was done.
+ */
+static bool quick(struct cpu *c, uint32_t desc)
+{
+	static const uint64_t repeated[] = { 0x0101010101010101, 0x0001000100010001,
+		0x0000000100000001, 1 };
+	unsigned op = desc & 15, shift = (unsigned)__builtin_ctz(desc >> 4 & 15);
+	uint64_t rdi = c->s.gpr[RDI], rsi = c->s.gpr[RSI];
+	uint64_t n = (desc >> 8 & 3) != 0 ? c->s.gpr[RCX] : 1;
+	struct tlb *t = mem_tlb(c->mem, (enum mem_mode)c->s.mode);
+	const struct tlb_entry *to = &t->e[TLB_INDEX(rdi)], *from = &t->e[TLB_INDEX(rsi)];
+	uint8_t *d, *s;
+
+	if (op > STR_STOS || desc >> 12 != 0 || !c->s.code64 || n > PAGE_SIZE ||
+	    (c->s.rflags & FLAG_AC) != 0 || (c->hostflags & FLAG_DF) != 0)
+		return false;
+	n <<= shift;
+	if ((rdi & (PAGE_SIZE - 1)) + n > PAGE_SIZE || to->wtag != (rdi & PAGE_MASK))
+		return false;
+	d = (uint8_t *)(uintptr_t)(to->host + (rdi & (PAGE_SIZE - 1)));
+	if (op == STR_STOS) {
+		fill_bytes(d, (c->s.gpr[RAX] & size_mask(1u << shift)) * repeated[shift], n);
+	} else {
+		if ((rsi & (PAGE_SIZE - 1)) + n > PAGE_SIZE || from->rtag != (rsi & PAGE_MASK))
+			return false;
+		s = (uint8_t *)(uintptr_t)(from->host + (rsi & (PAGE_SIZE - 1)));
+		if ((uint64_t)(d - s) < n || (uint64_t)(s - d) < n)
+			return false;
+		copy_bytes(d, s, n);
+		c->s.gpr[RSI] = rsi + n;
+	}
+	c->s.gpr[RDI] = rdi + n;
+	if ((desc >> 8 & 3) != 0)
+		c->s.gpr[RCX] = 0;
+	return true;
+}
+
 uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 {
 	const struct site *at = (const struct site *)(uintptr_t)site;
-	struct str s = unpack(c, (uint32_t)desc);
+	struct str s;
 	struct mem_fault f;
 	unsigned runs = 0;
 	int r;
 
 	c->stats.string_helpers++;
+	if (quick(c, (uint32_t)desc)) {
+		c->resume = at->host;
+		return 1;
+	}
+	s = unpack(c, (uint32_t)desc);
 	if (s.rep)
 		set_reg(c, &s, RCX, c->s.gpr[RCX]);
 	if (s.rep && c->s.gpr[RCX] == 0) {

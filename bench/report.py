@@ -79,10 +79,17 @@ COSTS = (("record", "run"), ("replay", "record"), ("rr", "icount"), ("rr-replay"
 
 
 def ratios(bench, a, b, take):
-    """Of the rounds in which both took part: each round's own ratio."""
-    pairs = zip(take(a), take(b))
-    each = [(x[0] / y[0], x[1] / y[1]) for x, y in pairs if y[0] > 0 and y[1] > 0]
-    return both(each) if each else None
+    """
+    Of the rounds in which both took part: each round's own ratio, and the ratio of
+    the two shortest times, which a busy machine spoils least.
+    """
+    pairs = [(x, y) for x, y in zip(take(a), take(b)) if y[0] > 0 and y[1] > 0]
+    if not pairs:
+        return None
+    found = both((x[0] / y[0], x[1] / y[1]) for x, y in pairs)
+    for i, kind in enumerate(("wall", "cpu")):
+        found[kind]["shortest"] = min(x[i] for x, _ in pairs) / min(y[i] for _, y in pairs)
+    return found
 
 
 def figures_of_recording(bench):
@@ -149,7 +156,9 @@ def times(s):
     if s is None:
         return "-"
     text = "%.2f" % s["median"]
-    return text if s["runs"] == 1 else "%s (%.2f..%.2f)" % (text, s["min"], s["max"])
+    if s["runs"] > 1:
+        text += " (%.2f..%.2f)" % (s["min"], s["max"])
+    return text + (" %.2f" % s["shortest"] if "shortest" in s else "")
 
 
 def ratio(row, a, b, kind):
@@ -206,7 +215,7 @@ def show_recording(out, result):
         lines = [[n, *(times(r[c][kind] if c in r else None) for c in costs)]
                  for n, r in rows.items()]
         if lines:
-            table(out, "Recording and replaying, ratios of %s time, round by round"
+            table(out, "Recording and replaying, ratios of %s time, round by round and of the shortest"
                   % ("CPU" if kind == "cpu" else "wall"), [""] + costs, lines)
     lines = []
     for n, r in result["logs"].items():

@@ -13,8 +13,8 @@
 
 enum {
 	LEG = 1 << 22,  /* instructions between looks at the clock */
-	COST = 30,      /* checkpoints take no more than such a part of the time */
-	STRETCH = 8,    /* never wider apart than so many times what was asked for */
+	COST = 36,      /* checkpoints take no more than such a part of the time */
+	STRETCH = 12,   /* never wider apart than so many times what was asked for */
 };
 
 struct autosave {

@@ -13,7 +13,7 @@ struct autosave;
 struct autosave_params {
 	struct ckwriter_params writer;
 	/* How far apart: CPU time of the vCPU, stretched where checkpoints would cost
-	 * more than a 30th of it in all; or instructions, exactly. */
+	 * more than a 36th of it in all; or instructions, exactly. */
 	uint64_t every_ns, every_insns; /* both 0: the default time */
 	/* How many records of the log at this icount, where the run is, are behind
 	 * it; UINT32_MAX: the log is not complete, take no more. */

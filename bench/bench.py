@@ -4,9 +4,12 @@ bench.py - compares ttd, QEMU and the bare machine: one kernel, one ramdisk,
 one run.  See --help, and README.md beside this file for how to read it.
 
 How it thinks: noise comes in waves, so the engines take turns, round by round,
-and a figure is the median of the rounds with its smallest and largest.
+and a figure is the median of the rounds with its smallest and largest.  What
+recording and replaying cost is small beside the waves; there the two run at the
+same time, each on a CPU of its own, and swap CPUs from round to round.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import platform
@@ -95,6 +98,7 @@ class Bench:
         self.names = [w.name for w in workloads]
         self.boots = {e: [] for e in o.engines if e != "native"}
         self.runs = {e: [] for e in o.engines}
+        self.pairs = {"%s/%s" % p: [] for p in engines.TOGETHER if self.together(p)}
         self.profile = {}
         self.logs = {}
 
@@ -111,27 +115,59 @@ class Bench:
         qemu = shutil.which("qemu-system-x86_64")
         self.guest = engines.Guest(kernel, ramdisk, self.o.memory, ttd, qemu, tmp)
 
-    def one(self, engine, n, rounds):
-        say("round %d of %d: %s" % (n, rounds, engine))
+    def together(self, pair):
+        return len(os.sched_getaffinity(0)) > 1 and not set(pair) - set(self.o.engines)
+
+    def one(self, engine, n):
+        say("round %d of %d: %s" % (n, self.o.runs, engine))
         if engine == "native":
             self.runs[engine].append(engines.native(self.root, self.guest.tmp, self.workloads))
             return
+        self.note(engine, self.guests(engine, n))
+
+    def guests(self, engine, n, **how):
+        """What a round has of an engine: a boot, and all the workloads."""
         # Any word on its command line gives a guest other random numbers, so
         # each round has other addresses.  Without it a deterministic guest
         # would have the same luck, good or bad, in every round.
         extra = "bench.round=%02d" % n
-        keep = engines.REPLAYS.get(engine) in self.o.engines
+        how.setdefault("keep", engines.REPLAYS.get(engine) in self.o.engines)
+        found = {}
         if self.boot:
-            self.boots[engine].append(engines.drive(engine, self.guest, [], "true", extra, keep))
+            found["boot"] = engines.drive(engine, self.guest, [], "true", extra, **how)
         if self.names:
-            self.runs[engine].append(engines.drive(engine, self.guest, self.names, None, extra,
-                                                   keep))
+            found["work"] = engines.drive(engine, self.guest, self.names, None, extra, **how)
+        return found
+
+    def note(self, engine, found):
+        for kind, into in (("boot", self.boots), ("work", self.runs)):
+            if kind in found:
+                into[engine].append(found[kind])
+
+    def pair(self, a, b, n):
+        say("round %d of %d: %s beside %s" % (n, self.o.runs, a, b))
+        cpus = sorted(os.sched_getaffinity(0))[:2]
+        if n % 2:
+            cpus.reverse()
+        # The recording that a replay is measured against leaves nothing, and
+        # not where the replay's own recording lies.
+        other = {"tag": "-beside", "keep": False} if a == "replay" else {}
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(self.guests, a, n, cpu=cpus[0]),
+                    pool.submit(self.guests, b, n, cpu=cpus[1], **other)]
+            found = [f.result() for f in both]
+        self.pairs["%s/%s" % (a, b)].append(found)
+        for engine, f in zip((a, b), found):
+            self.note(engine, f)
 
     def rounds(self):
+        paired = {e for p in self.pairs for e in p.split("/")}
         for n in range(1, self.o.runs + 1):
             for engine in self.o.engines:
-                if engine in engines.FAST or n <= self.o.slow_runs:
-                    self.one(engine, n, self.o.runs)
+                if engine not in paired and (engine in engines.FAST or n <= self.o.slow_runs):
+                    self.one(engine, n)
+            for p in self.pairs:
+                self.pair(*p.split("/"), n)
 
     def profiles(self):
         """

@@ -7,6 +7,7 @@ all its threads) when a line of guest/run arrives on its standard output.
 Natively, a workload runs on one CPU, as a guest has one, and its CPU time is
 what the kernel charged to it and its children.
 """
+import functools
 import json
 import os
 import select
@@ -87,6 +88,8 @@ REPLAYS = {"record": "replay", "rr": "rr-replay"}
 RECORDS = {v: k for k, v in REPLAYS.items()}
 # Of the comparison of recording and replaying; not in the other tables.
 ASIDE = {"run", "record", "replay", "rr-replay"}
+# Compared while both run, each on a CPU of its own.
+TOGETHER = (("record", "run"), ("replay", "record"))
 
 
 def log_size(log):
@@ -181,15 +184,20 @@ def follow(p, run, memory):
     return clock, marks
 
 
-def drive(name, guest, names, command=None, extra="", keep=False):
-    """Boots, runs the workloads named, or another command, and powers off."""
+def drive(name, guest, names, command=None, extra="", keep=False, cpu=None, tag=""):
+    """
+    Boots, runs the workloads named, or another command, and powers off.  All on
+    one CPU when that is given; tag tells two recordings at the same time apart.
+    """
     command = command or "sh /bench/run " + ",".join(names)
     words = 'quiet %s ttd.run="%s"' % (extra, command)
-    log = os.path.join(guest.tmp, "%s-%s" % (RECORDS.get(name, name), "work" if names else "boot"))
+    log = os.path.join(guest.tmp, "%s-%s%s" % (RECORDS.get(name, name),
+                                               "work" if names else "boot", tag))
+    pin = None if cpu is None else functools.partial(os.sched_setaffinity, 0, {cpu})
     run = Run()
     with tempfile.TemporaryFile(dir=guest.tmp) as err:
         p = subprocess.Popen(ENGINES[name][0](guest, words, log), stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=err)
+                             stdout=subprocess.PIPE, stderr=err, preexec_fn=pin)
         status = None
         try:
             clock, marks = follow(p, run, guest.memory)

@@ -78,12 +78,18 @@ def figures_of_profile(bench):
 COSTS = (("record", "run"), ("replay", "record"), ("rr", "icount"), ("rr-replay", "rr"))
 
 
-def ratios(bench, a, b, take):
-    """
-    Of the rounds in which both took part: each round's own ratio, and the ratio of
-    the two shortest times, which a busy machine spoils least.
-    """
-    pairs = [(x, y) for x, y in zip(take(a), take(b)) if y[0] > 0 and y[1] > 0]
+def sides(bench, a, b, kind):
+    """The runs to compare: those that ran beside each other, or in the same round."""
+    pairs = bench.pairs.get("%s/%s" % (a, b))
+    if pairs is not None:
+        return [(x[kind], y[kind]) for x, y in pairs if kind in x]
+    runs = bench.boots if kind == "boot" else bench.runs
+    return zip(runs.get(a, []), runs.get(b, []))
+
+
+def ratios(pairs):
+    """Each pair's own ratio, and that of the two shortest times."""
+    pairs = [(x, y) for x, y in pairs if y[0] > 0 and y[1] > 0]
     if not pairs:
         return None
     found = both((x[0] / y[0], x[1] / y[1]) for x, y in pairs)
@@ -96,16 +102,17 @@ def figures_of_recording(bench):
     """{what: {"record/run": both()}}: a boot, each workload, and all of them."""
     table = {}
 
-    def row(name, take):
-        found = {"%s/%s" % c: ratios(bench, *c, take) for c in COSTS}
+    def row(name, kind, time):
+        found = {"%s/%s" % (a, b): ratios((time(x), time(y)) for x, y in sides(bench, a, b, kind))
+                 for a, b in COSTS}
         if any(found.values()):
             table[name] = {k: v for k, v in found.items() if v}
 
-    row("boot", lambda e: [(r.wall, r.cpu) for r in bench.boots.get(e, [])])
+    row("boot", "boot", lambda r: (r.wall, r.cpu))
     for w in bench.workloads:
-        row(w.name, lambda e, n=w.name: [r.marks[n] for r in bench.runs.get(e, [])])
+        row(w.name, "work", lambda r, n=w.name: r.marks[n])
     if bench.names:
-        row("boot and all", lambda e: [(r.wall, r.cpu) for r in bench.runs.get(e, [])])
+        row("boot and all", "work", lambda r: (r.wall, r.cpu))
     return table
 
 

@@ -49,7 +49,7 @@ enum {
 	MAX_QUANTUM = 1 << 19,
 	MAX_BLOCK = 48,      /* instructions in a block */
 	MAX_RECIPES = 63,    /* in a block's sites */
-	DECODED = 64,
+	DECODED_BITS = 8, /* of the decode cache of what leaves translated code */
 	LATE_CHECK = 16,     /* a block may overrun its budget by fewer than this */
 };
 
@@ -226,7 +226,7 @@ struct cpu {
 	struct decoded {
 		uint8_t key[16];
 		struct insn in;
-	} decoded[DECODED];
+	} decoded[1 << DECODED_BITS];
 
 	struct cpu_stats stats;
 	void *sigstack;

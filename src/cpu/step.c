@@ -9,9 +9,12 @@
 static bool decode_whole(struct cpu *c, const uint8_t *p, struct insn *in)
 {
 	uint8_t key[16] = { [15] = (uint8_t)(1 + c->s.code64) };
-	struct decoded *d = &c->decoded[(p[0] ^ p[1] << 2 ^ p[2] << 4 ^ p[3]) % DECODED];
+	struct decoded *d;
+	uint64_t head;
 
 	memcpy(key, p, 15);
+	memcpy(&head, p, sizeof head);
+	d = &c->decoded[head * UINT64_C(0x9e3779b97f4a7c15) >> (64 - DECODED_BITS)];
 	if (memcmp(key, d->key, sizeof key) != 0) {
 		if (insn_decode(&d->in, p, 15, c->s.code64) != 0) {
 			d->key[15] = 0;

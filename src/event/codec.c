@@ -92,7 +92,7 @@ void encode_start(struct encoder *e, uint64_t tsc_mul)
 	if (e->c.nsites != 0)
 		memset(e->hash, 0, sizeof e->hash);
 	e->c.nsites = 0;
-	e->op.len = e->count.len = e->branch.len = e->rest.len = 0;
+	e->op.len = e->count.len = e->branch.len = e->rest.len = e->bulk = 0;
 	e->records = 0;
 	e->first_icount = e->first_brctr = 0;
 }
@@ -164,6 +164,8 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 	case LOG_INPUT:
 		wbuf_v(w, r->value);
 		put_data(w, r);
+		if (r->code == EV_NET || r->code == EV_BLOCK)
+			e->bulk += r->len;
 		break;
 	case LOG_PAGES:
 	case LOG_REGISTERS:
@@ -227,7 +229,6 @@ void encode_finish(const struct encoder *e, struct wbuf *out)
 	wbuf_put(out, e->op.p, e->op.len);
 	wbuf_put(out, e->count.p, e->count.len);
 	wbuf_put(out, e->branch.p, e->branch.len);
-	wbuf_put(out, e->rest.p, e->rest.len);
 }
 
 /* ---- decoding ---- */

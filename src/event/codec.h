@@ -30,6 +30,7 @@ struct encoder {
 	struct context c;
 	uint16_t hash[SITE_HASH]; /* site numbers, 0: free */
 	struct wbuf op, count, branch, rest;
+	size_t bulk; /* bytes of `rest` that came in from devices */
 	uint32_t records;
 	uint64_t first_icount, first_brctr;
 };
@@ -46,7 +47,7 @@ void encode_free(struct encoder *e);
 size_t encode_size(const struct encoder *e);
 /* -1: not a record that the format can hold, or no memory. */
 int encode(struct encoder *e, const struct log_record *r);
-/* The payload; out->bad: no memory. */
+/* The payload but for its last column, which is e->rest; out->bad: no memory. */
 void encode_finish(const struct encoder *e, struct wbuf *out);
 
 /* `p` must stay; `version` is the log's.  -1: malformed. */

@@ -17,19 +17,39 @@ enum { /* chunk header */
 	C_SESSION = 64, C_RECORDS = 72, C_ZERO = 76, C_DIGEST = 80, C_HEADER_DIGEST = 88
 };
 
-static uint64_t chunk_digest(const uint8_t *header, const void *payload, size_t n)
+static uint64_t chunk_digest(const uint8_t *header, const struct iovec *part, unsigned n)
 {
 	XXH3_state_t s;
 
 	XXH3_64bits_reset(&s);
 	XXH3_64bits_update(&s, header, C_DIGEST);
-	if (n != 0)
-		XXH3_64bits_update(&s, payload, n);
+	for (unsigned i = 0; i < n; i++)
+		if (part[i].iov_len != 0)
+			XXH3_64bits_update(&s, part[i].iov_base, part[i].iov_len);
 	return XXH3_64bits_digest(&s);
+}
+
+/* iovec is for reading and writing, and so has no const. */
+static struct iovec whole(const void *payload, size_t n)
+{
+	union {
+		const void *in;
+		void *out;
+	} p = { .in = payload };
+
+	return (struct iovec){ .iov_base = p.out, .iov_len = n };
 }
 
 void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
 	const void *payload)
+{
+	struct iovec all = whole(payload, c->stored);
+
+	chunk_write_parts(out, c, session, &all, 1);
+}
+
+void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
+	const struct iovec *part, unsigned n)
 {
 	memset(out, 0, CHUNK_HEADER);
 	put32(out + C_MAGIC, CHUNK_MAGIC);
@@ -46,7 +66,7 @@ void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t
 	put64(out + C_LAST_BR, c->last_brctr);
 	memcpy(out + C_SESSION, session, 8);
 	put32(out + C_RECORDS, c->records);
-	put64(out + C_DIGEST, chunk_digest(out, payload, c->stored));
+	put64(out + C_DIGEST, chunk_digest(out, part, n));
 	put64(out + C_HEADER_DIGEST, XXH3_64bits(out, C_HEADER_DIGEST));
 }
 
@@ -76,7 +96,9 @@ const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *session, s
 
 bool chunk_payload_ok(const uint8_t header[CHUNK_HEADER], const void *payload, uint32_t stored)
 {
-	return get64(header + C_DIGEST) == chunk_digest(header, payload, stored);
+	struct iovec all = whole(payload, stored);
+
+	return get64(header + C_DIGEST) == chunk_digest(header, &all, 1);
 }
 
 void header_write(uint8_t out[FILE_HEADER], const uint8_t *session, uint64_t created)

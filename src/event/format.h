@@ -5,6 +5,8 @@
 #ifndef TTD_EVENT_FORMAT_H
 #define TTD_EVENT_FORMAT_H
 
+#include <sys/uio.h>
+
 #include "event/log.h"
 #include "util/bytes.h"
 
@@ -31,9 +33,11 @@ struct chunk {
 	uint32_t records;
 };
 
-/* Both digests are filled in. */
+/* Both digests are filled in.  The stored payload comes in one piece, or in several. */
 void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
 	const void *payload);
+void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
+	const struct iovec *part, unsigned n);
 /* The header alone: NULL, or what is wrong with it. */
 const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *session, struct chunk *c);
 /* Header and payload together. */

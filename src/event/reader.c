@@ -71,7 +71,10 @@ static const char *unpack(struct log_reader *r, const struct chunk *c)
 	size_t n;
 
 	if (c->coding == CODING_PLAIN) {
-		memcpy(r->payload.p, r->stored.p, c->stored);
+		struct wbuf b = r->payload;
+
+		r->payload = r->stored;
+		r->stored = b;
 		return NULL;
 	}
 	n = ZSTD_decompressDCtx(r->zstd, r->payload.p, c->raw, r->stored.p, c->stored);

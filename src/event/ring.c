@@ -7,6 +7,11 @@
  *      it on every look; the producer's copy of tail only moves forward.
  *  G3. Nobody sleeps without having said so in shared memory first and looked
  *      again; every sleep is bounded all the same.
+ *  G4. The data are mapped twice, one behind the other: a record that goes over
+ *      the ring's end is in one piece all the same.
+ *  G5. What the consumer checks it has copied before.  Long data it hands out
+ *      where they are, of a length that it has checked: whoever changes them
+ *      meanwhile spoils his own log's contents and nothing else.
  */
 #include "event/ring.h"
 
@@ -25,8 +30,6 @@
 
 #define RING_MAGIC "TTDRING"
 
-enum { LONGS = RING_RECORD_MAX + 8 };
-
 struct ring {
 	int fd;
 	uint8_t *base, *data;
@@ -35,7 +38,6 @@ struct ring {
 	uint64_t head, tail;   /* ours, and the last seen of the other side's */
 	uint64_t read;         /* consumer: taken, but not released */
 	uint8_t session[LOG_SESSION];
-	uint8_t *longs;        /* consumer: bytes of the record taken last; RING_RECORD_MAX */
 };
 
 static uint64_t *word64(const struct ring *r, unsigned at)
@@ -76,6 +78,25 @@ static void nap(struct ring *r, unsigned at, uint32_t seen, unsigned ms)
 	syscall(SYS_futex, word32(r, at), FUTEX_WAIT, seen, &ts, NULL, 0);
 }
 
+/* G4.  MAP_FAILED, or where the header is. */
+static void *map_twice(int fd, size_t size)
+{
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED;
+	size_t all = RING_HEADER + 2 * size;
+	uint8_t *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int error;
+
+	if (p == MAP_FAILED)
+		return MAP_FAILED;
+	if (mmap(p, RING_HEADER + size, prot, flags, fd, 0) != MAP_FAILED &&
+		mmap(p + RING_HEADER + size, size, prot, flags, fd, RING_HEADER) != MAP_FAILED)
+		return p;
+	error = errno;
+	munmap(p, all);
+	errno = error;
+	return MAP_FAILED;
+}
+
 static struct ring *map_ring(int fd, size_t size, struct err *e)
 {
 	struct ring *r = calloc(1, sizeof *r);
@@ -86,8 +107,8 @@ static struct ring *map_ring(int fd, size_t size, struct err *e)
 	}
 	r->size = size;
 	r->mask = size - 1;
-	r->map = RING_HEADER + size;
-	r->base = mmap(NULL, r->map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	r->map = RING_HEADER + 2 * size;
+	r->base = map_twice(fd, size);
 	if (r->base == MAP_FAILED) {
 		err_set(e, ST_HOST, "cannot map the event ring: %s", strerror(errno));
 		free(r);
@@ -167,12 +188,7 @@ struct ring *ring_attach(int fd, struct err *e)
 		return NULL;
 	}
 	memcpy(r->session, head + RING_SESSION_AT, LOG_SESSION);
-	r->longs = malloc(LONGS);
-	if (r->longs != NULL)
-		return r;
-	err_set(e, ST_HOST, "out of memory for the event ring");
-	ring_free(r);
-	return NULL;
+	return r;
 }
 
 void ring_free(struct ring *r)
@@ -181,32 +197,11 @@ void ring_free(struct ring *r)
 		return;
 	munmap(r->base, r->map);
 	close(r->fd);
-	free(r->longs);
 	free(r);
 }
 
 int ring_fd(const struct ring *r) { return r->fd; }
 const uint8_t *ring_session(const struct ring *r) { return r->session; }
-
-static void copy_to_ring(struct ring *r, uint64_t at, const void *p, size_t n)
-{
-	size_t first = (size_t)(r->size - (at & r->mask));
-
-	if (first > n)
-		first = n;
-	memcpy(r->data + (at & r->mask), p, first);
-	memcpy(r->data, (const uint8_t *)p + first, n - first);
-}
-
-static void copy_from_ring(const struct ring *r, uint64_t at, void *p, size_t n)
-{
-	size_t first = (size_t)(r->size - (at & r->mask));
-
-	if (first > n)
-		first = n;
-	memcpy(p, r->data + (at & r->mask), first);
-	memcpy((uint8_t *)p + first, r->data, n - first);
-}
 
 /* ---- records ---- */
 
@@ -235,8 +230,9 @@ static void write_head(uint8_t b[RING_RECORD], const struct log_record *rec, uin
 	put64(b + 72, rec->value2);
 }
 
-/* `b` is our own copy.  Whether it is a record is log_put()'s to say. */
-static bool read_record(const uint8_t *b, uint32_t n, struct log_record *rec)
+/* `b` is our own copy (G5).  Whether it is a record is log_put()'s to say. */
+static bool read_record(const uint8_t b[RING_RECORD], uint32_t n, const uint8_t *data,
+	struct log_record *rec)
 {
 	*rec = (struct log_record){
 		.type = b[4], .flags = b[5], .check = b[6], .code = get32(b + 8),
@@ -248,9 +244,9 @@ static bool read_record(const uint8_t *b, uint32_t n, struct log_record *rec)
 	if (rec->len > EVENT_LONG_MAX || record_size(rec->len) != n)
 		return false;
 	if (rec->len > EVENT_DATA_MAX)
-		rec->bytes = b + RING_RECORD;
+		rec->bytes = data;
 	else
-		memcpy(rec->data, b + RING_RECORD, rec->len);
+		memcpy(rec->data, data, rec->len);
 	return true;
 }
 
@@ -258,10 +254,9 @@ static bool read_record(const uint8_t *b, uint32_t n, struct log_record *rec)
 
 bool ring_put(struct ring *r, const struct log_record *rec)
 {
-	static const uint8_t zero[8];
-	uint8_t b[RING_RECORD];
 	uint32_t n = record_size(rec->len);
 	uint64_t before = r->head - r->tail;
+	uint8_t *p = r->data + (r->head & r->mask);
 
 	if (before + n > r->size) {
 		uint64_t tail = load64(r, RING_TAIL_AT);
@@ -272,10 +267,9 @@ bool ring_put(struct ring *r, const struct log_record *rec)
 		if (before + n > r->size)
 			return false;
 	}
-	write_head(b, rec, n);
-	copy_to_ring(r, r->head, b, RING_RECORD);
-	copy_to_ring(r, r->head + RING_RECORD, log_record_bytes(rec), rec->len);
-	copy_to_ring(r, r->head + RING_RECORD + rec->len, zero, n - RING_RECORD - rec->len);
+	write_head(p, rec, n);
+	memcpy(p + RING_RECORD, log_record_bytes(rec), rec->len);
+	memset(p + RING_RECORD + rec->len, 0, n - RING_RECORD - rec->len);
 	r->head += n;
 	__atomic_store_n(word64(r, RING_HEAD_AT), r->head, __ATOMIC_RELEASE);
 	/* A sleeping consumer is woken at a quarter of the ring, once. */
@@ -334,19 +328,19 @@ int ring_start(struct ring *r, uint64_t stream, struct err *e)
 
 int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e)
 {
-	uint8_t *b = r->longs;
+	const uint8_t *p = r->data + (r->read & r->mask);
+	uint8_t b[RING_RECORD];
 	uint32_t n;
 
 	if (r->read == r->head && look(r, e) != 0)
 		return -1;
 	if (r->read == r->head)
 		return 0;
-	copy_from_ring(r, r->read, b, 4);
+	memcpy(b, p, sizeof b);
 	n = get32(b);
-	if (n < RING_RECORD || n > LONGS || (n & 7) != 0 || n > r->head - r->read)
+	if (n < RING_RECORD || n > RING_RECORD_MAX || (n & 7) != 0 || n > r->head - r->read)
 		return err_set(e, ST_HOST, "the event ring is damaged: a record of %u bytes", n);
-	copy_from_ring(r, r->read, b, n);
-	if (get32(b) != n || !read_record(b, n, out))
+	if (!read_record(b, n, p + RING_RECORD, out))
 		return err_set(e, ST_HOST, "the event ring is damaged: a record makes no sense");
 	r->read += n;
 	*stream = r->read;

@@ -15,6 +15,7 @@
 enum {
 	RING_VERSION = 2,
 	RING_SIZE = 1 << 20, /* of the data, when nobody says */
+	RING_SIZE_NET = 4 << 20, /* when there is a network: some 10 ms of a busy one */
 	RING_SIZE_MIN = 128 << 10,
 	RING_SIZE_MAX = 64 << 20,
 	RING_HEADER = 4096,
@@ -56,8 +57,10 @@ void ring_close(struct ring *r); /* no more records follow */
 
 /* Where to go on reading; -1 when it does not lie between tail and head. */
 int ring_start(struct ring *r, uint64_t stream, struct err *e);
-/* 1: *out (its bytes stay until the next call) and the stream offset behind it; 0: nothing there
- * now; -1: nonsense. */
+/*
+ * 1: *out and the stream offset behind it; 0: nothing there now; -1: nonsense.  Its bytes stay until
+ * they are released, but may lie where the producer can write: copy, then look.
+ */
 int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e);
 /* Everything up to here is in the log: gives the room back. */
 void ring_release(struct ring *r, uint64_t stream);

@@ -5,7 +5,14 @@
  *      behind is cut off, at once if possible and else by the next writer.
  *  W2. A chunk that could not be written stays in the encoder: nothing that
  *      log_put() took is lost by a log_commit() that fails.
+ *  W3. Events compress well, and there are few of them.  What comes in from a
+ *      network may be so much that compressing it would hold the guest up, or
+ *      compressed already.  So a chunk that is mostly such bulk is compressed
+ *      only where a sample says that it can be, and while that takes no more than
+ *      a small part of the time; else it goes from the encoder to the file as
+ *      it is, without another copy.
  */
+#define _GNU_SOURCE /* pwritev */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +26,14 @@
 #include "event/codec.h"
 #include "event/format.h"
 
-enum { ZSTD_LEVEL = 3 };
+enum {
+	ZSTD_LEVEL = 3, ZSTD_LEVEL_BULK = 1,
+	SAMPLE = 8 << 10, /* of the middle of a chunk that is mostly bulk: */
+	WORTH = 8,        /* it must become smaller by such a part */
+	SHARE = 16,       /* the part of the time that bulk may take, */
+	CREDIT_NS = 20000000, /* of which so much may be saved up */
+	PARTS = 3,        /* of a chunk: header, columns, the last column */
+};
 
 struct log_writer {
 	int fd;
@@ -32,6 +46,8 @@ struct log_writer {
 	struct encoder enc;
 	struct wbuf payload, out;
 	ZSTD_CCtx *zstd;
+	int64_t credit_ns;   /* W3 */
+	uint64_t credited_ns;
 	struct log_index index;
 	struct log_writer_stats stats;
 };
@@ -41,15 +57,26 @@ static int fail(const struct log_writer *w, const char *what, int error, struct 
 	return err_set(e, ST_HOST, "log %s: %s: %s", w->path, what, strerror(error));
 }
 
-/* All of it or nothing (W1).  0, or an errno. */
-static int append(struct log_writer *w, const void *p, size_t n)
+/* Leaves of part[0..*n) what is behind its first k bytes. */
+static void drop_front(struct iovec **part, unsigned *n, size_t k)
 {
-	const uint8_t *b = p;
-	size_t done = 0;
+	for (; *n > 0 && k >= (*part)->iov_len; (*part)++, (*n)--)
+		k -= (*part)->iov_len;
+	if (*n == 0)
+		return;
+	(*part)->iov_base = (uint8_t *)(*part)->iov_base + k;
+	(*part)->iov_len -= k;
+}
+
+/* All of it or nothing (W1).  0, or an errno.  Changes part[]. */
+static int append(struct log_writer *w, struct iovec *part, unsigned n)
+{
+	uint64_t at = w->end;
 	int error;
 
-	while (done < n) {
-		ssize_t k = pwrite(w->fd, b + done, n - done, (off_t)(w->end + done));
+	drop_front(&part, &n, 0);
+	while (n > 0) {
+		ssize_t k = pwritev(w->fd, part, (int)n, (off_t)at);
 
 		if (k < 0 && errno == EINTR)
 			continue;
@@ -59,59 +86,87 @@ static int append(struct log_writer *w, const void *p, size_t n)
 				return error; /* a torn tail; readers drop it */
 			return error;
 		}
-		done += (size_t)k;
+		at += (size_t)k;
+		drop_front(&part, &n, (size_t)k);
 	}
 	if (w->sync && fdatasync(w->fd) != 0)
 		return errno;
-	w->end += n;
+	w->end = at;
 	w->stats.file_bytes = w->end;
 	return 0;
 }
 
-/* Header and payload in w->out. */
-static int build_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
-	bool compress, struct err *e)
+static struct iovec part_of(const struct wbuf *b)
 {
-	size_t room = CHUNK_HEADER + ZSTD_compressBound(payload->len), n = 0;
+	return (struct iovec){ .iov_base = b->p, .iov_len = b->len };
+}
 
-	if (payload->bad || payload->len > PAYLOAD_MAX)
+/* As it is: payload and, behind it, more.  They are not changed. */
+static int put_as_is(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
+	const struct wbuf *more, struct err *e)
+{
+	static const struct wbuf nothing;
+	uint8_t header[CHUNK_HEADER];
+	struct iovec part[PARTS] = {
+		{ .iov_base = header, .iov_len = sizeof header }, part_of(payload),
+		part_of(more != NULL ? more : &nothing),
+	};
+	size_t n = part[1].iov_len + part[2].iov_len;
+	int error;
+
+	if (payload->bad || n > PAYLOAD_MAX)
 		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
-	w->out.len = 0;
-	if (w->out.cap < room) {
-		uint8_t *p = realloc(w->out.p, room);
-
-		if (p == NULL)
-			return err_set(e, ST_HOST, "log %s: out of memory", w->path);
-		w->out.p = p;
-		w->out.cap = room;
-	}
-	if (compress) {
-		n = ZSTD_compressCCtx(w->zstd, w->out.p + CHUNK_HEADER, room - CHUNK_HEADER,
-			payload->p, payload->len, ZSTD_LEVEL);
-		compress = !ZSTD_isError(n) && n < payload->len;
-	}
-	if (!compress) {
-		n = payload->len;
-		if (n != 0)
-			memcpy(w->out.p + CHUNK_HEADER, payload->p, n);
-	}
 	c->seq = w->seq;
-	c->coding = compress ? CODING_ZSTD : CODING_PLAIN;
-	c->raw = (uint32_t)payload->len;
-	c->stored = (uint32_t)n;
-	chunk_write(w->out.p, c, w->session, w->out.p + CHUNK_HEADER);
-	w->out.len = CHUNK_HEADER + n;
+	c->coding = CODING_PLAIN;
+	c->raw = c->stored = (uint32_t)n;
+	chunk_write_parts(header, c, w->session, part + 1, PARTS - 1);
+	error = append(w, part, PARTS);
+	if (error != 0)
+		return fail(w, "cannot write", error, e);
+	w->seq++;
+	w->stats.chunks++;
+	return 0;
+}
+
+/* Makes w->out have room for what n bytes may become. */
+static int room_for(struct log_writer *w, size_t n, struct err *e)
+{
+	size_t room = ZSTD_compressBound(n);
+	uint8_t *p;
+
+	if (w->out.cap >= room)
+		return 0;
+	p = realloc(w->out.p, room);
+	if (p == NULL)
+		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+	w->out.p = p;
+	w->out.cap = room;
 	return 0;
 }
 
 static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
-	bool compress, struct err *e)
+	int level, struct err *e)
 {
+	uint8_t header[CHUNK_HEADER];
+	struct iovec part[2] = { { .iov_base = header, .iov_len = sizeof header } };
+	size_t n;
 	int error;
 
-	if (build_chunk(w, c, payload, compress, e) != 0)
+	if (payload->bad || payload->len > PAYLOAD_MAX)
+		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+	if (room_for(w, payload->len, e) != 0)
 		return -1;
-	error = append(w, w->out.p, w->out.len);
+	n = ZSTD_compressCCtx(w->zstd, w->out.p, w->out.cap, payload->p, payload->len, level);
+	if (ZSTD_isError(n) || n >= payload->len)
+		return put_as_is(w, c, payload, NULL, e);
+	c->seq = w->seq;
+	c->coding = CODING_ZSTD;
+	c->raw = (uint32_t)payload->len;
+	c->stored = (uint32_t)n;
+	chunk_write(header, c, w->session, w->out.p);
+	w->out.len = n;
+	part[1] = part_of(&w->out);
+	error = append(w, part, 2);
 	if (error != 0)
 		return fail(w, "cannot write", error, e);
 	w->seq++;
@@ -129,7 +184,8 @@ static int put_plain(struct log_writer *w, enum chunk_kind kind, const struct wb
 		.last_icount = w->last_icount, .last_brctr = w->last_brctr,
 	};
 
-	return put_chunk(w, &c, payload, kind != CHUNK_INDEX, e);
+	return kind != CHUNK_INDEX ? put_chunk(w, &c, payload, ZSTD_LEVEL, e)
+		: put_as_is(w, &c, payload, NULL, e);
 }
 
 static struct log_writer *new_writer(const char *path, bool sync, struct err *e)
@@ -163,6 +219,7 @@ static int write_start(struct log_writer *w, const struct log_create *p, struct 
 {
 	static const uint8_t none[LOG_SESSION];
 	uint8_t header[FILE_HEADER];
+	struct iovec part = { .iov_base = header, .iov_len = sizeof header };
 	struct wbuf meta = {0};
 	struct timespec now;
 	int rc;
@@ -174,7 +231,7 @@ static int write_start(struct log_writer *w, const struct log_create *p, struct 
 	clock_gettime(CLOCK_REALTIME, &now);
 	header_write(header, w->session,
 		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
-	rc = append(w, header, sizeof header);
+	rc = append(w, &part, 1);
 	if (rc != 0)
 		return fail(w, "cannot write", rc, e);
 	meta_write(&meta, p->meta);
@@ -309,6 +366,68 @@ size_t log_pending(const struct log_writer *w)
 	return encode_size(&w->enc);
 }
 
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* There is time for it. */
+static bool affordable(struct log_writer *w)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), since = now - w->credited_ns;
+
+	w->credited_ns = now;
+	if (since / SHARE > CREDIT_NS)
+		since = (uint64_t)CREDIT_NS * SHARE;
+	w->credit_ns += (int64_t)(since / SHARE);
+	if (w->credit_ns > CREDIT_NS)
+		w->credit_ns = CREDIT_NS;
+	return w->credit_ns > 0;
+}
+
+/* The sample is of where most of the bulk is; a wrong guess costs time or room only. */
+static bool compressible(struct log_writer *w, const struct wbuf *b)
+{
+	size_t n = b->len < SAMPLE ? b->len : SAMPLE;
+	struct err none;
+
+	if (room_for(w, n, &none) != 0)
+		return false;
+	n = ZSTD_compressCCtx(w->zstd, w->out.p, w->out.cap, b->p + (b->len - n) / 2, n,
+		ZSTD_LEVEL_BULK);
+	return !ZSTD_isError(n) && n <= SAMPLE - SAMPLE / WORTH;
+}
+
+/* W3 */
+static int put_bulk(struct log_writer *w, struct chunk *c, struct err *e)
+{
+	uint64_t start;
+	int rc;
+
+	if (!affordable(w) || !compressible(w, &w->enc.rest))
+		return put_as_is(w, c, &w->payload, &w->enc.rest, e);
+	start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	wbuf_put(&w->payload, w->enc.rest.p, w->enc.rest.len);
+	rc = put_chunk(w, c, &w->payload, ZSTD_LEVEL_BULK, e);
+	w->credit_ns -= (int64_t)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);
+	return rc;
+}
+
+static int put_records(struct log_writer *w, struct chunk *c, struct err *e)
+{
+	const struct encoder *enc = &w->enc;
+
+	w->payload.len = 0;
+	encode_finish(enc, &w->payload);
+	if (enc->rest.len >= SAMPLE && enc->bulk > encode_size(enc) / 2)
+		return put_bulk(w, c, e);
+	wbuf_put(&w->payload, enc->rest.p, enc->rest.len);
+	return put_chunk(w, c, &w->payload, ZSTD_LEVEL, e);
+}
+
 int log_commit(struct log_writer *w, uint64_t stream, struct err *e)
 {
 	struct chunk c = {
@@ -320,12 +439,10 @@ int log_commit(struct log_writer *w, uint64_t stream, struct err *e)
 
 	if (w->enc.records == 0)
 		return 0;
-	w->payload.len = 0;
-	encode_finish(&w->enc, &w->payload);
-	if (put_chunk(w, &c, &w->payload, true, e) != 0)
+	if (put_records(w, &c, e) != 0)
 		return -1;
 	w->stream = stream;
-	w->stats.raw_bytes += w->payload.len;
+	w->stats.raw_bytes += c.raw;
 	index_add(&w->index, &(struct index_entry){ .offset = at, .seq = seq,
 		.icount = c.first_icount, .brctr = c.first_brctr });
 	encode_start(&w->enc, w->enc.c.tsc_mul);

@@ -66,7 +66,9 @@ static struct sink *new_sink(const struct sink_params *p, struct err *e)
 
 static int make_ring(struct sink *s, struct err *e)
 {
-	s->ring = ring_create(RING_SIZE, s->session, e);
+	size_t size = s->p.meta->vifs[0] != '\0' ? RING_SIZE_NET : RING_SIZE;
+
+	s->ring = ring_create(size, s->session, e);
 	return s->ring != NULL ? 0 : -1;
 }
 

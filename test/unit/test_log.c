@@ -453,12 +453,73 @@ static void refused(void **unused)
 	assert_null(log_open("/", &e));
 }
 
+/* Frames full of what `fill` makes: how large is the log of 64 of them? */
+static size_t log_of_frames(void (*fill)(uint8_t *p, size_t n))
+{
+	enum { FRAMES = 64, LEN = 20000 };
+	uint8_t *frames = malloc(FRAMES * LEN);
+	struct log_record r = { .type = LOG_INPUT, .code = EV_NET, .len = LEN }, got;
+	struct log_writer *w = new_log();
+	struct log_reader *l;
+	struct err e;
+	struct stat st;
+
+	for (unsigned i = 0; i < FRAMES; i++) {
+		r.bytes = frames + i * LEN;
+		r.pos.icount = i;
+		fill(frames + i * LEN, LEN);
+		assert_int_equal(log_put(w, &r, &e), 0);
+		if (i % 16 == 15)
+			assert_int_equal(log_commit(w, i + 1, &e), 0);
+	}
+	log_writer_close(w);
+	assert_int_equal(stat(path, &st), 0);
+	l = log_open(path, &e);
+	assert_non_null(l);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		assert_int_equal(log_next(l, &got, &e), 1);
+		r.bytes = frames + i * LEN;
+		r.pos.icount = i;
+		assert_true(log_record_equal(&got, &r));
+	}
+	assert_int_equal(log_next(l, &got, &e), 0);
+	log_reader_close(l);
+	free(frames);
+	return (size_t)st.st_size / FRAMES * 100 / LEN;
+}
+
+static void fill_noise(uint8_t *p, size_t n)
+{
+	while (n-- > 0)
+		*p++ = (uint8_t)(rnd() >> 20);
+}
+
+static void fill_text(uint8_t *p, size_t n)
+{
+	static const char *const words[] = { "frame ", "of ", "a ", "network\n", "that ", "is ",
+		"read ", "by ", "people, ", "mostly " };
+
+	for (const char *s = ""; n > 0; n--) {
+		if (*s == '\0')
+			s = words[below(sizeof words / sizeof *words)];
+		*p++ = (uint8_t)*s++;
+	}
+}
+
+/* In percent: what can be made smaller is, and the rest does not become larger. */
+static void bulk(void **unused)
+{
+	(void)unused;
+	assert_in_range(log_of_frames(fill_noise), 99, 101);
+	assert_in_range(log_of_frames(fill_text), 1, 60);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip), cmocka_unit_test(seeks), cmocka_unit_test(torn),
 		cmocka_unit_test(damaged), cmocka_unit_test(misplaced),
-		cmocka_unit_test(taken_over), cmocka_unit_test(refused),
+		cmocka_unit_test(taken_over), cmocka_unit_test(refused), cmocka_unit_test(bulk),
 	};
 	int rc;
 

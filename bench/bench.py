@@ -22,6 +22,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import devices  # noqa: E402
 import engines  # noqa: E402
 import guest as guest_files  # noqa: E402
 import report  # noqa: E402
@@ -42,7 +43,8 @@ def options():
     p.add_argument("--slow-runs", type=int, default=int(env("BENCH_SLOW_RUNS") or SLOW_RUNS),
                    metavar="N", help="rounds in which QEMU takes part (default %d)" % SLOW_RUNS)
     p.add_argument("--only", default=env("BENCH_ONLY") or "", metavar="NAME,...",
-                   help="these workloads; also the sets boot, user, exit, idle (default all)")
+                   help="these workloads; also the sets boot, user, exit, idle, disk, net, and "
+                   "io for the last two (default all)")
     p.add_argument("--engines", default=env("BENCH_ENGINES") or
                    "native,ttd,icount,rr,rr-replay,run,record,replay", metavar="NAME,...",
                    help="default native,ttd,icount,rr,rr-replay,run,record,replay; there is "
@@ -70,10 +72,12 @@ def choose(only, parser):
     """(boot or not, the workloads)."""
     every = guest_files.workloads()
     words = [w for w in only.split(",") if w]
-    known = {"boot", "user", "exit", "idle"} | {w.name for w in every}
+    if "io" in words:
+        words = [w for w in words if w != "io"] + list(devices.SETS)
+    known = {"boot", "user", "exit", "idle", *devices.SETS} | {w.name for w in every}
     for w in words:
         if w not in known:
-            parser.error("unknown workload '%s': use %s" % (w, ", ".join(sorted(known))))
+            parser.error("unknown workload '%s': use %s" % (w, ", ".join(sorted(known | {"io"}))))
     if not words:
         return True, every
     return "boot" in words, [w for w in every if w.name in words or w.set in words]
@@ -87,28 +91,31 @@ def say(text):
 def memory_folder():
     """Where files are in memory, as the guests' are, if there is room; None: anywhere."""
     try:
-        return "/dev/shm" if shutil.disk_usage("/dev/shm").free > 200 << 20 else None
+        return "/dev/shm" if shutil.disk_usage("/dev/shm").free > 2 << 30 else None
     except OSError:
         return None
 
 
 class Bench:
     def __init__(self, o, boot, workloads):
-        self.o, self.boot, self.workloads = o, boot, workloads
-        self.names = [w.name for w in workloads]
+        self.o, self.boot = o, boot
+        self.waiting = [w for w in workloads if w.set in devices.SETS]
+        self.workloads = [w for w in workloads if w.set not in devices.SETS]
+        self.names = [w.name for w in self.workloads]
         self.boots = {e: [] for e in o.engines if e != "native"}
         self.runs = {e: [] for e in o.engines}
         self.pairs = {"%s/%s" % p: [] for p in engines.TOGETHER if self.together(p)}
         self.profile = {}
         self.logs = {}
+        self.devices = {}
 
     def prepare(self, tmp):
         build = os.path.join(guest_files.TOP, os.environ.get("TTD_BUILD", "build"))
         # One place, not the temporary folder: mkguest then knows the ramdisk again.
-        tree = guest_files.compile_programs(os.path.join(build, "bench-guest"))
-        kernel, ramdisk = guest_files.make(tree)
+        self.tree = guest_files.compile_programs(os.path.join(build, "bench-guest"))
+        kernel, ramdisk = guest_files.make(self.tree)
         self.root = os.path.join(tmp, "root")
-        shutil.copytree(tree, os.path.join(self.root, "bench"))
+        shutil.copytree(self.tree, os.path.join(self.root, "bench"))
         guest_files.unpack_busybox(ramdisk, self.root)
         # A copy: the tree may be rebuilt meanwhile.
         ttd = shutil.copy(os.path.join(build, "ttd"), tmp)
@@ -191,6 +198,11 @@ class Bench:
                                   "sh /bench/run %s bare" % n, "norandmaps")
                 self.logs[n, kind] = (r.log, r.stats["icount"])
 
+    def io(self):
+        with devices.Devices(self.o, self.waiting, self.guest.tmp, self.guest, self.tree) as d:
+            d.rounds(say)
+            self.devices = d.figures()
+
     def check(self):
         """Every engine must have computed the same."""
         for n in self.names:
@@ -211,11 +223,14 @@ def main():
             if not bench.guest.qemu and set(o.engines) - engines.FAST:
                 raise engines.Failed("no qemu-system-x86_64; install qemu-system-x86 or give "
                                      "BENCH_ENGINES=native,ttd")
-            bench.rounds()
-            if not o.no_profile and "ttd" in o.engines:
-                bench.profiles()
-            if "record" in o.engines:
-                bench.log_sizes()
+            if bench.boot or bench.names:
+                bench.rounds()
+                if not o.no_profile and "ttd" in o.engines:
+                    bench.profiles()
+                if "record" in o.engines:
+                    bench.log_sizes()
+            if bench.waiting:
+                bench.io()
         bench.check()
     except (engines.Failed, subprocess.SubprocessError, OSError, ValueError) as e:
         say("")
@@ -226,6 +241,7 @@ def main():
     result = report.collect(bench, {"seconds": round(time.time() - start), "load": load,
                                     "cpu": report.cpu_name(), "host": platform.release()})
     report.show(result, sys.stdout)
+    devices.show(sys.stdout, result["io"])
     if o.json:
         with open(o.json, "w") as f:
             json.dump(result, f, indent=1)

@@ -93,11 +93,13 @@ TOGETHER = (("record", "run"), ("replay", "record"))
 
 
 def log_size(log):
-    """Of a file, or of the log in a trace."""
+    """Of a file, or of the log in a trace; 0 when there is none."""
+    if not os.path.exists(log):
+        return 0
     if not os.path.isdir(log):
         return os.path.getsize(log)
     return sum(os.path.getsize(os.path.join(log, f)) for f in os.listdir(log)
-               if f.startswith("ttd.log.") and not f.endswith(".checkpoints"))
+               if f.startswith("ttd.log.") and not f.endswith((".checkpoints", ".overlay")))
 
 
 def remove_log(log):
@@ -133,16 +135,18 @@ def memory_use(pid, memory):
     return {"total": total, "guest": guest}
 
 
-def lines_of(fd, deadline):
-    """Lines of a pipe, each as soon as it is there."""
-    rest = b""
+def lines_of(fd, limit, renew=False):
+    """Lines of a pipe, each as soon as it is there; all, or each (renew), in `limit` seconds."""
+    rest, deadline = b"", time.monotonic() + limit
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([fd], [], [], left)[0]:
-            raise Failed("no end after %d seconds" % TIMEOUT)
+            raise Failed("no %s after %d seconds" % ("line" if renew else "end", limit))
         part = os.read(fd, 65536)
         if not part:
             return
+        if renew:
+            deadline = time.monotonic() + limit
         *lines, rest = (rest + part).split(b"\n")
         yield from (line.decode("ascii", "replace").strip() for line in lines)
 
@@ -176,7 +180,7 @@ class Marks:
 def follow(p, run, memory):
     clock, marks = Clock(p.pid), Marks(run)
     try:
-        for line in lines_of(p.stdout.fileno(), time.monotonic() + TIMEOUT):
+        for line in lines_of(p.stdout.fileno(), TIMEOUT):
             if marks.take(line, clock.now()) and not run.rss:
                 run.rss = memory_use(p.pid, memory)
     except Failed as e:

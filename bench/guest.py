@@ -35,17 +35,19 @@ def compile_programs(to):
         name = os.path.basename(source)[:-2]
         subprocess.run([os.environ.get("CC", "gcc"), *CFLAGS, "-s", "-o",
                         os.path.join(tree, "bin", name), source, "-lm"], check=True)
-    shutil.copy(os.path.join(HERE, "guest", "run"), tree)
+    for script in ("run", "io"):
+        shutil.copy(os.path.join(HERE, "guest", script), tree)
     # The guest's shell reads the table without its comments.
     with open(os.path.join(tree, "workloads"), "w") as f:
         f.writelines("%s %s %d %s" % (w.name, w.set, w.count, w.command) for w in workloads())
     return tree
 
 
-def make(tree):
+def make(tree, modules=()):
     """(kernel, ramdisk), with what is in `tree` as /bench."""
+    more = [word for m in modules for word in ("--module", m)]
     p = subprocess.run([os.path.join(TOP, "tools/mkguest"), "--print", "--add",
-                        tree + ":/bench"], check=True, stdout=subprocess.PIPE, text=True)
+                        tree + ":/bench", *more], check=True, stdout=subprocess.PIPE, text=True)
     values = dict(word.split("=", 1) for word in shlex.split(p.stdout))
     return values["KERNEL"], values["RAMDISK"]
 

@@ -56,6 +56,8 @@ def figures_of_memory(bench):
     table = {}
     for e in bench.boots:
         runs = bench.runs[e] or bench.boots[e]
+        if not runs:
+            continue
         top = max(runs, key=lambda r: r.rss["max"])
         table[e] = dict(top.rss, log=max(r.log for r in runs), wall=top.wall)
     return table
@@ -131,7 +133,8 @@ def collect(bench, about):
               "what": {e: w[1] for e, w in engines.ENGINES.items() if e in bench.runs},
               "boot": figures_of_boot(bench.boots), "work": figures_of_work(bench),
               "memory": figures_of_memory(bench), "profile": figures_of_profile(bench),
-              "recording": figures_of_recording(bench), "logs": figures_of_logs(bench)}
+              "recording": figures_of_recording(bench), "logs": figures_of_logs(bench),
+              "io": bench.devices}
     if bench.boots.get("ttd"):
         result["boot_counters"] = bench.boots["ttd"][-1].stats
         result["boot_counters"]["cpu"] = bench.boots["ttd"][-1].cpu
@@ -307,8 +310,9 @@ def show(result, out):
     if about["load"] > 0.5:
         print("The machine was busy (load %.1f): times, of the wall above all, are too long "
               "and unsteady." % about["load"], file=out)
-    print("Medians (min..max) of so many runs: " +
-          ", ".join("%s %d" % r for r in rounds_of(result).items()), file=out)
+    if result["boot"] or result["work"]:
+        print("Medians (min..max) of so many runs: " +
+              ", ".join("%s %d" % r for r in rounds_of(result).items()), file=out)
     if result["boot"]:
         show_times(out, "Boot to power-off, CPU seconds", {"boot": result["boot"]}, "cpu")
         show_times(out, "Boot to power-off, wall seconds", {"boot": result["boot"]}, "wall")
@@ -321,4 +325,5 @@ def show(result, out):
         show_exits(out, exits, result["profile"])
     show_recording(out, result)
     show_profile(out, result)
-    show_memory(out, result)
+    if result["memory"]:
+        show_memory(out, result)

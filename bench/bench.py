@@ -26,6 +26,7 @@ import devices  # noqa: E402
 import engines  # noqa: E402
 import guest as guest_files  # noqa: E402
 import report  # noqa: E402
+import travel  # noqa: E402
 
 # Whose logs are measured: nothing but computing, fork and exec, system calls.
 LOGGED = ("fib", "interp", "spawn", "syscall")
@@ -43,14 +44,17 @@ def options():
     p.add_argument("--slow-runs", type=int, default=int(env("BENCH_SLOW_RUNS") or SLOW_RUNS),
                    metavar="N", help="rounds in which QEMU takes part (default %d)" % SLOW_RUNS)
     p.add_argument("--only", default=env("BENCH_ONLY") or "", metavar="NAME,...",
-                   help="these workloads; also the sets boot, user, exit, idle, disk, net, and "
-                   "io for the last two (default all)")
+                   help="these workloads; also the sets boot, user, exit, idle, disk, net, io for "
+                   "the last two, and travel (default all)")
     p.add_argument("--engines", default=env("BENCH_ENGINES") or
                    "native,ttd,icount,rr,rr-replay,run,record,replay", metavar="NAME,...",
                    help="default native,ttd,icount,rr,rr-replay,run,record,replay; there is "
                    "tcg too")
     p.add_argument("--memory", type=int, default=int(env("BENCH_MEMORY") or 256), metavar="MB",
                    help="of each guest (default 256)")
+    p.add_argument("--travel", type=int, default=int(env("BENCH_TRAVEL") or 60),
+                   metavar="SECONDS", help="CPU time of the recording that is gone to and fro in "
+                   "(default 60)")
     p.add_argument("--json", default=env("BENCH_JSON"), metavar="FILE",
                    help="write all figures there as well")
     p.add_argument("--no-profile", action="store_true", default=bool(env("BENCH_NO_PROFILE")),
@@ -69,18 +73,18 @@ def options():
 
 
 def choose(only, parser):
-    """(boot or not, the workloads)."""
+    """(boot or not, travel or not, the workloads)."""
     every = guest_files.workloads()
     words = [w for w in only.split(",") if w]
     if "io" in words:
         words = [w for w in words if w != "io"] + list(devices.SETS)
-    known = {"boot", "user", "exit", "idle", *devices.SETS} | {w.name for w in every}
+    known = {"boot", "user", "exit", "idle", "travel", *devices.SETS} | {w.name for w in every}
     for w in words:
         if w not in known:
             parser.error("unknown workload '%s': use %s" % (w, ", ".join(sorted(known | {"io"}))))
     if not words:
-        return True, every
-    return "boot" in words, [w for w in every if w.name in words or w.set in words]
+        return True, True, every
+    return "boot" in words, "travel" in words, [w for w in every if w.name in words or w.set in words]
 
 
 def say(text):
@@ -108,6 +112,7 @@ class Bench:
         self.profile = {}
         self.logs = {}
         self.devices = {}
+        self.travel = None
 
     def prepare(self, tmp):
         build = os.path.join(guest_files.TOP, os.environ.get("TTD_BUILD", "build"))
@@ -203,6 +208,12 @@ class Bench:
             d.rounds(say)
             self.devices = d.figures()
 
+    def travels(self):
+        """In a folder of its own: checkpoints may be many."""
+        with tempfile.TemporaryDirectory(prefix="ttd-travel.") as folder:
+            self.travel = travel.Travel(self.guest, self.o.travel, self.o.slow_runs, folder,
+                                        say).all()
+
     def check(self):
         """Every engine must have computed the same."""
         for n in self.names:
@@ -213,7 +224,7 @@ class Bench:
 
 def main():
     o, parser = options()
-    boot, workloads = choose(o.only, parser)
+    boot, travels, workloads = choose(o.only, parser)
     bench = Bench(o, boot, workloads)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start, load = time.time(), os.getloadavg()[0]
@@ -231,6 +242,8 @@ def main():
                     bench.log_sizes()
             if bench.waiting:
                 bench.io()
+            if travels:
+                bench.travels()
         bench.check()
     except (engines.Failed, subprocess.SubprocessError, OSError, ValueError) as e:
         say("")

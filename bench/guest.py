@@ -35,7 +35,7 @@ def compile_programs(to):
         name = os.path.basename(source)[:-2]
         subprocess.run([os.environ.get("CC", "gcc"), *CFLAGS, "-s", "-o",
                         os.path.join(tree, "bin", name), source, "-lm"], check=True)
-    for script in ("run", "io"):
+    for script in ("run", "io", "travel"):
         shutil.copy(os.path.join(HERE, "guest", script), tree)
     # The guest's shell reads the table without its comments.
     with open(os.path.join(tree, "workloads"), "w") as f:

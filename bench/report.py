@@ -9,6 +9,7 @@ import math
 import statistics
 
 import engines
+import travel
 
 EXITS = ("syscall", "exception", "priv")
 
@@ -135,6 +136,8 @@ def collect(bench, about):
               "memory": figures_of_memory(bench), "profile": figures_of_profile(bench),
               "recording": figures_of_recording(bench), "logs": figures_of_logs(bench),
               "io": bench.devices}
+    if bench.travel:
+        result["travel"] = bench.travel
     if bench.boots.get("ttd"):
         result["boot_counters"] = bench.boots["ttd"][-1].stats
         result["boot_counters"]["cpu"] = bench.boots["ttd"][-1].cpu
@@ -327,3 +330,5 @@ def show(result, out):
     show_profile(out, result)
     if result["memory"]:
         show_memory(out, result)
+    if "travel" in result:
+        table(out, "Going to and fro in a recording", ["", ""], travel.rows(result["travel"]))

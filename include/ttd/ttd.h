@@ -322,6 +322,7 @@ struct ttd_result {
 	uint64_t log_bytes;
 	uint64_t checkpoints, checkpoint_bytes; /* kept beside the log */
 	uint64_t checkpoint_ns;   /* CPU time spent for them */
+	uint64_t checkpoint_written; /* bytes of pages that the guest had written to between them */
 };
 
 /* Ends a recording or a replay.  -1: the machine is neither. */
@@ -353,6 +354,8 @@ TTD_API const char *ttd_vm_name(const struct ttd_vm *vm);
  *	time:SECONDS    the first place with so much guest time since boot
  *	console:TEXT    the next place where the guest had printed TEXT
  *	panic           the next place where the guest's kernel panics or oopses
+ *	before:console:TEXT, before:panic
+ *	                the last such place before here
  * At an instruction count moment 0 comes before any input, exception or upcall
  * there; each exception or upcall leads to the next moment, at the first
  * instruction of its handler.

@@ -92,6 +92,7 @@ void checkpoints_finish(struct ttd_vm *vm, struct ttd_result *res)
 	res->checkpoints = r.checkpoints;
 	res->checkpoint_bytes = r.bytes;
 	res->checkpoint_ns = r.cost_ns;
+	res->checkpoint_written = r.frames << PAGE_SHIFT;
 }
 
 void checkpoints_info(struct ttd_trace_info *t, const struct log_meta *m,

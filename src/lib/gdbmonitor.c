@@ -76,7 +76,8 @@ static void m_seek(struct glue *g, char *arg, const struct out *o)
 		return;
 	if (arg[0] == '\0') {
 		say(o, "seek where?  Give an instruction count, brctr:N, N%%, start, end, event:N, "
-			"time:SECONDS, console:TEXT or panic.");
+			"time:SECONDS, console:TEXT or panic; before:console:TEXT or before:panic for the "
+			"last one before here.");
 		return;
 	}
 	if (ttd_session_seek(g->s, arg, &e) != 0)
@@ -188,7 +189,7 @@ static const struct {
 	void (*fn)(struct glue *g, char *arg, const struct out *o);
 } commands[] = {
 	{ "when", "", "where we are", m_when },
-	{ "seek", "POS", "go there: N, brctr:N, N%, start, end, event:N, time:S, console:TEXT, panic",
+	{ "seek", "POS", "go there: N, brctr:N, N%, start, end, event:N, time:S, console:TEXT, panic, before:...",
 		m_seek },
 	{ "checkpoint", "[list]", "take one here, so that coming back is quick; or list them",
 		m_checkpoint },

@@ -2,7 +2,9 @@
  * goto.c - from a position as people write it to the place in the recording.
  *
  * Counts are seeked to at once.  An event is found in the log, without running
- * anything.  Text on the console is found by running on and listening.
+ * anything.  Text on the console is found by running on and listening; the last
+ * one before a place by doing so from checkpoint to checkpoint backwards, where
+ * anything was printed between two.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,13 @@ static const char *const alarms[] = {
 
 enum { TAIL = 256, TEXTS = 16 };
 
+/* The first output behind a place, in which a text may end that began before it. */
+struct head {
+	size_t len;
+	char text[TAIL];
+	uint64_t icount[TAIL];
+};
+
 struct console_search {
 	const char *text[TEXTS];
 	unsigned n;
@@ -26,32 +35,49 @@ struct console_search {
 	size_t len;
 	bool found;
 	struct timeline_pos at;
+	/* Backwards: not the first but the last one before this place. */
+	bool back;
+	struct timeline_pos before;
+	struct head head;
 };
 
-static bool holds(const struct console_search *c, const char *p, size_t n)
+/* Does a text end behind the first `old` of the bytes? */
+static bool holds(const struct console_search *c, const char *p, size_t n, size_t old)
 {
-	for (unsigned i = 0; i < c->n; i++)
-		if (memmem(p, n, c->text[i], strlen(c->text[i])) != NULL)
+	for (unsigned i = 0; i < c->n; i++) {
+		size_t len = strlen(c->text[i]), from = old < len ? 0 : old - (len - 1);
+
+		if (memmem(p + from, n - from, c->text[i], len) != NULL)
 			return true;
+	}
 	return false;
 }
 
-/* Called inside of the hypercall that prints: its place is behind it. */
-void session_console(struct ttd_session *s, const void *p, size_t n)
+static void note_head(struct head *h, const char *p, size_t n, uint64_t icount)
 {
-	struct console_search *c = s->search;
-	char *all;
+	for (size_t i = 0; i < n && h->len < TAIL - 1; i++) {
+		h->text[h->len] = p[i];
+		h->icount[h->len++] = icount;
+	}
+}
+
+/* Output that is complete at icount. */
+static void hear(struct console_search *c, const char *p, size_t n, uint64_t icount)
+{
+	struct timeline_pos at = { icount, 0 };
+	char *all = malloc(c->len + n);
 	size_t keep;
 
-	if (c->found || (all = malloc(c->len + n)) == NULL)
+	if (all == NULL)
 		return;
+	if (c->back)
+		note_head(&c->head, p, n, icount);
 	memcpy(all, c->tail, c->len);
 	memcpy(all + c->len, p, n);
 	n += c->len;
-	if (holds(c, all, n)) {
+	if ((!c->back || timeline_cmp(at, c->before) < 0) && holds(c, all, n, c->len)) {
 		c->found = true;
-		c->at = (struct timeline_pos){ domain_cpu(s->vm->domain)->icount, 0 };
-		domain_interrupt(s->vm->domain);
+		c->at = at;
 	}
 	keep = n < TAIL - 1 ? n : TAIL - 1;
 	memcpy(c->tail, all + n - keep, keep);
@@ -59,46 +85,110 @@ void session_console(struct ttd_session *s, const void *p, size_t n)
 	free(all);
 }
 
-static int run_to_text(struct ttd_session *s, struct console_search *c, const char *what,
+/* Called inside of the hypercall that prints: its place is behind it. */
+void session_console(struct ttd_session *s, const void *p, size_t n)
+{
+	struct console_search *c = s->search;
+
+	if (c->found && !c->back)
+		return;
+	hear(c, p, n, domain_cpu(s->vm->domain)->icount);
+	if (c->found && !c->back)
+		domain_interrupt(s->vm->domain);
+}
+
+/* Runs and listens; 0 where it stopped, or the text was found. */
+static int listen_to(struct ttd_session *s, struct console_search *c, struct timeline_pos until,
 	struct err *e)
 {
-	struct timeline_pos never = { UINT64_MAX, 0 };
 	struct timeline_stop stop;
 
 	s->search = c;
 	do
-		timeline_run(s->tl, never, &stop);
+		timeline_run(s->tl, until, &stop);
 	while (stop.why == TIMELINE_DEBUG);
 	s->search = NULL;
-	if (c->found)
-		return timeline_seek(s->tl, c->at, e);
+	if (c->found && !c->back)
+		return 0;
 	if (stop.why == TIMELINE_FAILED) {
 		*e = stop.err;
 		return -1;
 	}
-	if (stop.why == TIMELINE_INTERRUPTED)
-		return err_set(e, ST_OK, "interrupted");
+	return stop.why == TIMELINE_INTERRUPTED ? err_set(e, ST_OK, "interrupted") : 0;
+}
+
+static int run_to_text(struct ttd_session *s, struct console_search *c, const char *what,
+	struct err *e)
+{
+	struct timeline_pos never = { UINT64_MAX, 0 };
+
+	if (listen_to(s, c, never, e) != 0)
+		return -1;
+	if (c->found)
+		return timeline_seek(s->tl, c->at, e);
 	return err_set(e, ST_USAGE, "the guest does not print %s between here and the end", what);
 }
 
-static int goto_text(struct ttd_session *s, const char *text, struct err *e)
+/* A segment, and the beginning of what was printed behind it. */
+static int listen_back(struct ttd_session *s, struct console_search *c, struct timeline_pos from,
+	struct timeline_pos to, struct err *e)
 {
-	struct console_search c = { .text = { text }, .n = 1 };
+	struct head behind = c->head;
+
+	c->head.len = c->len = 0;
+	if (!timeline_silent(s->tl, from.icount, to.icount) &&
+	    (timeline_seek(s->tl, from, e) != 0 || listen_to(s, c, to, e) != 0))
+		return -1;
+	for (size_t i = 0; i < behind.len; i++) /* what it completes is the last one */
+		hear(c, &behind.text[i], 1, behind.icount[i]);
+	return 0;
+}
+
+static int run_back_to_text(struct ttd_session *s, struct console_search *c, const char *what,
+	struct err *e)
+{
+	struct timeline_pos here = timeline_pos(s->tl), to = here, from = { 0, 0 };
+	uint64_t behind;
+
+	c->before = here;
+	while (!c->found && (to.icount != 0 || to.moment != 0)) {
+		timeline_segment(s->tl, to.moment != 0 ? to.icount : to.icount - 1, &from.icount,
+			&behind);
+		if (listen_back(s, c, from, to, e) != 0)
+			return -1;
+		to = from;
+	}
+	if (c->found)
+		return timeline_seek(s->tl, c->at, e);
+	if (timeline_seek(s->tl, here, e) != 0)
+		return -1;
+	return err_set(e, ST_USAGE, "the guest does not print %s between the start and here", what);
+}
+
+static int to_text(struct ttd_session *s, struct console_search *c, const char *what,
+	struct err *e)
+{
+	return (c->back ? run_back_to_text : run_to_text)(s, c, what, e);
+}
+
+static int goto_text(struct ttd_session *s, const char *text, bool back, struct err *e)
+{
+	struct console_search c = { .text = { text }, .n = 1, .back = back };
 	char what[TAIL + 8];
 
 	if (strlen(text) >= TAIL)
 		return err_set(e, ST_USAGE, "position console:TEXT: TEXT has more than %d characters",
 			TAIL - 1);
 	snprintf(what, sizeof what, "'%s'", text);
-	return run_to_text(s, &c, what, e);
+	return to_text(s, &c, what, e);
 }
 
-static int goto_panic(struct ttd_session *s, struct err *e)
+static int goto_panic(struct ttd_session *s, bool back, struct err *e)
 {
-	struct console_search c = { .n = sizeof alarms / sizeof *alarms };
+	struct console_search c = { .n = sizeof alarms / sizeof *alarms, .back = back };
 
 	memcpy(c.text, alarms, sizeof alarms);
-	return run_to_text(s, &c, "a panic or an oops", e);
+	return to_text(s, &c, "a panic or an oops", e);
 }
 
 /* A reader of its own: the replayer's is where the run is. */
@@ -139,9 +229,9 @@ int session_goto(struct ttd_session *s, const struct position *p, struct err *e)
 	case POSITION_TIME:
 		return timeline_seek_time(s->tl, p->n, e);
 	case POSITION_CONSOLE:
-		return goto_text(s, p->text, e);
+		return goto_text(s, p->text, p->back, e);
 	case POSITION_PANIC:
-		return goto_panic(s, e);
+		return goto_panic(s, p->back, e);
 	}
 	return err_set(e, ST_USAGE, "no such position");
 }

@@ -12,7 +12,8 @@
 static int bad(const char *text, struct err *e)
 {
 	return err_set(e, ST_USAGE, "position '%.200s': give an instruction count, brctr:N, N%%, "
-		"event:N, time:SECONDS, console:TEXT, panic, start or end", text);
+		"event:N, time:SECONDS, console:TEXT, panic, before:console:TEXT, before:panic, start "
+		"or end", text);
 }
 
 static int beyond(const char *text, uint64_t end, struct err *e)
@@ -70,10 +71,28 @@ static int parse_icount(const char *text, struct position *p)
 	return parse_u64(number, 0, INT64_MAX, &p->n);
 }
 
+/* What is printed; 1: it is none of these, -1: it is nonsense. */
+static int parse_printed(const char *text, struct position *p)
+{
+	p->back = strncmp(text, "before:", 7) == 0;
+	if (p->back)
+		text += 7;
+	if (strcmp(text, "panic") == 0) {
+		p->kind = POSITION_PANIC;
+		return 0;
+	}
+	if (strncmp(text, "console:", 8) != 0)
+		return p->back ? -1 : 1;
+	p->kind = POSITION_CONSOLE;
+	p->text = text + 8;
+	return *p->text != '\0' ? 0 : -1;
+}
+
 int position_parse(const char *text, uint64_t icount, uint64_t brctr, struct position *p,
 	struct err *e)
 {
 	size_t len = strlen(text);
+	int printed;
 
 	*p = (struct position){ .kind = POSITION_ICOUNT };
 	if (strcmp(text, "start") == 0)
@@ -82,15 +101,9 @@ int position_parse(const char *text, uint64_t icount, uint64_t brctr, struct pos
 		p->kind = POSITION_END;
 		return 0;
 	}
-	if (strcmp(text, "panic") == 0) {
-		p->kind = POSITION_PANIC;
-		return 0;
-	}
-	if (strncmp(text, "console:", 8) == 0) {
-		p->kind = POSITION_CONSOLE;
-		p->text = text + 8;
-		return *p->text != '\0' ? 0 : bad(text, e);
-	}
+	printed = parse_printed(text, p);
+	if (printed <= 0)
+		return printed == 0 ? 0 : bad(text, e);
 	if (strncmp(text, "brctr:", 6) == 0) {
 		p->kind = POSITION_BRCTR;
 		if (parse_u64(text + 6, 1, INT64_MAX, &p->n) != 0)

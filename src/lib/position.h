@@ -10,10 +10,12 @@
  *	time:SECONDS    the first place with so much guest time since boot
  *	console:TEXT    the next place where the guest's console had printed TEXT
  *	panic           the next place where the guest's kernel panics or oopses
+ *	before:...      console:TEXT or panic: the last such place before here
  */
 #ifndef TTD_LIB_POSITION_H
 #define TTD_LIB_POSITION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -28,6 +30,7 @@ struct position {
 	uint64_t n;       /* count, number of the event, ns */
 	uint32_t moment;  /* ICOUNT */
 	const char *text; /* CONSOLE: a part of what was parsed */
+	bool back;        /* CONSOLE, PANIC: the last one before here */
 };
 
 /* Where the recording ends: what lies behind it is refused. */

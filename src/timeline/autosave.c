@@ -3,6 +3,10 @@
  *
  * The run loop is halted now and then to look at the clock.  The guest does not
  * notice that, nor a checkpoint.
+ *
+ * How far they are apart is a matter of what they cost.  While a guest boots it
+ * writes to memory for the first time, much at once: the longer it is waited
+ * for, the more there is to be copied at the end, and no page is copied less often.
  */
 #include "timeline/autosave.h"
 
@@ -11,11 +15,12 @@
 
 #include "event/source.h"
 
-enum {
-	LEG = 1 << 22,  /* instructions between looks at the clock */
-	COST = 36,      /* checkpoints take no more than such a part of the time */
-	STRETCH = 12,   /* never wider apart than so many times what was asked for */
-};
+enum { LEG = 1 << 22 /* instructions between looks at the clock */ };
+
+/* So many times what was asked for after the last one, if all take such a part of the time. */
+static const struct {
+	unsigned apart, part;
+} rules[] = { { 1, 36 }, { 3, 16 }, { 24, 0 /* whatever it costs */ } };
 
 struct autosave {
 	struct autosave_params p;
@@ -63,7 +68,7 @@ static void give_up(struct autosave *a, struct ckwriter_result *r)
 
 static bool is_due(const struct autosave *a, uint64_t icount)
 {
-	uint64_t every, now, waited;
+	uint64_t every, now, waited, cost;
 
 	if (a->p.every_insns != 0)
 		return icount >= a->due;
@@ -74,8 +79,11 @@ static bool is_due(const struct autosave *a, uint64_t icount)
 	waited = now - a->taken_ns;
 	if (waited < every)
 		return false;
-	return waited >= STRETCH * every || (ckwriter_cost_ns(a->writer) +
-		ckwriter_next_ns(a->writer)) * COST <= now - a->start_ns;
+	cost = ckwriter_cost_ns(a->writer) + ckwriter_next_ns(a->writer);
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+		if (waited >= rules[i].apart * every && cost * rules[i].part <= now - a->start_ns)
+			return true;
+	return false;
 }
 
 static void look(struct autosave *a)

@@ -8,12 +8,13 @@
 
 struct autosave;
 
-#define AUTOSAVE_NS UINT64_C(1000000000) /* when nobody says */
+#define AUTOSAVE_NS UINT64_C(500000000) /* when nobody says */
 
 struct autosave_params {
 	struct ckwriter_params writer;
 	/* How far apart: CPU time of the vCPU, stretched where checkpoints would cost
-	 * more than a 36th of it in all; or instructions, exactly. */
+	 * more than a 36th of it in all: to 3 times until they cost a 16th, to 24 times
+	 * at most; or instructions, exactly. */
 	uint64_t every_ns, every_insns; /* both 0: the default time */
 	/* How many records of the log at this icount, where the run is, are behind
 	 * it; UINT32_MAX: the log is not complete, take no more. */

@@ -26,9 +26,9 @@
 enum {
 	PIECE = 2048,   /* frames */
 	UNDERWAY = 4,
-	COUNT = 1024,
+	COUNT = 2048,
 	/* What a frame costs, until so many have been stored. */
-	FRAME_NS = 12000,
+	FRAME_NS = 10000,
 	FRAME_NS_FROM = 4096,
 };
 #define BYTES (UINT64_C(1) << 30)
@@ -367,6 +367,7 @@ int ckwriter_close(struct ckwriter *w, struct ckwriter_result *r, struct err *e)
 	*r = (struct ckwriter_result){
 		.checkpoints = ckstore_count(w->store), .bytes = ckstore_bytes(w->store),
 		.pages = ckstore_stored(w->store), .cost_ns = w->thread_ns + w->vcpu_ns,
+		.frames = w->frames,
 	};
 	rc = w->failed ? -1 : 0;
 	if (w->failed)

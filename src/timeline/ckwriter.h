@@ -42,6 +42,7 @@ unsigned ckwriter_spacing(const struct ckwriter *w);
 
 struct ckwriter_result {
 	uint64_t checkpoints, bytes, pages, cost_ns;
+	uint64_t frames; /* that had been written to, counted at each checkpoint */
 };
 /* Waits until all is written.  -1: not all could be, *e says why; the rest is good. */
 int ckwriter_close(struct ckwriter *w, struct ckwriter_result *r, struct err *e);

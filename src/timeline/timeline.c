@@ -337,3 +337,11 @@ bool timeline_segment(const struct timeline *tl, uint64_t icount, uint64_t *from
 	*to = i + 1 < tl->n ? tl->list[i + 1]->at.icount : tl->p.end;
 	return i + 1 < tl->n;
 }
+
+bool timeline_silent(const struct timeline *tl, uint64_t from, uint64_t to)
+{
+	const struct timeline_mark *a = &tl->list[ckpt_before(tl, from)]->at;
+	const struct timeline_mark *b = &tl->list[ckpt_before(tl, to)]->at;
+
+	return a->icount == from && b->icount == to && a->console_bytes == b->console_bytes;
+}

@@ -119,5 +119,7 @@ void timeline_each(const struct timeline *tl, void (*fn)(void *ctx, const struct
  * false: there is none behind.
  */
 bool timeline_segment(const struct timeline *tl, uint64_t icount, uint64_t *from, uint64_t *to);
+/* Both are places of checkpoints, and the guest printed nothing between them. */
+bool timeline_silent(const struct timeline *tl, uint64_t from, uint64_t to);
 
 #endif

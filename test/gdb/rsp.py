@@ -1,5 +1,6 @@
 # rsp.py - a small client of gdb's remote protocol, for tests that make more steps
-# than gdb itself has patience for.  Runs in gdb's own python: gdb -batch -x FILE.
+# than gdb itself has patience for, and for bench/travel.py.  Runs in gdb's own
+# python too: gdb -batch -x FILE.
 import socket
 import struct
 import time
@@ -8,12 +9,17 @@ NAMES = ('rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip').sp
 
 
 class Client:
-    def __init__(self, port):
-        self.sock = socket.create_connection(('127.0.0.1', port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, where):
+        """`where` is a port, or the path of a socket."""
+        if isinstance(where, str):
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.connect(where)
+        else:
+            self.sock = socket.create_connection(('127.0.0.1', where))
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b''
         self.acks = True
-        self.ask('qSupported:swbreak+;hwbreak+')
+        self.features = self.ask('qSupported:swbreak+;hwbreak+')
         self.ask('QStartNoAckMode')
         self.acks = False
 

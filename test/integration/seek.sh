@@ -77,6 +77,14 @@ at --at console:landmark --at panic >"$TTD_TMP/place" && wrong "a panic where th
 grep -q 'does not print a panic or an oops' "$TTD_TMP/err" || wrong "no panic: $(cat "$TTD_TMP/err")"
 n=$(field icount <"$TTD_TMP/place")
 { [ -n "$n" ] && [ "$n" -gt $((end / 2)) ]; } || wrong "console:landmark is at $n of $end"
+# Backwards: where one has been, and none.
+at --at end --at before:console:landmark | sed 1d | field icount | grep -qx "$n" ||
+	wrong "before:console:landmark is not at $n"
+# The line before it is printed by another program: there is a checkpoint between them.
+at --at $((n - 1000)) --at end --at before:console:$'-\r\nlandmark' | sed 1,2d | field icount |
+	grep -qx "$n" || wrong "before:console:-...landmark is not at $n"
+at --at "$n" --at before:console:landmark >"$TTD_TMP/place" && wrong "landmark before landmark"
+grep -q 'between the start and here' "$TTD_TMP/err" || wrong "no landmark: $(cat "$TTD_TMP/err")"
 event=$("${ttd%/*}/ttd-read-log" -f a -v | sed -n 1000p)
 n=$(at --at event:1000 | field icount)
 grep -q "icount:\($n\|$((n + 1))\)," <<<"$event" || wrong "event:1000 is $n, not $event"

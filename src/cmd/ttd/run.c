@@ -54,7 +54,7 @@ static const struct option_row record_options[] = {
 	{"no-witnesses", NULL, "log inputs only; a replay then notices little", OPT_NO_WITNESS},
 	{"on-full", "stop|go-on", "when the log cannot be written (default stop)", OPT_ON_FULL},
 	{"sync", NULL, "every write of the log waits for the disk", OPT_SYNC},
-	{"checkpoint-every", "TIME|ICOUNT|off", "how far checkpoints are apart (default 1s)",
+	{"checkpoint-every", "TIME|ICOUNT|off", "how far checkpoints are apart (default 500ms)",
 		OPT_CHECKPOINT_EVERY},
 	{"checkpoint-space", "MB", "how much they may take about (default 1024)",
 		OPT_CHECKPOINT_SPACE},
@@ -312,8 +312,9 @@ static int report_trace(struct diag *diag, struct ttd_vm *vm, int status)
 			r.inputs, r.witnesses, r.log_bytes);
 		if (r.checkpoints != 0)
 			diag_print(diag, DIAG_NOTE, "%" PRIu64 " checkpoints, %" PRIu64
-				" MB; they took %.2f s of CPU time", r.checkpoints,
-				(r.checkpoint_bytes + (1 << 19)) >> 20, (double)r.checkpoint_ns / 1e9);
+				" MB for %" PRIu64 " MB that were written; they took %.2f s of CPU time",
+				r.checkpoints, (r.checkpoint_bytes + (1 << 19)) >> 20,
+				(r.checkpoint_written + (1 << 19)) >> 20, (double)r.checkpoint_ns / 1e9);
 		return status;
 	}
 	diag_print(diag, DIAG_ERROR, "%s; what was recorded before replays: %s",

@@ -240,7 +240,7 @@ def main():
                     bench.profiles()
                 if "record" in o.engines:
                     bench.log_sizes()
-            if bench.waiting:
+            if bench.waiting and set(o.engines) & set(devices.ENGINES):
                 bench.io()
             if travels:
                 bench.travels()

@@ -242,9 +242,9 @@ def log_cells(row):
 
 
 def show(out, figures):
-    if not figures:
-        return
     names = [e for e in ENGINES if any(e in r["engines"] for r in figures.values())]
+    if not names:
+        return
     notes, lines = [], []
     for n, r in figures.items():
         lines.append([n, "MB/s" if n in BYTES else "us each",

@@ -110,8 +110,10 @@ class Travel:
         command = [self.guest.ttd, "replay", self.trace, "--json"]
         for _ in range(SEEKS):
             command += ["--at", str(self.random.randrange(self.end))]
-        lines = [json.loads(line) for line in self.run(command)[0].splitlines()]
-        self.result["seek"] = summary([line["seek_ms"] for line in lines])
+        out, _, _, cpu = self.run(command)
+        seek = summary([json.loads(line)["seek_ms"] for line in out.splitlines()])
+        opening = self.run([self.guest.ttd, "replay", self.trace, "--at", "0"])[3]
+        self.result["seek"] = dict(seek, cpu=(cpu - opening) * 1000 / SEEKS)
         walls = []
         for _ in range(OPENINGS):
             at = str(self.random.randrange(self.end))
@@ -191,26 +193,23 @@ class Travel:
         self.run(self.qemu_command("record"), QEMU_LIMIT)
 
     def qemu_steps(self, p):
-        """To the end of the boot; steps back from there, then with a snapshot near."""
+        """Back just behind the snapshot, in the machine's first instructions; then after a boot."""
         r = self.result["qemu"]
         c = connect(lambda: rsp.Client(self.folder + "/gdb"))
         c.sock.settimeout(QEMU_LIMIT)
         if "ReverseStep+" not in c.features:
             raise engines.Failed("its stub does not step back")
+        for _ in range(5 * QEMU_STEPS):
+            c.run("s")
+        r["near"] = summary([rsp.timed(lambda: c.run("bs")) for _ in range(QEMU_STEPS)])
         c.send("c")
-        for line in engines.lines_of(p.stdout.fileno(), time.monotonic() + QEMU_LIMIT):
+        for line in engines.lines_of(p.stdout.fileno(), QEMU_LIMIT):
             if "@@ done" in line:
                 break
         else:
             raise engines.Failed("its replay ended before the boot did")
         c.sock.send(b"\x03")
         c.packet()
-        monitor = Monitor(self.folder + "/monitor")
-        monitor.ask("savevm here")
-        for _ in range(QEMU_STEPS):
-            c.run("s")
-        r["near"] = summary([rsp.timed(lambda: c.run("bs")) for _ in range(QEMU_STEPS - 1)])
-        monitor.ask("delvm here")
         r["far"] = rsp.timed(lambda: c.run("bs"))
 
     def qemu(self):
@@ -224,8 +223,7 @@ class Travel:
             p = subprocess.Popen(
                 self.qemu_command("replay", "-S", "-chardev",
                                   "socket,id=gdb,path=%s/gdb,server=on,wait=off" % self.folder,
-                                  "-gdb", "chardev:gdb", "-monitor",
-                                  "unix:%s/monitor,server=on,wait=off" % self.folder),
+                                  "-gdb", "chardev:gdb"),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             self.qemu_steps(p)
         except (socket.timeout, subprocess.TimeoutExpired):
@@ -250,31 +248,6 @@ class Travel:
         return self.result
 
 
-class Monitor:
-    """QEMU's, for people: a command, and what it says until it asks for the next."""
-
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(QEMU_LIMIT)
-        self.sock.connect(path)
-        self.answer()
-
-    def answer(self):
-        text = b""
-        while not text.endswith(b"(qemu) "):
-            more = self.sock.recv(4096)
-            if not more:
-                raise engines.Failed("it has ended")
-            text += more
-        return text
-
-    def ask(self, line):
-        self.sock.sendall(line.encode() + b"\n")
-        text = self.answer()
-        if b"Error" in text:
-            raise engines.Failed(text.decode("ascii", "replace").split("Error", 1)[1].strip())
-
-
 def connect(make):
     """A server that has just been started may not listen yet."""
     for _ in range(100):
@@ -293,16 +266,17 @@ def ms(s):
 
 def qemu_rows(q):
     near, far, failed = q.get("near"), q.get("far"), q.get("failed")
-    rows = []
+    out = []
     if near:
-        rows.append(["QEMU: step back, snapshot near", "median %.2f s, worst %.2f s of %d"
-                     % (near["median"], near["worst"], near["n"])])
+        out.append(["QEMU: step back, 50 insns from its snapshot",
+                    "median %.0f ms, worst %.0f ms of %d"
+                    % (near["median"] * 1000, near["worst"] * 1000, near["n"])])
     if far:
-        rows.append(["QEMU: step back, snapshot at the start", "%.1f s, at the end of a boot" % far])
+        out.append(["QEMU: step back, at the end of a boot", "%.1f s" % far])
     if failed:
-        rows.append(["QEMU: step back" + (", snapshot at the start" if near else ""),
-                     "no: " + failed])
-    return rows
+        out.append(["QEMU: step back" + (", at the end of a boot" if near else ""),
+                    "no: " + failed])
+    return out
 
 
 def rows(t):
@@ -316,7 +290,7 @@ def rows(t):
         *(["recording with/without, %s" % kind, "median %.3f of %d, shortest %.3f"
            % (c[kind]["median"], t["runs"], c[kind]["shortest"])] for kind in ("cpu", "wall")),
         ["checkpoints, CPU per GB written", "%.0f ms" % t["ms_per_gb"]],
-        ["seek to a random place", ms(t["seek"])],
+        ["seek to a random place", "%s; mean %.0f ms of CPU" % (ms(t["seek"]), t["seek"]["cpu"])],
         ["open, seek, close", ms(t["open"])],
         ["reverse-stepi", ms(t["step_back"])],
         ["last-write over %.1f Ginsns" % (w["instructions"] / 1e9),

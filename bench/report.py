@@ -331,4 +331,4 @@ def show(result, out):
     if result["memory"]:
         show_memory(out, result)
     if "travel" in result:
-        table(out, "Going to and fro in a recording", ["", ""], travel.rows(result["travel"]))
+        table(out, "Going to and fro in a recording", ["", "figures"], travel.rows(result["travel"]))

@@ -284,6 +284,7 @@ void trap_int(struct domain *d, unsigned vector, unsigned len);
 void trap_syscall(struct domain *d, unsigned len);
 void trap_sysenter(struct domain *d, unsigned len);
 bool trap_upcall(struct domain *d); /* true: it did */
+bool trap_upcall_due(struct domain *d);
 void trap_save(const struct trap_state *t, struct wbuf *w);
 int trap_load(struct trap_state *t, struct rbuf *r);
 static inline void trap_gp(struct domain *d, uint32_t error)

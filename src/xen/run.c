@@ -62,6 +62,17 @@ static void control(struct domain *d, const char *key, const struct event *ev)
 	xs_write(d->store, path, ev->data, ev->len);
 }
 
+/*
+ * R6: a recorder that was kicked behind an exit has looked for an upcall before
+ * it stops, a replayer that knew where it stops has not.  Where there is none to
+ * be found that is no difference, and must not be one in the digest.
+ */
+static void forget_check(struct domain *d)
+{
+	if (!d->blocked && !trap_upcall_due(d))
+		d->check_upcall = false;
+}
+
 void apply_event(struct domain *d, const struct event *ev)
 {
 	switch (ev->type) {
@@ -79,6 +90,7 @@ void apply_event(struct domain *d, const struct event *ev)
 		control(d, "sysrq", ev);
 		break;
 	case EV_STOP:
+		forget_check(d);
 		domain_end_with(d, ev->value != 0 ? DOMAIN_DIVERGED : DOMAIN_STOPPED);
 		break;
 	case EV_DIGEST:

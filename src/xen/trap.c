@@ -194,16 +194,21 @@ void trap_sysenter(struct domain *d, unsigned len)
 	enter_callback(d, CALLBACKTYPE_sysenter, "sysenter callback");
 }
 
-/* Delivers the event upcall if it is due.  Nothing registered yet: it waits. */
+/* Nothing registered yet: it waits. */
+bool trap_upcall_due(struct domain *d)
+{
+	return upcall_pending(d) && upcall_mask(d) == 0 &&
+		d->trap.callback[CALLBACKTYPE_event].addr != 0;
+}
+
+/* Delivers the event upcall if it is due. */
 bool trap_upcall(struct domain *d)
 {
-	const struct callback *c = &d->trap.callback[CALLBACKTYPE_event];
-
-	if (!upcall_pending(d) || upcall_mask(d) != 0 || c->addr == 0)
+	if (!trap_upcall_due(d))
 		return false;
 	d->stats.upcalls++;
 	witness(d, WITNESS_UPCALL, 0, 0, 0, 0);
-	bounce(d, c->addr, BOUNCE_MASK_EVENTS, 0, "event callback", 0);
+	bounce(d, d->trap.callback[CALLBACKTYPE_event].addr, BOUNCE_MASK_EVENTS, 0, "event callback", 0);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /*
  * test_xen_evtchn.c - event channels, vcpu_info, timers and the console ring.
  */
+#include "event/log.h"
 #include "xen/internal.h"
 
 #include "xen_machine.h"
@@ -282,6 +283,47 @@ static void no_upcall_at_slice_end(void **state)
 	machine_free(d);
 }
 
+static uint64_t no_horizon(struct source *s, const struct source_pos *now)
+{
+	(void)s;
+	(void)now;
+	return SOURCE_NEVER;
+}
+
+/* The state's digest after a stop right behind a hypercall. */
+static uint64_t stopped_behind_hypercall(bool kicked)
+{
+	struct domain *d = machine_new();
+	struct source_ops ops = fake_ops;
+	struct log_end end;
+
+	ops.horizon = no_horizon;
+	if (kicked)
+		d->source->ops = &ops;
+	fake_of(d)->q[0].at = 101;
+	fake_of(d)->q[0].ev.type = EV_STOP;
+	fake_of(d)->n = 1;
+	cpu_state(d->cpu)->gpr[RAX] = __HYPERVISOR_xen_version;
+	cpu_state(d->cpu)->gpr[RDI] = 0;
+	queue_exit(d, 100, (struct cpu_exit){ .reason = CPU_EXIT_SYSCALL, .len = 2 });
+	run_step(d);
+	d->cpu->kicked = kicked;
+	for (unsigned i = 0; i < 3 && d->ended != DOMAIN_STOPPED; i++)
+		run_step(d);
+	assert_int_equal(d->ended, DOMAIN_STOPPED);
+	assert_int_equal(cpu_state(d->cpu)->icount, 101);
+	domain_get_end(d, &end);
+	machine_free(d);
+	return end.state;
+}
+
+/* A recorder is kicked there, and looks for an upcall first; a replayer knows. */
+static void stop_leaves_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(stopped_behind_hypercall(true), stopped_behind_hypercall(false));
+}
+
 static void console(void **state)
 {
 	struct domain *d = machine_new();
@@ -351,7 +393,7 @@ int main(void)
 		cmocka_unit_test(two_levels), cmocka_unit_test(register_info),
 		cmocka_unit_test(runstate_padding),
 		cmocka_unit_test(timer_is_exact), cmocka_unit_test(block_jumps),
-		cmocka_unit_test(inputs_at_positions), cmocka_unit_test(no_upcall_at_slice_end),
+		cmocka_unit_test(inputs_at_positions), cmocka_unit_test(no_upcall_at_slice_end), cmocka_unit_test(stop_leaves_nothing),
 		cmocka_unit_test(console), cmocka_unit_test(shutdowns),
 	};
 

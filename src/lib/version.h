@@ -10,7 +10,7 @@ enum {
 	ENGINE_VERSION = 1,
 	/* One more whenever the guest is shown another Xen: CPUID policy,
 	 * hypercall results, start-of-day layout, xenstore contents. */
-	ABI_VERSION = 1,
+	ABI_VERSION = 2,
 };
 
 #endif

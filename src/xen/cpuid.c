@@ -27,8 +27,10 @@ static const struct {
 	{ 0x4, 1, { 0x04000122, 0x01c0003f, 0x0000003f, 0x00000001 } },
 	{ 0x4, 2, { 0x04000143, 0x03c0003f, 0x00000fff, 0x00000001 } },
 	{ 0x4, 3, { 0x04004163, 0x03c0003f, 0x00003fff, 0x00000006 } },
-	/* IBRS/IBPB and ARCH_CAPABILITIES only. */
-	{ 0x7, 0, { 0x00000000, 0x00000000, 0x00000000, 0x24000000 } },
+	/* IBRS/IBPB and ARCH_CAPABILITIES only; BHI_CTRL, as Linux takes no MSR's word that
+	   it need not clear the branch history at every system call. */
+	{ 0x7, 0, { 0x00000002, 0x00000000, 0x00000000, 0x24000000 } },
+	{ 0x7, 2, { 0x00000000, 0x00000000, 0x00000000, 0x00000010 } },
 	/* Xen: highest leaf, "XenVMMXenVMM"; version; 1 hypercall page, PRESERVE_AD. */
 	{ 0x40000000, ANY, { 0x40000005, 0x566e6558, 0x65584d4d, 0x4d4d566e } },
 	{ 0x40000001, ANY, { 0x00040011, 0x00000000, 0x00000000, 0x00000000 } },

@@ -30,6 +30,7 @@ static void reset_fp(struct cpu *c)
 	memset(c->s.fx, 0, sizeof c->s.fx);
 	put16(c->s.fx, 0x37f);       /* FCW */
 	put32(c->s.fx + 24, 0x1f80); /* MXCSR */
+	c->whole_fx = 1;
 }
 
 struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e)
@@ -73,6 +74,8 @@ void cpu_destroy(struct cpu *c)
 }
 
 struct cpu_state *cpu_state(struct cpu *c) { return &c->s; }
+
+void cpu_fx_written(struct cpu *c) { c->whole_fx = 1; }
 const struct cpu_stats *cpu_stats(const struct cpu *c) { return &c->stats; }
 void cpu_kick(struct cpu *c) { c->kick = 1; }
 
@@ -148,6 +151,7 @@ int cpu_load(struct cpu *c, struct rbuf *r)
 	if (r->bad || version != STATE_VERSION || !state_valid(&s))
 		return -1;
 	c->s = s;
+	c->whole_fx = 1;
 	c->rep_cut = false;
 	c->rep_at = c->points.passed = UINT64_MAX;
 	c->plain_next = NULL;

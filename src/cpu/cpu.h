@@ -4,7 +4,7 @@
  * cpu_run() executes guest instructions until an exact instruction count, or
  * until something happens that only the hypervisor can decide; it returns the
  * reason and never calls upward.  Between two cpu_run() calls all of the
- * guest's CPU state is in *cpu_state(): read and write it freely.
+ * guest's CPU state is in *cpu_state(): read and write it freely (fx: cpu_fx_written()).
  *
  * Exits leave state.rip at the instruction that caused them, with nothing of
  * it executed and nothing counted, except where stated.  The hypervisor then
@@ -174,12 +174,15 @@ struct cpu;
 struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e);
 void cpu_destroy(struct cpu *c);
 struct cpu_state *cpu_state(struct cpu *c);
+/* To be called by whoever wrote to state.fx, or used this thread's x87 registers. */
+void cpu_fx_written(struct cpu *c);
 
 /*
  * Runs until state.icount == target exactly, or an exit.  target > icount.
  * With state.rflags TF set, returns #DB after one instruction, or one element of a rep.
+ * What it returns is valid until the next cpu_run() or cpu_step_store().
  */
-void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit);
+const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target);
 
 /* Makes cpu_run() return CPU_EXIT_KICK soon.  Any thread or signal handler. */
 void cpu_kick(struct cpu *c);

@@ -96,6 +96,7 @@ void fault_enter(struct cpu *c)
 	if (current == c)
 		return; /* both stay between runs: the next one is usually ours */
 	current = c;
+	c->whole_fx = 1; /* the x87 registers are not this CPU's */
 	sigaltstack(&st, NULL);
 }
 

@@ -7,6 +7,15 @@
  * cpu.s.gpr, the stack becomes C's again, f is called; when it returns nonzero
  * execution goes on, else FP state is saved and the C caller gets control back.
  * f runs with the guest's FP state live, so it must not touch it (*_hot.c).
+ *
+ * fxsave and fxrstor take a hundred cycles each, most of it for x87 registers that
+ * hardly any code uses.  So these stay in the CPU, and only xmm0..15 and MXCSR are
+ * stored and loaded, as long as cpu.whole_fx is 0.  That means: the x87 state, both
+ * in cpu.s.fx and in this thread's CPU, is plain: as after reset.  (C does not use
+ * x87 registers, but is not to find them full or its exceptions unmasked.)
+ * It is set by translated code that is about to use x87 or MMX registers, by C
+ * that has written to cpu.s.fx, and where the thread is another.  The next time
+ * out saves all and looks whether it is plain again: enter_at() in run.c.
  */
 #include "cpu/emit.h"
 #include "cpu/priv.h"
@@ -26,6 +35,30 @@ static void pop(struct out *o, int reg)
 {
 	e_rex(o, 0, 0, -1, reg, 0);
 	e8(o, 0x58 | ((unsigned)reg & 7));
+}
+
+enum { FX_MXCSR = 24, FX_XMM = 160 };
+
+/* Loads or stores what of cpu.s.fx whole_fx asks for. */
+static void move_fx(struct cpu *c, struct out *o, bool load)
+{
+	uint8_t *to_part, *to_end;
+
+	e_rm(o, 0, 0x80, 7, EA_ABS(&c->whole_fx)); /* cmpb $0, whole_fx */
+	e8(o, 0);
+	to_part = e_jcc(o, CC_E);
+	e_rm(o, 1, 0x0fae, load ? 1 : 0, EA_ABS(c->s.fx)); /* fxrstor64, fxsave64 */
+	if (!load) {
+		e8(o, 0xdb); e8(o, 0xe3);          /* fninit */
+	}
+	e8(o, 0xe9);
+	to_end = o->p;
+	e32(o, 0);
+	e_patch(to_part, o->p);
+	for (int i = 0; i < 16; i++)               /* movaps */
+		e_rm(o, 0, load ? 0x0f28 : 0x0f29, i, EA_ABS(c->s.fx + FX_XMM + 16 * i));
+	e_rm(o, 0, 0x0fae, load ? 2 : 3, EA_ABS(c->s.fx + FX_MXCSR)); /* ldmxcsr, stmxcsr */
+	e_patch(to_end, o->p);
 }
 
 /* Guest state into the host's registers, then to cpu.resume. */
@@ -54,7 +87,7 @@ static uint32_t build_enter(struct cpu *c, struct out *o, uint32_t go_on)
 		push(o, pushed[i]);
 	e_lea(o, RSP, EA_BASE(RSP, -8)); /* 16-byte alignment for the calls */
 	e_store(o, EA_ABS(&c->host_rsp), RSP);
-	e_rm(o, 1, 0x0fae, 1, EA_ABS(c->s.fx)); /* fxrstor64 */
+	move_fx(c, o, true);
 	e_jmp(o, go_on);
 	return at;
 }
@@ -80,8 +113,7 @@ static uint32_t build_call(struct cpu *c, struct out *o, uint32_t go_on)
 	e_rr(o, 1, 0x85, RAX, RAX);
 	e8(o, 0x0f); e8(o, 0x85);
 	e32(o, go_on - (lo(o->p) + 4));
-	e_rm(o, 1, 0x0fae, 0, EA_ABS(c->s.fx)); /* fxsave64 */
-	e8(o, 0xdb); e8(o, 0xe3);               /* fninit */
+	move_fx(c, o, false);
 	e_rm(o, 0, 0x0fae, 2, EA_ABS(&c->host_mxcsr)); /* ldmxcsr */
 	e_lea(o, RSP, EA_BASE(RSP, 8));
 	for (int i = NPUSHED - 1; i >= 0; i--)

@@ -109,6 +109,22 @@ static bool is_fp(const ZydisDecodedInstruction *d)
 	}
 }
 
+static bool names_mmx(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
+{
+	for (unsigned i = 0; i < d->operand_count; i++)
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_MMX)
+			return true;
+	return false;
+}
+
+static bool is_x87(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
+{
+	return d->meta.isa_ext == ZYDIS_ISA_EXT_X87 || d->meta.isa_ext == ZYDIS_ISA_EXT_MMX ||
+		d->mnemonic == ZYDIS_MNEMONIC_FXRSTOR || d->mnemonic == ZYDIS_MNEMONIC_FXRSTOR64 ||
+		names_mmx(d, ops);
+}
+
 /* Does it raise a pending unmasked x87 exception before anything else? */
 static bool waits(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
 {
@@ -123,11 +139,8 @@ static bool waits(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *o
 	default:
 		break;
 	}
-	for (unsigned i = 0; i < d->operand_count; i++)
-		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_MMX)
-			return true;
-	return d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->opcode & 0xf8) == 0xd8;
+	return names_mmx(d, ops) ||
+		(d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->opcode & 0xf8) == 0xd8);
 }
 
 /* General register number, or NO_REG for anything else. */
@@ -432,6 +445,7 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 		return 0;
 	}
 	in->fp = is_fp(&d);
+	in->x87 = in->fp && is_x87(&d, ops);
 	in->fp_waits = waits(&d, ops);
 	in->width = (uint8_t)(d.operand_width / 8);
 	in->mem.addr32 = d.address_width == 32;

@@ -80,6 +80,7 @@ struct insn {
 	bool high8;        /* an operand is ah, ch, dh or bh */
 	uint8_t width;     /* operand size in bytes */
 	bool fp;           /* x87, MMX or SSE */
+	bool x87;          /* of them one that may change x87 or MMX state */
 	bool fp_waits;     /* a pending x87 exception comes first */
 	uint16_t fl_read, fl_write; /* status flags */
 	bool writes_rsp;

@@ -168,6 +168,7 @@ struct cpu {
 	uint64_t ret;       /* r11 when going on */
 	uint64_t hostflags; /* RFLAGS on leaving translated code */
 	uint32_t host_mxcsr, guest_df;
+	uint8_t whole_fx;   /* x87 state too is to be loaded or saved: glue.c */
 
 	/* What the slow paths tell the dispatcher. */
 	enum leave leave;

@@ -36,6 +36,15 @@ static void check_jump_cache(struct cpu *c)
 	*held = mode;
 }
 
+/* Is the x87 state in cpu.s.fx as after reset?  (FIP and FDP, 6..23, are not shown.) */
+static bool x87_plain(const struct cpu *c)
+{
+	static const uint8_t control[6] = { 0x7f, 0x03 }, registers[128];
+
+	return memcmp(c->s.fx, control, sizeof control) == 0 &&
+		memcmp(c->s.fx + 32, registers, sizeof registers) == 0;
+}
+
 /* Runs on at the entry `host`; afterwards all of the guest's state is in c->s. */
 static void enter_at(struct cpu *c, uint64_t host, uint64_t budget)
 {
@@ -47,6 +56,8 @@ static void enter_at(struct cpu *c, uint64_t host, uint64_t budget)
 	c->resume = host;
 	c->ret = c->s.rip;
 	((void (*)(void))(uintptr_t)c->glue.enter)();
+	if (c->whole_fx)
+		c->whole_fx = !x87_plain(c);
 	commit(c);
 }
 
@@ -305,7 +316,7 @@ static bool run_some(struct cpu *c, uint64_t left)
 	return c->hits != 0 ? trap_hits(c, exit) : exit;
 }
 
-void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
+const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target)
 {
 	/* A string instruction that was left in the middle goes on before a kick counts. */
 	bool done = false, resumed = c->rep_at == c->s.icount;
@@ -313,7 +324,7 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 	fault_enter(c);
 	mem_watch_by_insn(c->mem, true);
 	c->plain_next = NULL;
-	memset(&c->x, 0, sizeof c->x);
+	memset(&c->x, 0, offsetof(struct cpu_exit, priv)); /* the rest goes with a reason */
 	while (!done) {
 		if (c->rep_cut) {
 			c->rep_cut = false;
@@ -333,6 +344,6 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *exit)
 		done = run_some(c, target - c->s.icount);
 	}
 	mem_watch_by_insn(c->mem, false);
-	*exit = c->x;
-	c->stats.exits[exit->reason]++;
+	c->stats.exits[c->x.reason]++;
+	return &c->x;
 }

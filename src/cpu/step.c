@@ -129,6 +129,7 @@ static bool x87_stores_nothing(struct cpu *c, const struct insn *in)
 	if (get16(c->s.fx + 2) & ~get16(c->s.fx) & X87_NO_RESULT)
 		return true;
 	c->s = before;
+	c->whole_fx = 1;
 	c->x = x;
 	return false;
 }
@@ -234,6 +235,7 @@ int cpu_step_store(struct cpu *c, struct cpu_store *w)
 	if (failed || stores != 1 || b->size > sizeof w->bytes || (b->size & (b->size - 1)) != 0 ||
 	    (b->va & (b->size - 1u)) != 0) {
 		c->s = before;
+		c->whole_fx = 1;
 		return -1;
 	}
 	w->mfn = b->mfn[0];

@@ -14,8 +14,7 @@ static bool exit_priv(struct cpu *c, const struct insn *in, enum cpu_priv_op op)
 {
 	c->x.reason = CPU_EXIT_PRIV;
 	c->x.len = in->len;
-	c->x.priv.op = op;
-	c->x.priv.size = in->width;
+	c->x.priv = (struct cpu_priv){ .op = op, .size = in->width };
 	return true;
 }
 

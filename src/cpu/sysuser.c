@@ -163,6 +163,7 @@ bool sys_maskmov(struct cpu *c, const struct insn *in, int size)
 		/* An MMX instruction: tags valid, top of stack 0. */
 		c->s.fx[4] = 0xff;
 		c->s.fx[3] &= 0xc7;
+		c->whole_fx = 1;
 	}
 	return sys_done(c, in);
 }
@@ -378,6 +379,7 @@ bool sys_fxrstor32(struct cpu *c, const struct insn *in, int unused)
 	if (get32(image + 24) & 0xffff0000)
 		return sys_exception(c, 13, true);
 	memcpy(c->s.fx, image, sizeof image);
+	c->whole_fx = 1;
 	return sys_done(c, in);
 }
 

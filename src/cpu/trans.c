@@ -175,10 +175,22 @@ static void fit_with_branch(struct tr *t, const struct insn *in)
 		e_fit(&t->o, in->len + 6u);
 }
 
+/* glue.c has to know. */
+static void note_x87(struct tr *t)
+{
+	if (t->x87)
+		return;
+	t->x87 = true;
+	e_rm(&t->o, 0, 0xc6, 0, field(&t->c->whole_fx)); /* movb $1, whole_fx */
+	e8(&t->o, 1);
+}
+
 static void emit_one(struct tr *t, const struct insn *in)
 {
 	if (!stack_may_lag(t, in))
 		stack_sync(t);
+	if (in->x87)
+		note_x87(t);
 	group_begin(t, in);
 	fit_with_branch(t, in);
 	if (in->kind < sizeof emitters / sizeof *emitters && emitters[in->kind] != NULL)
@@ -273,6 +285,7 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.n = t.br = 0;
 	t.delta_reg = NO_REG;
 	t.lag = 0;
+	t.x87 = false;
 	t.next_straddles = false;
 	b->phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
 	b->page = t.abs ? t.page : 0;

@@ -58,6 +58,7 @@ struct tr {
 	bool next_straddles; /* the instruction behind the block is in two pages */
 	bool late;           /* block head check is still to come */
 	int8_t delta_reg;    /* r10 == cpu.delta[delta_reg]; NO_REG: it holds none */
+	bool x87;            /* cpu.whole_fx has been set */
 	int lag;             /* bytes rsp still has to move: see stack.c */
 	bool reuse[MAX_BLOCK];       /* r11 is the operand's host address already */
 	bool write_ahead[MAX_BLOCK]; /* check for writing: a reuse writes */

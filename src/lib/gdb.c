@@ -110,6 +110,7 @@ static int set_regs(void *ctx, const struct gdb_regs *r, struct err *e)
 		memcpy(c->fx + 32 + 16 * i, r->st[i], sizeof r->st[i]);
 	for (unsigned i = 0; i < 16; i++)
 		memcpy(c->fx + 160 + 16 * i, r->xmm[i], sizeof r->xmm[i]);
+	cpu_fx_written(domain_vcpu(g->domain));
 	return 0;
 }
 

@@ -405,7 +405,7 @@ int64_t pin_table(struct domain *d, mfn_t mfn, unsigned level);
 int64_t unpin_table(struct domain *d, mfn_t mfn);
 void pin_save(const struct pin_state *p, struct wbuf *w);
 int pin_load(struct pin_state *p, struct rbuf *r);
-bool ptwr_fault(struct domain *d, const struct cpu_exit *x); /* ptwr.c: handled */
+bool ptwr_fault(struct domain *d, gva_t va, uint32_t error); /* ptwr.c: handled */
 
 /*
  * state.c: all of the above, without frames and vCPU.  digest: what a digest

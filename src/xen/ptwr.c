@@ -8,16 +8,16 @@
  */
 #include "xen/internal.h"
 
-bool ptwr_fault(struct domain *d, const struct cpu_exit *x)
+bool ptwr_fault(struct domain *d, gva_t va, uint32_t error)
 {
 	struct cpu_store w;
 	mfn_t mfn;
 
 	if (regs_of(d)->mode != MEM_KERNEL)
 		return false;
-	if ((x->error & (PF_P | PF_W | PF_I)) != (PF_P | PF_W))
+	if ((error & (PF_P | PF_W | PF_I)) != (PF_P | PF_W))
 		return false;
-	mfn = mem_peek(d->mem, MEM_KERNEL, x->cr2, NULL);
+	mfn = mem_peek(d->mem, MEM_KERNEL, va, NULL);
 	if (!is_ram(d, mfn) || !(mem_frame_flags(d->mem, mfn) & FRAME_PT))
 		return false;
 	if (cpu_step_store(d->cpu, &w) < 0)

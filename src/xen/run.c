@@ -179,6 +179,8 @@ static uint64_t next_stop(struct domain *d)
 void handle_exit(struct domain *d, const struct cpu_exit *x)
 {
 	struct cpu_state *s = regs_of(d);
+	uint64_t cr2 = x->cr2;
+	uint32_t error = x->error;
 
 	switch (x->reason) {
 	case CPU_EXIT_TARGET:
@@ -191,8 +193,8 @@ void handle_exit(struct domain *d, const struct cpu_exit *x)
 	case CPU_EXIT_EXCEPTION:
 		if (x->vector != 14)
 			trap_exception(d, x->vector, x->has_error, x->error);
-		else if (!ptwr_fault(d, x))
-			trap_page_fault(d, x->cr2, x->error);
+		else if (!ptwr_fault(d, cr2, error)) /* which may end *x */
+			trap_page_fault(d, cr2, error);
 		break;
 	case CPU_EXIT_INT:
 		trap_int(d, x->vector, x->len);
@@ -291,28 +293,30 @@ static bool something_due(struct domain *d)
 static void run_vcpu(struct domain *d)
 {
 	struct cpu_state *s = regs_of(d);
-	struct cpu_exit x __attribute__((uninitialized)); /* cpu_run() fills it */
+	const struct cpu_exit *x;
+	enum cpu_exit_reason reason;
 	uint64_t came_back, t = 0;
 
 	if (something_due(d))
 		d->due = next_stop(d);
-	cpu_run(d->cpu, d->due, &x);
+	x = cpu_run(d->cpu, d->due);
+	reason = x->reason;
 	came_back = s->icount;
-	d->unfinished = x.unfinished;
-	if (x.reason == CPU_EXIT_KICK) {
+	d->unfinished = x->unfinished;
+	if (reason == CPU_EXIT_KICK) {
 		d->kicked = true;
-		if (x.unfinished)
+		if (x->unfinished)
 			d->polled = came_back; /* inputs wait; a stop need not */
-		if (x.unfinished && d->stop_asked)
+		if (x->unfinished && d->stop_asked)
 			stop_unfinished(d);
 	}
 	if (d->profile)
 		t = host_now();
-	handle_exit(d, &x);
+	handle_exit(d, x);
 	if (d->profile)
-		d->stats.host_exit_ns[x.reason & 7] += host_now() - t;
-	if (x.reason != CPU_EXIT_TARGET && x.reason != CPU_EXIT_KICK &&
-	    x.reason != CPU_EXIT_DEBUG && s->icount == came_back)
+		d->stats.host_exit_ns[reason & 7] += host_now() - t;
+	if (reason != CPU_EXIT_TARGET && reason != CPU_EXIT_KICK &&
+	    reason != CPU_EXIT_DEBUG && s->icount == came_back)
 		not_moved(d);
 }
 

@@ -56,8 +56,7 @@ static void load(struct ctx *c, const void *code, size_t len)
 
 static void run(struct ctx *c)
 {
-	memset(&c->x, 0, sizeof(c->x));
-	cpu_run(c->c, c->s->icount + 1000, &c->x);
+	c->x = *cpu_run(c->c, c->s->icount + 1000);
 }
 
 static bool ended(struct ctx *c)
@@ -679,7 +678,7 @@ static bool save_load(struct engine *e, char *why, size_t size)
 
 	open_ctx(&c, e, why, size);
 	load(&c, code, sizeof(code));
-	cpu_run(c.c, 2, &c.x);
+	c.x = *cpu_run(c.c, 2);
 	WANT(&c, "reason", c.x.reason, CPU_EXIT_TARGET);
 	WANT(&c, "icount", c.s->icount, 2);
 	cpu_save(c.c, &w);
@@ -709,9 +708,9 @@ static bool kick(struct engine *e, char *why, size_t size)
 	open_ctx(&c, e, why, size);
 	load(&c, code, sizeof(code));
 	cpu_kick(c.c);
-	cpu_run(c.c, 1000000000, &c.x);
+	c.x = *cpu_run(c.c, 1000000000);
 	WANT(&c, "reason", c.x.reason, CPU_EXIT_KICK);
-	cpu_run(c.c, c.s->icount + 1001, &c.x);
+	c.x = *cpu_run(c.c, c.s->icount + 1001);
 	WANT(&c, "reason after", c.x.reason, CPU_EXIT_TARGET);
 	WANT(&c, "eax and icount", (c.s->icount + 1) / 2, c.s->gpr[RAX]);
 	WANT(&c, "brctr", c.s->icount / 2, c.s->brctr);
@@ -739,6 +738,62 @@ static bool ts_jump(struct engine *e, char *why, size_t size)
 	return true;
 }
 
+/* x87 and SSE state is the same however often the engine is left (cpu/glue.c). */
+static bool fx_kept(struct engine *e, char *why, size_t size)
+{
+	static const uint8_t code[] = {
+		0x0f, 0x58, 0xc1,       /* addps xmm0, xmm1 */
+		0x90, 0x90,
+		0xd9, 0xe8,             /* fld1 */
+		0x0f, 0x58, 0xd1,       /* addps xmm2, xmm1 */
+		0xd9, 0xeb,             /* fldpi */
+		0xde, 0xc1,             /* faddp */
+		0x90, 0x90,
+		0xdd, 0x1b,             /* fstp qword [rbx] */
+		0xdb, 0xe3,             /* fninit: the registers keep what is in them */
+		0x0f, 0x59, 0xda,       /* mulps xmm3, xmm2 */
+		0x48, 0x0f, 0xae, 0x43, 0x40, /* fxsave64 [rbx + 0x40] */
+		0xf2, 0x0f, 0xd6, 0xd8, /* movdq2q mm3, xmm0 */
+		0x90, 0x90,
+		0x0f, 0xae, 0x5b, 0x10, /* stmxcsr [rbx + 0x10] */
+		0x48, 0x0f, 0xae, 0x4b, 0x40, /* fxrstor64 [rbx + 0x40] */
+		0x0f, 0x59, 0xdb,       /* mulps xmm3, xmm3 */
+		0x90, 0x90,
+		0x48, 0x0f, 0xae, 0x83, 0x40, 0x02, 0, 0, /* fxsave64 [rbx + 0x240] */
+		0x0f, 0x77,             /* emms */
+	};
+	enum { INSNS = 23, IMAGES = 0x440, FX = 416 };
+	uint8_t fx[FX], images[IMAGES];
+	struct ctx c;
+
+	open_ctx(&c, e, why, size);
+	for (unsigned step = INSNS; step > 0; step--) {
+		load(&c, code, sizeof(code));
+		c.s->gpr[RBX] = DATA_VA;
+		for (unsigned n = 0; n < INSNS; n += step)
+			c.x = *cpu_run(c.c, c.s->icount + (step < INSNS - n ? step : INSNS - n));
+		WANT(&c, "reason", c.x.reason, CPU_EXIT_TARGET);
+		run(&c);
+		if (!ended(&c))
+			return false;
+		memset(c.s->fx + 6, 0, 18); /* the host's pointers */
+		if (step == INSNS) {
+			memcpy(fx, c.s->fx, FX);
+			mem_copy_in(c.m, (enum mem_mode)c.s->mode, images, DATA_VA, IMAGES, NULL);
+			continue;
+		}
+		for (unsigned i = 0; i < FX; i++)
+			WANT(&c, "a byte of the FXSAVE image", c.s->fx[i], fx[i]);
+		for (unsigned i = 0; i < IMAGES; i++) {
+			uint8_t byte;
+
+			mem_copy_in(c.m, (enum mem_mode)c.s->mode, &byte, DATA_VA + i, 1, NULL);
+			WANT(&c, "a byte in memory", byte, images[i]);
+		}
+	}
+	return true;
+}
+
 const struct engine_case engine_cases[] = {
 	{ "ad-read", ad_read }, { "ad-write", ad_write }, { "ad-again", ad_again },
 	{ "ad-fault", ad_fault }, { "remap", remap }, { "protect", protect },
@@ -748,6 +803,6 @@ const struct engine_case engine_cases[] = {
 	{ "old-scans", old_scans },
 	{ "exit-details", exit_details }, { "rdtsc", rdtsc }, { "task-switched", task_switched },
 	{ "step-store", step_store }, { "save-load", save_load }, { "kick", kick },
-	{ "ts-jump", ts_jump },
+	{ "ts-jump", ts_jump }, { "fx-kept", fx_kept },
 };
 const unsigned engine_case_count = sizeof(engine_cases) / sizeof(engine_cases[0]);

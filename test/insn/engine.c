@@ -158,6 +158,7 @@ void engine_load(struct engine *e, const struct tcase *c, bool warm)
 	s->code64 = c->code64;
 	s->tsc_mul = 1ull << 32;
 	memcpy(s->fx, c->fx, 416);
+	cpu_fx_written(e->c);
 }
 
 static const char *exit_name(const struct cpu_exit *x)
@@ -184,9 +185,8 @@ void engine_run(struct engine *e, const struct tcase *c, uint64_t icount, struct
 	struct cpu_exit x;
 
 	(void)c;
-	memset(&x, 0, sizeof(x));
 	memset(r, 0, sizeof(*r));
-	cpu_run(e->c, e->icount0 + icount, &x);
+	x = *cpu_run(e->c, e->icount0 + icount);
 	r->vec = -1;
 	r->counted = true;
 	if (x.reason == CPU_EXIT_EXCEPTION) {

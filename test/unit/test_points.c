@@ -88,7 +88,7 @@ static void end(struct guest *g)
 
 static struct cpu_state *run(struct guest *g, uint64_t target)
 {
-	cpu_run(g->c, target, &g->x);
+	g->x = *cpu_run(g->c, target);
 	return cpu_state(g->c);
 }
 
@@ -283,7 +283,7 @@ static void stack_and_target(void **state)
 	watch_one(&g, (struct mem_watch){ .addr = STACK + PAGE_SIZE - 8, .access = WATCH_READ | WATCH_WRITE,
 		.root = MFN_NONE });
 	expect(&g, 3, KCODE + 8, true);
-	cpu_run(g.c, 5, &g.x); /* the watch is told before the target */
+	g.x = *cpu_run(g.c, 5); /* the watch is told before the target */
 	assert_int_equal(g.x.reason, CPU_EXIT_DEBUG);
 	assert_int_equal(cpu_state(g.c)->icount, 5);
 	assert_int_equal(g.x.debug.rip, KCODE + 0xd);

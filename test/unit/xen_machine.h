@@ -38,6 +38,7 @@ struct cpu {
 		uint64_t at; /* icount it happens at */
 		struct cpu_exit x;
 	} exits[MAX_EXITS];
+	struct cpu_exit x; /* the last one */
 	unsigned n, next;
 	bool kicked;
 	struct cpu_store store;
@@ -94,8 +95,10 @@ int cpu_step_store(struct cpu *c, struct cpu_store *w)
 	return c->store_rc;
 }
 
-void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *x)
+const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target)
 {
+	struct cpu_exit *x = &c->x;
+
 	assert_true(target > c->s.icount);
 	memset(x, 0, sizeof(*x));
 	if (c->kicked) {
@@ -108,6 +111,7 @@ void cpu_run(struct cpu *c, uint64_t target, struct cpu_exit *x)
 		c->s.icount = target;
 		x->reason = CPU_EXIT_TARGET;
 	}
+	return x;
 }
 
 /* A source that hands out what the test put in, when icount is reached. */

@@ -158,6 +158,7 @@ TTD_API void ttd_vm_destroy(struct ttd_vm *vm);
  */
 enum {
 	TTD_CONFINE_AGAIN = 1, /* a machine of the same configuration may be created later */
+	TTD_CONFINE_CHILDREN = 2, /* processes like this one may be made and ended */
 };
 TTD_API int ttd_vm_confine(struct ttd_vm *vm, unsigned flags, struct ttd_error *err);
 
@@ -384,6 +385,14 @@ struct ttd_session_options {
 TTD_API struct ttd_session *ttd_session_open(const struct ttd_session_options *opt,
 	struct ttd_error *err);
 TTD_API void ttd_session_close(struct ttd_session *s);
+
+/*
+ * As ttd_vm_confine(), before the first ttd_session_seek(): the recorded guest is
+ * executed on the way.  Files can be read; `folder` (NULL: none) and what is in
+ * it can be written too.  TTD_CONFINE_CHILDREN: for ttd_session_last_write().
+ */
+TTD_API int ttd_session_confine(struct ttd_session *s, unsigned flags, const char *folder,
+	struct ttd_error *err);
 
 /* -1: *err; the session is then at some place before the wanted one, or where it was. */
 TTD_API int ttd_session_seek(struct ttd_session *s, const char *position, struct ttd_error *err);

@@ -7,6 +7,7 @@
 #include "lib/net.h"
 #include "lib/runtime.h"
 #include "lib/sandbox.h"
+#include "lib/session.h"
 #include "lib/trace.h"
 #include "lib/vm.h"
 
@@ -54,4 +55,24 @@ int ttd_vm_confine(struct ttd_vm *vm, unsigned flags, struct ttd_error *err)
 	if (rc != 0)
 		vm_error(err, &e);
 	return rc;
+}
+
+/* Debug information is looked for in many places, so anything can be read. */
+int ttd_session_confine(struct ttd_session *s, unsigned flags, const char *folder,
+	struct ttd_error *err)
+{
+	struct sandbox b = {0};
+	struct err e;
+
+	(void)s;
+	if (folder != NULL)
+		b.needs |= SANDBOX_WRITE;
+	if (flags & TTD_CONFINE_CHILDREN)
+		b.needs |= SANDBOX_CHILDREN;
+	sandbox_read(&b, "/");
+	sandbox_write(&b, folder);
+	if (sandbox_files(&b, &e) >= 0 && sandbox_calls(&b, &e) == 0)
+		return 0;
+	vm_error(err, &e);
+	return -1;
 }

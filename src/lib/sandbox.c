@@ -158,6 +158,16 @@ static int add_limited(scmp_filter_ctx f)
 	return rc != 0 ? rc : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
+/* fork() and the end of what it made, but no namespaces. */
+static int add_children(scmp_filter_ctx f)
+{
+	static const uint64_t spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+		CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+	int rc = add_cmp(f, &(struct cmp){SCMP_SYS(clone), 0, spaces | CLONE_THREAD, 0});
+
+	return rc != 0 ? rc : add_cmp(f, &(struct cmp){SCMP_SYS(kill), 1, UINT64_MAX, SIGKILL});
+}
+
 static int add_files(scmp_filter_ctx f, bool write)
 {
 	const uint64_t writes = O_ACCMODE | O_CREAT | O_TRUNC;
@@ -208,6 +218,8 @@ static int build(scmp_filter_ctx f, unsigned needs)
 		rc = add_limited(f);
 	if (rc == 0)
 		rc = add_files(f, (needs & SANDBOX_WRITE) != 0);
+	if (rc == 0 && (needs & SANDBOX_CHILDREN) && !ASAN) /* which allows them anyway */
+		rc = add_children(f);
 	for (size_t i = 0; i < sizeof taps / sizeof *taps && rc == 0 && (needs & SANDBOX_TAP); i++)
 		rc = add_cmp(f, &(struct cmp){SCMP_SYS(ioctl), 1, UINT32_MAX, taps[i]});
 	return rc != 0 ? rc : add_sockets(f, needs);

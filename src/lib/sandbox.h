@@ -19,6 +19,7 @@ enum {
 	SANDBOX_DAEMON = 2, /* connecting to ttd-deviced, also to the next one */
 	SANDBOX_NET = 4,    /* sockets of a user network */
 	SANDBOX_TAP = 8,    /* a tap device's settings */
+	SANDBOX_CHILDREN = 16, /* processes like this one, which inherit the sandbox */
 };
 
 enum { SANDBOX_PATHS = 64 };

@@ -17,21 +17,20 @@
 /* Whole or not at all; where it cannot be renamed to (a device, a pipe), straight. */
 static int write_file(const char *path, const struct wbuf *w, struct err *e)
 {
-	char tmp[TTD_PATH_MAX];
+	char tmp[TTD_PATH_MAX], pid[32];
 	struct stat st;
 	bool whole = stat(path, &st) != 0 || S_ISREG(st.st_mode);
-	mode_t mask = umask(0);
 	FILE *f;
 	int fd;
 
-	umask(mask);
-	if (whole && trace_join(tmp, path, ".XXXXXX", "", e) != 0)
+	snprintf(pid, sizeof pid, ".%ld", (long)getpid());
+	if (whole && trace_join(tmp, path, pid, "", e) != 0)
 		return -1;
-	fd = whole ? mkstemp(tmp) : open(path, O_WRONLY | O_CLOEXEC);
+	fd = whole ? open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)
+		: open(path, O_WRONLY | O_CLOEXEC);
 	f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (f != NULL) {
-		bool good = fwrite(w->p, 1, w->len, f) == w->len &&
-			(!whole || fchmod(fd, 0666 & ~mask) == 0);
+		bool good = fwrite(w->p, 1, w->len, f) == w->len;
 
 		if (fclose(f) == 0 && good && (!whole || rename(tmp, path) == 0))
 			return 0;

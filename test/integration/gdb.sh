@@ -41,6 +41,7 @@ serve() { # TRACE OPTION...
 		sleep 0.1
 	done
 	export PORT
+	grep -q '^Seccomp:[[:space:]]*2' "/proc/$server/status" || wrong "a session runs unconfined"
 }
 finish() { # STATUS
 	local rc

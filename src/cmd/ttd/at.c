@@ -133,6 +133,10 @@ int at_run(const struct at_options *o, struct diag *diag)
 	log = ttd_log_open(o->trace, TTD_LOG_RECORDING, NULL);
 	if (log != NULL)
 		a.symbols = ttd_log_symbols(log, NULL);
+	if (!o->no_sandbox && ttd_session_confine(a.session, 0, NULL, &te) != 0) {
+		diag_print(diag, DIAG_ERROR, "%s", te.text);
+		status = (int)te.status;
+	}
 	for (unsigned i = 0; i < o->n && status == ST_OK; i++)
 		status = go_to(&a, o->positions[i]);
 	ttd_symbols_free(a.symbols);

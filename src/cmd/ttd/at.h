@@ -14,7 +14,7 @@ struct at_options {
 	const char **positions; /* gone to one after the other */
 	unsigned n;
 	const struct disk_list *bases;
-	bool json, digest, no_checkpoints;
+	bool json, digest, no_checkpoints, no_sandbox;
 };
 
 /* The exit status. */

@@ -30,6 +30,9 @@ struct run {
 	struct ttd_session *s;
 	struct ttd_gdb *g;
 	char dir[64], socket[96], script[96], symbols[96];
+	pid_t gdb;     /* becomes gdb when something is written to `go` */
+	pid_t sweeper; /* removes the files when `alive` is closed */
+	int go, alive;
 };
 
 static int failed(const struct run *r, const struct ttd_error *e)
@@ -74,7 +77,18 @@ static int open_session(struct run *r)
 		so.progress_ctx = r;
 	}
 	r->s = ttd_session_open(&so, &e);
-	if (r->s == NULL)
+	return r->s != NULL ? ST_OK : failed(r, &e);
+}
+
+/* Afterwards the recorded guest is where it was asked to be, and we are confined. */
+static int go_there(struct run *r, const char *folder)
+{
+	struct ttd_error e;
+	int status = open_session(r);
+
+	if (status != ST_OK)
+		return status;
+	if (!r->o->no_sandbox && ttd_session_confine(r->s, 0, folder, &e) != 0)
 		return failed(r, &e);
 	for (unsigned i = 0; i < r->o->npositions; i++)
 		if (ttd_session_seek(r->s, r->o->positions[i], &e) != 0)
@@ -135,10 +149,13 @@ static int run_port(struct run *r)
 		return failed(r, &e);
 	if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
 		return failed_errno(r, "pipe");
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	diag_print(r->diag, DIAG_NOTE, "waiting for gdb: target remote localhost:%u", chosen);
-	status = serve(r, fd, wake_pipe[0]);
+	status = go_there(r, NULL);
+	if (status == ST_OK) {
+		sigaction(SIGINT, &sa, NULL);
+		sigaction(SIGTERM, &sa, NULL);
+		diag_print(r->diag, DIAG_NOTE, "waiting for gdb: target remote localhost:%u", chosen);
+		status = serve(r, fd, wake_pipe[0]);
+	}
 	close(fd);
 	return read(wake_pipe[0], &sig, 1) == 1 ? 128 + sig : status;
 }
@@ -146,102 +163,162 @@ static int run_port(struct run *r)
 /* ---- a gdb of our own ---- */
 
 /* Without them gdb does what it can. */
-static void write_symbols(struct run *r)
+static bool write_symbols(struct run *r)
 {
+	bool ok = true;
 	struct ttd_error e;
 	struct ttd_view *view = ttd_view_open(ttd_session_vm(r->s), NULL, &e);
 
-	snprintf(r->symbols, sizeof r->symbols, "%s/kernel", r->dir);
 	if (view == NULL || ttd_view_write_symbols(view, r->symbols, &e) != 0) {
 		diag_print(r->diag, DIAG_WARNING, "no symbols of the kernel: %s", e.text);
-		r->symbols[0] = '\0';
+		ok = false;
 	}
 	ttd_view_close(view);
+	return ok;
 }
 
-static int write_script(struct run *r)
+static int write_script(struct run *r, bool symbols)
 {
 	FILE *f = fopen(r->script, "w");
 
 	if (f == NULL)
 		return -1;
 	fputs(script, f);
-	if (r->symbols[0] != '\0')
+	if (symbols)
 		fprintf(f, "symbol-file %s\n", r->symbols);
 	fprintf(f, "target remote %s\n", r->socket);
 	return fclose(f);
 }
 
-static pid_t start_gdb(const struct run *r)
+/*
+ * What is confined starts no program and does not remove its own folder.  So two
+ * children do, which are there before the guest's memory is and wait.
+ */
+
+/* A child, with the reading end of a pipe; we have the other.  0: we are it. */
+static pid_t fork_waiting(int *fd)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -1;
+	pid = fork();
+	*fd = fds[pid != 0];
+	close(fds[pid == 0]);
+	return pid;
+}
+
+static int fork_gdb(struct run *r)
 {
 	const char *program = getenv("TTD_GDB");
-	pid_t pid;
+	char byte;
 
 	if (program == NULL || *program == '\0')
 		program = "gdb";
-	signal(SIGINT, SIG_IGN); /* Ctrl-C is gdb's */
-	pid = fork();
-	if (pid != 0)
-		return pid;
-	signal(SIGINT, SIG_DFL);
+	r->gdb = fork_waiting(&r->go);
+	if (r->gdb != 0)
+		return r->gdb > 0 ? 0 : -1;
+	if (read(r->go, &byte, 1) != 1)
+		_exit(0); /* it did not come to that */
 	execlp(program, program, "-q", "-x", r->script, (char *)NULL);
 	fprintf(stderr, "ttd: cannot start %s: %s; install gdb, or use --gdb=PORT\n", program,
 		strerror(errno));
 	_exit(127);
 }
 
-static int serve_child(struct run *r, int listener, pid_t pid)
+/* Also after a kill. */
+static int fork_sweeper(struct run *r)
 {
-	int wake = pidfd_open(pid, 0), status = ST_HOST, child = 0;
+	char byte;
+
+	r->sweeper = fork_waiting(&r->alive);
+	if (r->sweeper != 0)
+		return r->sweeper > 0 ? 0 : -1;
+	close(r->go);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	while (read(r->alive, &byte, 1) < 0 && errno == EINTR)
+		;
+	unlink(r->socket);
+	unlink(r->script);
+	unlink(r->symbols);
+	rmdir(r->dir);
+	_exit(0);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int release_gdb(struct run *r)
+{
+	signal(SIGINT, SIG_IGN); /* Ctrl-C is gdb's */
+	return write(r->go, "", 1) == 1 ? 0 : -1;
+}
+
+static int serve_gdb(struct run *r, int listener, int wake)
+{
+	int status = go_there(r, r->dir);
+
+	if (status != ST_OK)
+		return status;
+	if (write_script(r, write_symbols(r)) != 0 || release_gdb(r) != 0)
+		return failed_errno(r, "cannot start gdb");
+	return serve(r, listener, wake);
+}
+
+static int serve_own(struct run *r)
+{
+	struct ttd_error e;
+	int wake = pidfd_open(r->gdb, 0), fd, status;
 
 	if (wake < 0)
-		kill(pid, SIGTERM);
-	else
-		status = serve(r, listener, wake);
-	while (waitpid(pid, &child, 0) < 0 && errno == EINTR)
-		;
-	if (wake >= 0)
-		close(wake);
-	return WIFEXITED(child) && WEXITSTATUS(child) == 127 ? ST_HOST : status;
+		return failed_errno(r, "cannot start gdb");
+	fd = ttd_gdb_listen_path(r->socket, &e);
+	status = fd >= 0 ? serve_gdb(r, fd, wake) : failed(r, &e);
+	if (fd >= 0)
+		close(fd);
+	close(wake);
+	return status;
 }
 
 static int run_child(struct run *r)
 {
-	struct ttd_error e;
-	int fd, status;
-	pid_t pid;
+	int status;
 
 	snprintf(r->dir, sizeof r->dir, "/tmp/ttd-gdb.XXXXXX");
 	if (mkdtemp(r->dir) == NULL)
 		return failed_errno(r, "cannot make a folder in /tmp");
 	snprintf(r->socket, sizeof r->socket, "%s/socket", r->dir);
 	snprintf(r->script, sizeof r->script, "%s/script", r->dir);
-	write_symbols(r);
-	fd = ttd_gdb_listen_path(r->socket, &e);
-	if (fd < 0) {
-		status = failed(r, &e);
-	} else if (write_script(r) != 0 || (pid = start_gdb(r)) < 0) {
-		status = failed_errno(r, "cannot start gdb");
-	} else {
-		status = serve_child(r, fd, pid);
+	snprintf(r->symbols, sizeof r->symbols, "%s/kernel", r->dir);
+	status = fork_gdb(r) == 0 && fork_sweeper(r) == 0 ? serve_own(r)
+		: failed_errno(r, "cannot start gdb");
+	if (r->gdb > 0) {
+		close(r->go);
+		if (wait_for(r->gdb) == 127)
+			status = ST_HOST;
 	}
-	if (fd >= 0)
-		close(fd);
-	unlink(r->socket);
-	unlink(r->script);
-	if (r->symbols[0] != '\0')
-		unlink(r->symbols);
-	rmdir(r->dir);
+	if (r->sweeper > 0) {
+		close(r->alive);
+		wait_for(r->sweeper);
+	} else {
+		rmdir(r->dir);
+	}
 	return status;
 }
 
 int gdb_run(const struct gdb_options *o, struct diag *diag)
 {
 	struct run r = { .o = o, .diag = diag };
-	int status = open_session(&r);
+	int status = o->port != NULL ? run_port(&r) : run_child(&r);
 
-	if (status == ST_OK)
-		status = o->port != NULL ? run_port(&r) : run_child(&r);
 	ttd_gdb_close(r.g);
 	ttd_session_close(r.s);
 	return status;

@@ -12,7 +12,7 @@ struct gdb_options {
 	const char *trace;
 	const char **positions; /* gone to first, one after the other */
 	unsigned npositions;
-	bool no_checkpoints;
+	bool no_checkpoints, no_sandbox;
 	const char *port;       /* NULL: start gdb */
 };
 

@@ -153,7 +153,7 @@ static int read_options(struct query *q, int argc, char **argv, struct err *e)
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct query q = {.l = {.cmd = cmd, .diag = diag}, .len = 8};
+	struct query q = {.l = {.cmd = cmd, .diag = diag, .children = true}, .len = 8};
 	struct err e;
 	int status = read_options(&q, argc, argv, &e);
 

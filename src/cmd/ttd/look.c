@@ -11,6 +11,7 @@ void look_option(struct look *l, int id, const char *value)
 	switch (id) {
 	case LOOK_AT: l->at = value; break;
 	case LOOK_JSON: l->json = true; break;
+	case LOOK_NO_SANDBOX: l->no_sandbox = true; break;
 	case LOOK_SYMBOLS: l->view_options.symbols = value; break;
 	}
 }
@@ -36,6 +37,18 @@ static void progress(void *ctx, uint64_t icount, uint64_t total)
 	diag_progress(ctx, "seek", icount / 1000000, total / 1000000, "M instructions");
 }
 
+static int confine(const struct look *l, struct ttd_error *e)
+{
+	unsigned flags = l->children ? TTD_CONFINE_CHILDREN : 0;
+	char folder[4096];
+	const char *slash = l->output != NULL ? strrchr(l->output, '/') : NULL;
+
+	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - l->output) + 1 : 1,
+		slash != NULL ? l->output : ".");
+	return l->no_sandbox ? 0 : ttd_session_confine(l->session, flags,
+		l->output != NULL ? folder : NULL, e);
+}
+
 int look_go(struct look *l)
 {
 	struct ttd_session_options opt = TTD_SESSION_INIT;
@@ -48,7 +61,7 @@ int look_go(struct look *l)
 		opt.progress_ctx = l->diag;
 	}
 	l->session = ttd_session_open(&opt, &e);
-	if (l->session == NULL)
+	if (l->session == NULL || confine(l, &e) != 0)
 		return look_failed(l, &e);
 	rc = ttd_session_seek(l->session, l->at != NULL ? l->at : "end", &e);
 	diag_progress_end(l->diag);

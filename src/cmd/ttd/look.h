@@ -11,22 +11,27 @@
 #include "cmd/ttd/json.h"
 
 enum {
-	LOOK_AT = 0x100, LOOK_JSON, LOOK_SYMBOLS,
+	LOOK_AT = 0x100, LOOK_JSON, LOOK_SYMBOLS, LOOK_NO_SANDBOX,
 	LOOK_OWN /* ids of a command's own options begin here */
 };
 enum { LOOK_BINARIES = 32 };
 
 /* Rows that every such command's table has. */
 #define LOOK_AT_ROW {"at", "POS", "where to look (default: the end); see ttd replay --at", LOOK_AT}
+#define LOOK_SANDBOX_ROW \
+	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", LOOK_NO_SANDBOX}
 #define LOOK_ROWS \
 	LOOK_AT_ROW, \
+	LOOK_SANDBOX_ROW, \
 	{"json", NULL, "as one line of JSON", LOOK_JSON}
 
 struct look {
 	const struct command *cmd;
 	struct diag *diag;
 	const char *trace, *at;
-	bool json;
+	bool json, no_sandbox;
+	bool children;      /* processes are made: ttd_session_last_write() */
+	const char *output; /* a file that is written, or NULL */
 	struct ttd_view_options view_options;
 	const char *binary[LOOK_BINARIES];
 	struct ttd_view *view;

@@ -8,7 +8,6 @@
 static int symbols(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct look l = { .cmd = cmd, .diag = diag };
-	const char *output = NULL;
 	struct option_state s;
 	struct ttd_error te;
 	struct err e;
@@ -17,7 +16,7 @@ static int symbols(const struct command *cmd, struct diag *diag, int argc, char 
 	option_start(&s, cmd, argc, argv);
 	while ((id = option_next(&s, &e)) >= 0) {
 		if (id == 'o')
-			output = s.value;
+			l.output = s.value;
 		else
 			look_option(&l, id, s.value);
 	}
@@ -27,12 +26,12 @@ static int symbols(const struct command *cmd, struct diag *diag, int argc, char 
 	}
 	if (id == OPTION_WRONG || look_trace(&l, argc, argv, s.first, &e) != 0)
 		return diag_err(diag, &e);
-	if (output == NULL) {
+	if (l.output == NULL) {
 		diag_print(diag, DIAG_ERROR, "symbols: say with -o FILE where to write them");
 		return ST_USAGE;
 	}
 	status = look_go(&l);
-	if (status == ST_OK && ttd_view_write_symbols(l.view, output, &te) != 0)
+	if (status == ST_OK && ttd_view_write_symbols(l.view, l.output, &te) != 0)
 		status = look_failed(&l, &te);
 	look_end(&l);
 	return status;
@@ -40,6 +39,7 @@ static int symbols(const struct command *cmd, struct diag *diag, int argc, char 
 
 static const struct option_row options[] = {
 	LOOK_AT_ROW,
+	LOOK_SANDBOX_ROW,
 	{"output", "FILE", "the file to write", 'o'},
 	{NULL, NULL, NULL, 0},
 };

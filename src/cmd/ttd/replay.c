@@ -239,12 +239,13 @@ static int run_options(struct replay_options *o, const struct command *cmd, int 
 	if (o->gdb)
 		return gdb_run(&(struct gdb_options){ .trace = o->rep.trace, .port = o->gdb_port,
 			.positions = o->at.positions, .npositions = o->at.n,
-			.no_checkpoints = o->at.no_checkpoints }, o->diag);
+			.no_checkpoints = o->at.no_checkpoints, .no_sandbox = o->no_sandbox }, o->diag);
 	if (o->at.n == 0)
 		return with_console(o, o->diag);
 	o->at.trace = o->rep.trace;
 	o->at.bases = &o->bases;
 	o->at.json = o->json;
+	o->at.no_sandbox = o->no_sandbox;
 	return at_run(&o->at, o->diag);
 }
 

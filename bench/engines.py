@@ -88,7 +88,7 @@ REPLAYS = {"record": "replay", "rr": "rr-replay"}
 RECORDS = {v: k for k, v in REPLAYS.items()}
 # Of the comparison of recording and replaying; not in the other tables.
 ASIDE = {"run", "record", "replay", "rr-replay"}
-# Compared while both run, each on a CPU of its own.
+# Compared while both run, on one CPU.
 TOGETHER = (("record", "run"), ("replay", "record"))
 
 

@@ -186,7 +186,7 @@ struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t 
 		err_set(e, ST_HOST, "out of memory for the event log");
 		return NULL;
 	}
-	t->ring = ring_attach(ring_fd(r), e);
+	t->ring = ring_attach_own(r, e);
 	if (t->ring != NULL)
 		t->drain = drain_create(t->ring, w, stream, e);
 	if (t->drain != NULL) {

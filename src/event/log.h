@@ -201,6 +201,8 @@ struct log_tail {
 	uint64_t torn;       /* bytes of an unfinished chunk behind it */
 };
 int log_tail(struct log_reader *r, struct log_tail *t, struct err *e);
+/* Is there an END in that session's log? */
+bool log_finished(const char *path, const uint8_t session[LOG_SESSION]);
 
 /*
  * The next record.  1: *out; 0: no more (log_at_end() tells why); -1: damage,

@@ -20,6 +20,7 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -32,6 +33,7 @@
 
 struct ring {
 	int fd;
+	char *file;            /* its name, when we made one */
 	uint8_t *base, *data;
 	size_t map;
 	uint64_t size, mask;
@@ -124,26 +126,14 @@ static bool size_ok(uint64_t size)
 	return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && (size & (size - 1)) == 0;
 }
 
-struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e)
+/* Takes fd over.  Its bytes are zero. */
+static struct ring *new_ring(int fd, size_t size, const uint8_t session[LOG_SESSION],
+	struct err *e)
 {
-	struct ring *r = NULL;
-	int fd;
+	struct ring *r = map_ring(fd, size, e);
 
-	if (!size_ok(size)) {
-		err_set(e, ST_USAGE, "a ring of %zu bytes: give a power of two from 128 KiB to 64 MiB",
-			size);
-		return NULL;
-	}
-	fd = memfd_create("ttd-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	/* Nobody can make it shorter under the other one's feet. */
-	if (fd < 0 || ftruncate(fd, (off_t)(RING_HEADER + size)) != 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		err_set(e, ST_HOST, "cannot make the event ring: %s", strerror(errno));
-	else
-		r = map_ring(fd, size, e);
 	if (r == NULL) {
-		if (fd >= 0)
-			close(fd);
+		close(fd);
 		return NULL;
 	}
 	memcpy(r->session, session, LOG_SESSION);
@@ -154,18 +144,64 @@ struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct
 	return r;
 }
 
-struct ring *ring_attach(int fd, struct err *e)
+static struct ring *wrong_size(size_t size, struct err *e)
+{
+	err_set(e, ST_USAGE, "a ring of %zu bytes: give a power of two from 128 KiB to 64 MiB", size);
+	return NULL;
+}
+
+struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e)
+{
+	int fd;
+
+	if (!size_ok(size))
+		return wrong_size(size, e);
+	fd = memfd_create("ttd-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Nobody can make it shorter under the other one's feet. */
+	if (fd >= 0 && ftruncate(fd, (off_t)(RING_HEADER + size)) == 0 &&
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		return new_ring(fd, size, session, e);
+	err_set(e, ST_HOST, "cannot make the event ring: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+/* The lock says that its process lives.  Room is reserved: a store must not fail later. */
+struct ring *ring_create_file(size_t size, const uint8_t session[LOG_SESSION], const char *path,
+	struct err *e)
+{
+	struct ring *r = NULL;
+	int fd;
+
+	if (!size_ok(size))
+		return wrong_size(size, e);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		err_set(e, ST_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
+		return NULL;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fallocate(fd, 0, 0, (off_t)(RING_HEADER + size)) == 0) {
+		r = new_ring(fd, size, session, e);
+	} else {
+		err_set(e, ST_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
+		close(fd);
+	}
+	if (r != NULL)
+		r->file = strdup(path);
+	if (r == NULL || r->file == NULL)
+		unlink(path);
+	return r;
+}
+
+/* Maps what fd is, a dup of it. */
+static struct ring *attach(int fd, struct err *e)
 {
 	uint8_t head[RING_HEADER];
 	struct ring *r = NULL;
 	struct stat st;
 	uint64_t size;
-	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
-		err_set(e, ST_HOST, "not an event ring: its size is not sealed");
-		return NULL;
-	}
 	if (fstat(fd, &st) != 0 || pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head ||
 		memcmp(head + RING_MAGIC_AT, RING_MAGIC, 8) != 0) {
 		err_set(e, ST_HOST, "not an event ring");
@@ -191,10 +227,48 @@ struct ring *ring_attach(int fd, struct err *e)
 	return r;
 }
 
+struct ring *ring_attach(int fd, struct err *e)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals >= 0 && (seals & F_SEAL_SHRINK))
+		return attach(fd, e);
+	err_set(e, ST_HOST, "not an event ring: its size is not sealed");
+	return NULL;
+}
+
+struct ring *ring_attach_own(const struct ring *r, struct err *e)
+{
+	return attach(r->fd, e);
+}
+
+/* Not a link, and nobody else's: its owner could make it shorter. */
+struct ring *ring_find(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct ring *r = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		err_set(e, ST_HOST, "event ring %s: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		err_set(e, ST_HOST, "event ring %s: not a file of ours", path);
+	else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		err_set(e, ST_HOST, "event ring %s: its process lives", path);
+	else
+		r = attach(fd, e);
+	if (fd >= 0)
+		close(fd); /* the lock is the dup's now */
+	return r;
+}
+
 void ring_free(struct ring *r)
 {
 	if (r == NULL)
 		return;
+	if (r->file != NULL)
+		unlink(r->file);
+	free(r->file);
 	munmap(r->base, r->map);
 	close(r->fd);
 	free(r);

@@ -1,7 +1,7 @@
 /*
  * ring.h - records on their way from the vCPU thread to whoever writes the
- * log: a single-producer single-consumer ring in a memfd, so that it outlives
- * the process that filled it.
+ * log: a single-producer single-consumer ring in a memfd or a file, so that it
+ * outlives the process that filled it.
  *
  * Layout and protocol: doc/spec/log.md, "Ring".  Each side has a struct ring of
  * its own, also within one process: the producer's is ring_create()'s, the
@@ -36,8 +36,18 @@ struct ring;
 
 /* A new ring, for its producer. */
 struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e);
+/*
+ * The same in a file, which also outlives a process that both fills and empties it:
+ * ring_find() is for whoever comes next.  ring_free() removes the file.
+ */
+struct ring *ring_create_file(size_t size, const uint8_t session[LOG_SESSION], const char *path,
+	struct err *e);
 /* The other end, from a memfd that somebody handed over; dups fd. */
 struct ring *ring_attach(int fd, struct err *e);
+/* The other end of a ring that this process has made. */
+struct ring *ring_attach_own(const struct ring *r, struct err *e);
+/* The other end of a file's ring whose process is gone.  NULL: *e. */
+struct ring *ring_find(const char *path, struct err *e);
 void ring_free(struct ring *r);
 
 int ring_fd(const struct ring *r);

@@ -180,3 +180,15 @@ int log_tail(struct log_reader *r, struct log_tail *t, struct err *e)
 		t->chunks = 0;
 	return 0;
 }
+
+bool log_finished(const char *path, const uint8_t session[LOG_SESSION])
+{
+	struct err none;
+	struct log_reader *r = log_open(path, &none);
+	struct log_tail t;
+	bool yes = r != NULL && memcmp(log_session(r), session, LOG_SESSION) == 0 &&
+		log_tail(r, &t, &none) == 0 && t.complete;
+
+	log_reader_close(r);
+	return yes;
+}

@@ -156,23 +156,12 @@ static int create_replayed(struct client *c, struct err *e)
 	return err_set(e, ST_HOST, "%.200s has too many replays' logs; remove some", c->q.path);
 }
 
-static bool finished(const char *path, const uint8_t session[LOG_SESSION])
-{
-	struct log_reader *r = log_open(path, NULL);
-	struct log_tail t;
-	bool yes = r != NULL && memcmp(log_session(r), session, LOG_SESSION) == 0 &&
-		log_tail(r, &t, NULL) == 0 && t.complete;
-
-	log_reader_close(r);
-	return yes;
-}
-
 static int resume_log(struct client *c, struct err *e)
 {
 	if (!ours(c->d, c->q.path))
 		return not_ours(c, e);
 	strcpy(c->reply.path, c->q.path);
-	c->reply.done = finished(c->q.path, c->q.session);
+	c->reply.done = log_finished(c->q.path, c->q.session);
 	if (c->reply.done)
 		return 0;
 	c->log = log_append_open(c->q.path, c->q.session, c->d->opt.sync != 0, &c->stream, e);

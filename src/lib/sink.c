@@ -22,6 +22,7 @@
 
 #include "event/drain.h"
 #include "lib/runtime.h"
+#include "lib/salvage.h"
 #include "lib/wire.h"
 
 enum { REPLY_MS = 10000, RETRY_MS = 50, PATIENCE_MS = 1000 };
@@ -64,12 +65,9 @@ static struct sink *new_sink(const struct sink_params *p, struct err *e)
 	return s;
 }
 
-static int make_ring(struct sink *s, struct err *e)
+static size_t ring_size(const struct sink *s)
 {
-	size_t size = s->p.meta->vifs[0] != '\0' ? RING_SIZE_NET : RING_SIZE;
-
-	s->ring = ring_create(size, s->session, e);
-	return s->ring != NULL ? 0 : -1;
+	return s->p.meta->vifs[0] != '\0' ? RING_SIZE_NET : RING_SIZE;
 }
 
 /* ---- in this process ---- */
@@ -86,7 +84,8 @@ struct sink *sink_local(const char *path, const struct sink_params *p, struct er
 	s->log = log_create(path, &c, e);
 	if (s->log != NULL) {
 		memcpy(s->session, log_writer_session(s->log), LOG_SESSION);
-		if (make_ring(s, e) == 0)
+		s->ring = salvage_ring(ring_size(s), s->session, e);
+		if (s->ring != NULL)
 			s->drain = drain_start(s->ring, s->log, 0, e);
 	}
 	if (s->drain != NULL)
@@ -340,7 +339,8 @@ struct sink *sink_deviced(const char *replayed, const struct sink_params *p, str
 	s->state = UP;
 	if (getrandom(s->session, LOG_SESSION, 0) != LOG_SESSION)
 		err_set(e, ST_HOST, "cannot get random bytes: %s", strerror(errno));
-	else if (make_ring(s, e) == 0 && connect_first(s, replayed, e) == 0) {
+	else if ((s->ring = ring_create(ring_size(s), s->session, e)) != NULL &&
+		connect_first(s, replayed, e) == 0) {
 		s->p.meta = NULL;
 		rc = pthread_create(&s->watcher, NULL, watch, s);
 		s->watched = rc == 0;

@@ -17,6 +17,7 @@
 
 #include "lib/pack.h"
 #include "lib/packed.h"
+#include "lib/salvage.h"
 #include "lib/vm.h"
 #include "util/parse.h"
 
@@ -122,7 +123,7 @@ static void parent(const char *path, char dir[TTD_PATH_MAX])
 		strcpy(dir, slash != NULL ? "/" : ".");
 }
 
-int trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX],
+static int find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX],
 	struct err *e)
 {
 	char base[TTD_PATH_MAX];
@@ -151,6 +152,15 @@ int trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX]
 	if (trace_join(log, dir, "", "", e) != 0)
 		return -1;
 	parent(log, dir);
+	return 0;
+}
+
+int trace_find(const char *trace, char dir[TTD_PATH_MAX], char log[TTD_PATH_MAX],
+	struct err *e)
+{
+	if (find(trace, dir, log, e) != 0)
+		return -1;
+	salvage_log(log);
 	return 0;
 }
 

@@ -1,20 +1,21 @@
 #!/bin/bash
-# crash.sh - kill -9 of a recording guest, of ttd-deviced, and of both, at
-# random moments: every log opens, replays without divergence up to its last
-# committed chunk, and lacks at most the last 100 ms before the kill.  Then a
-# disk that fills up.  KILLS says how many; SEED, which is printed, repeats a run.
+# crash.sh - kill -9 of a recording guest, of ttd-deviced, of both, and of a
+# guest that writes its log itself, at random moments: every log opens, replays
+# without divergence, and lacks at most the last 100 ms before the kill; the last
+# kind what the guest did since it last looked at the time.  Then a disk that fills up.  KILLS says how many; SEED, which is printed, repeats a run.
 set -u
 ttd=$TTD_BUILD/ttd
 guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
 eval "$guest"
 seed=${SEED:-$$}
-kills=${KILLS:-3}
+kills=${KILLS:-4}
 RANDOM=$seed
 echo "SEED=$seed KILLS=$kills"
 export XDG_RUNTIME_DIR=$TTD_TMP/r TTD_TRACE_DIR=$TTD_TMP/t
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 bad=0
 lost_max=0
+lost_own=0
 here=$PWD
 case $ttd in /*) ;; *) ttd=$here/$ttd ;; esac
 
@@ -31,11 +32,13 @@ daemon() {
 	done
 }
 # The kernel works all the time, so that the log grows all the time.
+busy='while :; do ls -l / | wc -l; done'
+salvaged=0
 cat >"$TTD_TMP/busy.cfg" <<END
 name = "busy"
 kernel = "$KERNEL"
 ramdisk = "$RAMDISK"
-extra = 'quiet ttd.run="while :; do ls -l / | wc -l; done"'
+extra = 'quiet ttd.run="$busy"'
 time_travel = "ttd_flag=1"
 END
 start() {
@@ -77,8 +80,9 @@ lost() {
 		paste -sd+)
 	[ -n "$last" ] || { wrong "$log: no inputs"; return; }
 	lost=$(((killed - (last)) / 1000))
-	[ $lost -gt $lost_max ] && lost_max=$lost
-	[ $lost -le 100000 ] || wrong "$3: lost $lost us"
+	[ "$3" != own ] && [ $lost -gt $lost_max ] && lost_max=$lost
+	[ "$3" = own ] && [ $lost -gt $lost_own ] && lost_own=$lost
+	[ $lost -le 100000 ] || wrong "$i $3: lost $lost us"
 }
 moment() {
 	sleep "$((RANDOM % 3)).$((RANDOM % 10))$((RANDOM % 10))"
@@ -89,7 +93,7 @@ daemon
 for ((i = 0; i < kills; i++)); do
 	n=busy-$i
 	log=$TTD_TRACE_DIR/$n/ttd.log.busy
-	case $((i % 3)) in
+	case $((i % 4)) in
 	0)
 		start
 		moment
@@ -97,7 +101,7 @@ for ((i = 0; i < kills; i++)); do
 		kill -9 "$vm"
 		sleep 0.3
 		check "$log" "$i vm"
-		lost "$log" "$killed" "$i vm"
+		lost "$log" "$killed" vm
 		;;
 	1)
 		option=
@@ -121,8 +125,22 @@ for ((i = 0; i < kills; i++)); do
 		if [ $((RANDOM % 2)) = 0 ]; then set -- "$vm" $deviced; else set -- $deviced "$vm"; fi
 		{ kill -9 "$1" "$2" && wait $deviced; } 2>/dev/null
 		check "$log" "$i both"
-		lost "$log" "$killed" "$i both"
+		lost "$log" "$killed" both
 		daemon
+		;;
+	3)
+		"$ttd" record -o "$TTD_TRACE_DIR/$n" --force --name busy --kernel "$KERNEL" \
+			--ramdisk "$RAMDISK" --extra "quiet ttd.run=\"$busy\"" </dev/null >/dev/null 2>&1 &
+		vm=$!
+		moment
+		killed=$(date +%s%N)
+		{ kill -9 "$vm" && wait "$vm"; } 2>/dev/null
+		cp "$log" "$TTD_TMP/before"
+		ls "$XDG_RUNTIME_DIR"/ttd/*.ring >/dev/null || wrong "$i own: no ring is left"
+		check "$log" "$i own"
+		ls "$XDG_RUNTIME_DIR"/ttd/*.ring >/dev/null 2>&1 && wrong "$i own: the ring stays"
+		[ "$(stat -c %s "$log")" -gt "$(stat -c %s "$TTD_TMP/before")" ] && salvaged=$((salvaged + 1))
+		lost "$log" "$killed" own
 		;;
 	esac
 	[ $bad = 0 ] && rm -rf "${TTD_TRACE_DIR:?}/$n" && mkdir "$TTD_TRACE_DIR/$n"
@@ -167,5 +185,7 @@ case $? in
 *) bad=1 ;;
 esac
 [ $bad = 0 ] || { tail -n 5 "$TTD_TMP/deviced"; cat "$XDG_RUNTIME_DIR"/ttd/*.log; }
-echo "$kills kills: at most $lost_max us lost; $([ $bad = 0 ] && echo all well || echo WRONG); seed $seed"
+[ "$kills" -lt 40 ] || [ $salvaged -gt 0 ] || { echo "nothing was ever left in a ring"; bad=1; }
+echo "$kills kills: at most $lost_max us lost, $lost_own us by a guest that writes itself (of" \
+	"which $salvaged had left something in the ring); $([ $bad = 0 ] && echo all well || echo WRONG); seed $seed"
 exit $bad

@@ -265,11 +265,86 @@ static void killed(void **unused)
 	print_message("%u consumers died\n", deaths);
 }
 
+/* Records and drains by itself until it is killed; *put tells how far it is. */
+static void record_alone(const char *file, volatile uint64_t *put)
+{
+	struct log_writer *w = new_log();
+	struct log_record rec;
+	struct err e;
+	struct ring *r = ring_create_file(RING_SIZE_MIN, log_writer_session(w), file, &e);
+
+	if (r == NULL || drain_start(r, w, 0, &e) == NULL)
+		_exit(1);
+	for (;; (*put)++) {
+		rec = nth(*put);
+		while (!ring_put(r, &rec))
+			ring_wait_room(r, 50);
+	}
+}
+
+/* The log, with what is in the ring, has all that was put there: n or n + 1 records. */
+static void check_salvaged(const char *file, uint64_t n)
+{
+	struct err e;
+	struct ring *r = ring_find(file, &e);
+	struct log_writer *w;
+	struct log_reader *l;
+	struct log_record rec, want;
+	struct drain *d;
+	uint64_t stream, i;
+
+	assert_non_null(r);
+	assert_null(ring_find(file, &e)); /* one at a time */
+	w = log_append_open(path, ring_session(r), false, &stream, &e);
+	assert_non_null(w);
+	d = drain_create(r, w, stream, &e);
+	assert_non_null(d);
+	assert_int_equal(drain_last(d, &e), DRAIN_DONE);
+	drain_free(d);
+	log_writer_close(w);
+	ring_free(r);
+	l = log_open(path, &e);
+	assert_non_null(l);
+	for (i = 0; log_next(l, &rec, &e) == 1; i++) {
+		want = nth(i);
+		assert_true(log_record_equal(&rec, &want));
+	}
+	assert_in_range(i, n, n + 1);
+	log_reader_close(l);
+}
+
+static void left_behind(void **unused)
+{
+	volatile uint64_t *put = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char file[80];
+	struct err e;
+	pid_t pid;
+
+	(void)unused;
+	snprintf(file, sizeof file, "%s.ring", path);
+	for (unsigned round = 0; round < 8; round++) {
+		*put = 0;
+		pid = fork();
+		if (pid == 0)
+			record_alone(file, put);
+		while (*put == 0)
+			usleep(100);
+		usleep((useconds_t)below(60000));
+		assert_null(ring_find(file, &e)); /* its process lives */
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		check_salvaged(file, *put);
+		unlink(file);
+	}
+	munmap((void *)put, 4096);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wraps), cmocka_unit_test(hostile), cmocka_unit_test(thread),
-		cmocka_unit_test(killed),
+		cmocka_unit_test(killed), cmocka_unit_test(left_behind),
 	};
 	int rc;
 

@@ -1,0 +1,25 @@
+/*
+ * salvage.h - the last moments of a recording whose process was killed.
+ *
+ * A process that writes its log itself has its ring in a file of the runtime folder,
+ * which is usually memory too.  What was in it and not yet in the log when the
+ * process died is there still; who opens the trace first brings it home.  (With
+ * ttd-deviced the ring outlives either process, but not both: it is a memfd,
+ * because what a guest's process could shorten would be a trap for the daemon.)
+ */
+#ifndef TTD_LIB_SALVAGE_H
+#define TTD_LIB_SALVAGE_H
+
+#include "event/ring.h"
+
+/* A ring that can be salvaged, or where that cannot be, one that cannot. */
+struct ring *salvage_ring(size_t size, const uint8_t session[LOG_SESSION], struct err *e);
+
+/*
+ * Appends to the log what its dead process has left, if anything.  Where that is
+ * impossible (the process lives, the log cannot be written, the ring is no ring) all
+ * stays as it is: what the log has is good without.
+ */
+void salvage_log(const char *log);
+
+#endif

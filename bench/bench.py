@@ -109,6 +109,7 @@ class Bench:
         self.boots = {e: [] for e in o.engines if e != "native"}
         self.runs = {e: [] for e in o.engines}
         self.pairs = {"%s/%s" % p: [] for p in engines.TOGETHER if self.together(p)}
+        self.shared = []  # (ttd, native) on one CPU
         self.profile = {}
         self.logs = {}
         self.devices = {}
@@ -178,6 +179,11 @@ class Bench:
                     self.one(engine, n)
             for p in self.pairs:
                 self.pair(*p.split("/"), n)
+            if self.names and {"native", "ttd"} <= set(self.o.engines):
+                say("round %d of %d: ttd and native on one CPU" % (n, self.o.runs))
+                self.shared.append(engines.accompanied(
+                    self.guest, self.root, [w for w in self.workloads if w.set == "user"],
+                    "bench.round=%02d" % n))
 
     def profiles(self):
         """

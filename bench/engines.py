@@ -12,8 +12,11 @@ import json
 import os
 import select
 import shutil
+import signal
+import statistics
 import subprocess
 import tempfile
+import threading
 import time
 
 TIMEOUT = 600
@@ -154,8 +157,9 @@ def lines_of(fd, limit, renew=False):
 class Marks:
     """Follows the lines of guest/run."""
 
-    def __init__(self, run):
+    def __init__(self, run, companion=None):
         self.run, self.begin, self.done, self.tail = run, {}, False, []
+        self.companion = companion
 
     def take(self, line, now):
         at = line.find("@@ ")
@@ -163,7 +167,11 @@ class Marks:
         self.tail = self.tail[-20:] + [line]
         if word[1:2] == ["begin"]:
             self.begin[word[2]] = now
+            if self.companion:
+                self.companion.begin(word[2])
         elif word[1:2] == ["end"]:
+            if self.companion:
+                self.companion.end(word[2])
             if word[3] != "0":
                 raise Failed("%s ended with status %s" % (word[2], word[3]))
             self.run.marks[word[2]] = tuple(b - a for a, b in zip(self.begin[word[2]], now))
@@ -177,8 +185,8 @@ class Marks:
         return Failed(why + "\n" + "\n".join("    | " + t for t in self.tail))
 
 
-def follow(p, run, memory):
-    clock, marks = Clock(p.pid), Marks(run)
+def follow(p, run, memory, companion):
+    clock, marks = Clock(p.pid), Marks(run, companion)
     try:
         for line in lines_of(p.stdout.fileno(), TIMEOUT):
             if marks.take(line, clock.now()) and not run.rss:
@@ -188,10 +196,12 @@ def follow(p, run, memory):
     return clock, marks
 
 
-def drive(name, guest, names, command=None, extra="", keep=False, cpu=None, tag=""):
+def drive(name, guest, names, command=None, extra="", keep=False, cpu=None, tag="",
+          companion=None):
     """
     Boots, runs the workloads named, or another command, and powers off.  All on
     one CPU when that is given; tag tells two recordings at the same time apart.
+    A companion is told when a workload begins and ends.
     """
     command = command or "sh /bench/run " + ",".join(names)
     words = 'quiet %s ttd.run="%s"' % (extra, command)
@@ -204,7 +214,7 @@ def drive(name, guest, names, command=None, extra="", keep=False, cpu=None, tag=
                              stdout=subprocess.PIPE, stderr=err, preexec_fn=pin)
         status = None
         try:
-            clock, marks = follow(p, run, guest.memory)
+            clock, marks = follow(p, run, guest.memory, companion)
             _, status, usage = os.wait4(p.pid, 0)
             p.returncode = status
         finally:
@@ -246,15 +256,74 @@ def once(command, env, out):
     return time.monotonic() - start, usage.ru_utime + usage.ru_stime, p.returncode
 
 
-def native(root, tmp, workloads):
-    """The same commands with the same programs, in this machine itself."""
-    run = Run()
+def native_env(root, tmp):
+    """What a shell needs for the workloads, and their files."""
     env = {"PATH": "/nonexistent", "B": os.path.join(root, "bin/busybox"),
            "P": os.path.join(root, "bench/bin"), "D": tmp + "/text", "S": tmp + "/quarter"}
     for name, lines in (("D", 300000), ("S", 75000)):
         if not os.path.exists(env[name]):
             with open(env[name], "wb") as f:
                 once("$P/text %d" % lines, env, f)
+    return env
+
+
+class Companion:
+    """
+    Runs a workload natively, again and again, as long as the guest is in it; on
+    the guest's CPU, so that both get the same share of what the machine gives.
+    """
+
+    def __init__(self, root, tmp, workloads):
+        self.env, self.run = native_env(root, tmp), Run()
+        self.commands = {w.name: w.command for w in workloads}
+
+    def begin(self, name):
+        self.stop, self.child, self.found = False, None, []
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self.repeat, args=(self.commands[name],))
+        self.thread.start()
+
+    def repeat(self, command):
+        while True:
+            with self.lock:
+                if self.stop:
+                    return
+                p = subprocess.Popen([self.env["B"], "sh", "-c", command], env=self.env,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     preexec_fn=on_one_cpu, start_new_session=True)
+                self.child, start = p, time.monotonic()
+            # Not reaped before the lock is held: nobody else has its number.
+            os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOWAIT)
+            with self.lock:
+                _, status, usage = os.wait4(p.pid, 0)
+                p.returncode = status
+                if status == 0:
+                    self.found.append((time.monotonic() - start,
+                                       usage.ru_utime + usage.ru_stime))
+                self.child = None
+
+    def end(self, name):
+        with self.lock:
+            self.stop = True
+            if self.child:
+                os.killpg(self.child.pid, signal.SIGKILL)
+        self.thread.join()
+        if not self.found:
+            raise Failed("native %s did not end once while the guest ran it" % name)
+        self.run.marks[name] = tuple(statistics.median(f) for f in zip(*self.found))
+
+
+def accompanied(guest, root, workloads, extra):
+    """ttd and, beside it on its CPU, the same workloads natively: two runs."""
+    companion = Companion(root, guest.tmp, workloads)
+    ttd = drive("ttd", guest, [w.name for w in workloads], None, extra,
+                cpu=min(os.sched_getaffinity(0)), companion=companion)
+    return ttd, companion.run
+
+
+def native(root, tmp, workloads):
+    """The same commands with the same programs, in this machine itself."""
+    run, env = Run(), native_env(root, tmp)
     for w in workloads:
         with open(os.path.join(tmp, "out"), "w+b") as out:
             wall, cpu, status = once(w.command, env, out)

@@ -49,6 +49,10 @@ def figures_of_work(bench):
     for w in bench.workloads:
         row = {e: both(r.marks[w.name] for r in rs) for e, rs in bench.runs.items() if rs}
         table[w.name] = {"set": w.set, "count": w.count, "engines": row}
+        shared = [t.marks[w.name][1] / n.marks[w.name][1] for t, n in bench.shared
+                  if w.name in n.marks]
+        if shared:
+            table[w.name]["shared"] = spread(shared)
     return table
 
 
@@ -206,6 +210,15 @@ def show_times(out, title, rows, kind):
     table(out, title, [""] + names + ["%s/%s" % p for p in pairs], lines)
 
 
+def show_shared(out, rows):
+    found = {n: w["shared"] for n, w in rows.items() if "shared" in w}
+    lines = [[n, times(s)] for n, s in found.items()]
+    if lines:
+        lines.append(["geometric mean", number(geomean(s["median"] for s in found.values()))])
+        table(out, "User programs while both share a CPU, ratios of CPU time", ["", "ttd/native"],
+              lines)
+
+
 def show_exits(out, rows, profile):
     names = [e for e in dict.fromkeys(e for w in rows.values() for e in w["engines"])
              if e not in engines.ASIDE]
@@ -323,6 +336,7 @@ def show(result, out):
     if user:
         show_times(out, "User programs, CPU seconds", user, "cpu")
         show_times(out, "User programs, wall seconds", user, "wall")
+        show_shared(out, result["work"])
     exits = {n: w for n, w in result["work"].items() if w["set"] == "exit"}
     if exits:
         show_exits(out, exits, result["profile"])

@@ -366,7 +366,7 @@ int decode(struct decoder *d, struct log_record *r)
 	if (d->left == 0)
 		return d->op.pos == d->op.len && d->count.pos == d->count.len &&
 			d->branch.pos == d->branch.len && d->rest.pos == d->rest.len ? 0 : -1;
-	*r = (struct log_record){0};
+	log_record_clear(r);
 	if (get_site(d, r) < 0)
 		return -1;
 	r->pos.icount = d->c.icount += rbuf_z(&d->count);

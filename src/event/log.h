@@ -9,6 +9,9 @@
 #ifndef TTD_EVENT_LOG_H
 #define TTD_EVENT_LOG_H
 
+#include <stddef.h>
+#include <string.h>
+
 #include "event/source.h"
 #include "util/err.h"
 
@@ -52,6 +55,12 @@ struct log_record {
 	const uint8_t *bytes;
 	uint8_t data[EVENT_DATA_MAX];
 };
+
+/* Without data: there are records by the hundred thousand a second, and hardly any has some. */
+static inline void log_record_clear(struct log_record *r)
+{
+	memset(r, 0, offsetof(struct log_record, data));
+}
 
 static inline const uint8_t *log_record_bytes(const struct log_record *r)
 {

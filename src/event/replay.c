@@ -257,12 +257,18 @@ static enum witness_answer rep_witness(struct source *s, const struct source_pos
 	const struct witness *w)
 {
 	struct replayer *r = (struct replayer *)s;
-	struct log_record actual = {
-		.type = w->type, .flags = w->flags, .check = w->check, .code = w->code,
-		.error = w->error, .pos = *now, .value = w->value, .value2 = w->value2,
-	};
+	struct log_record actual;
 	const struct log_record *rec;
 
+	log_record_clear(&actual);
+	actual.type = w->type;
+	actual.flags = w->flags;
+	actual.check = w->check;
+	actual.code = w->code;
+	actual.error = w->error;
+	actual.pos = *now;
+	actual.value = w->value;
+	actual.value2 = w->value2;
 	if (r->status != REPLAY_RUNNING)
 		return r->status == REPLAY_DIVERGED ? WITNESS_DIVERGED : WITNESS_LOG_END;
 	if (!(r->witnesses >> w->type & 1))

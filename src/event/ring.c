@@ -308,13 +308,17 @@ static void write_head(uint8_t b[RING_RECORD], const struct log_record *rec, uin
 static bool read_record(const uint8_t b[RING_RECORD], uint32_t n, const uint8_t *data,
 	struct log_record *rec)
 {
-	*rec = (struct log_record){
-		.type = b[4], .flags = b[5], .check = b[6], .code = get32(b + 8),
-		.error = get32(b + 12), .len = get32(b + 16),
-		.pos = { .icount = get64(b + 24), .brctr = get64(b + 32), .rip = get64(b + 40),
-			.rcx = get64(b + 48), .tsc = get64(b + 56) },
-		.value = get64(b + 64), .value2 = get64(b + 72),
-	};
+	log_record_clear(rec);
+	rec->type = b[4];
+	rec->flags = b[5];
+	rec->check = b[6];
+	rec->code = get32(b + 8);
+	rec->error = get32(b + 12);
+	rec->len = get32(b + 16);
+	rec->pos = (struct source_pos){ .icount = get64(b + 24), .brctr = get64(b + 32),
+		.rip = get64(b + 40), .rcx = get64(b + 48), .tsc = get64(b + 56) };
+	rec->value = get64(b + 64);
+	rec->value2 = get64(b + 72);
 	if (rec->len > EVENT_LONG_MAX || record_size(rec->len) != n)
 		return false;
 	if (rec->len > EVENT_DATA_MAX)

@@ -13,6 +13,10 @@ static inline void wbuf_v(struct wbuf *w, uint64_t v)
 	uint8_t b[VARINT_MAX];
 	size_t n = 0;
 
+	if (v < 0x80 && w->len < w->cap && !w->bad) { /* nearly always */
+		w->p[w->len++] = (uint8_t)v;
+		return;
+	}
 	for (; v >= 0x80; v >>= 7)
 		b[n++] = (uint8_t)(v | 0x80);
 	b[n++] = (uint8_t)v;

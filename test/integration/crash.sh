@@ -153,6 +153,7 @@ for ((i = 0; i < kills; i++)); do
 		daemon
 		;;
 	3)
+		rm -f "$TTD_TMP/own"
 		"$ttd" record -o "$TTD_TRACE_DIR/$n" --force --name busy --kernel "$KERNEL" \
 			--ramdisk "$RAMDISK" --extra "quiet ttd.run=\"$busy\"" </dev/null >"$TTD_TMP/own" 2>&1 &
 		vm=$!

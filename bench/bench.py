@@ -179,11 +179,11 @@ class Bench:
                     self.one(engine, n)
             for p in self.pairs:
                 self.pair(*p.split("/"), n)
-            if self.names and {"native", "ttd"} <= set(self.o.engines):
+            user = [w for w in self.workloads if w.set == "user"]
+            if user and {"native", "ttd"} <= set(self.o.engines):
                 say("round %d of %d: ttd and native on one CPU" % (n, self.o.runs))
-                self.shared.append(engines.accompanied(
-                    self.guest, self.root, [w for w in self.workloads if w.set == "user"],
-                    "bench.round=%02d" % n))
+                self.shared.append(engines.accompanied(self.guest, self.root, user,
+                                                       "bench.round=%02d" % n))
 
     def profiles(self):
         """

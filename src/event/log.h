@@ -62,6 +62,21 @@ static inline void log_record_clear(struct log_record *r)
 	memset(r, 0, offsetof(struct log_record, data));
 }
 
+/* The record of a witness: what a recording writes and a replay compares it with. */
+static inline void log_record_witness(struct log_record *r, const struct source_pos *now,
+	const struct witness *w)
+{
+	log_record_clear(r);
+	r->type = w->type;
+	r->flags = w->flags;
+	r->check = w->check;
+	r->code = w->code;
+	r->error = w->error;
+	r->pos = *now;
+	r->value = w->value;
+	r->value2 = w->value2;
+}
+
 static inline const uint8_t *log_record_bytes(const struct log_record *r)
 {
 	return r->bytes != NULL ? r->bytes : r->data;

@@ -193,16 +193,7 @@ static enum witness_answer rec_witness(struct source *s, const struct source_pos
 	if (w->detail != NULL)
 		detail_records(w->detail, now, put_detail, r);
 	if (r->p.witnesses >> w->type & 1) {
-		rec.type = w->type;
-		rec.flags = w->flags;
-		rec.check = w->check;
-		rec.code = w->code;
-		rec.error = w->error;
-		rec.pos = *now;
-		rec.value = w->value;
-		rec.value2 = w->value2;
-		rec.len = 0;
-		rec.bytes = NULL;
+		log_record_witness(&rec, now, w);
 		put(r, &rec);
 	}
 	if (r->inner->ops->witness == NULL)

@@ -260,15 +260,7 @@ static enum witness_answer rep_witness(struct source *s, const struct source_pos
 	struct log_record actual;
 	const struct log_record *rec;
 
-	log_record_clear(&actual);
-	actual.type = w->type;
-	actual.flags = w->flags;
-	actual.check = w->check;
-	actual.code = w->code;
-	actual.error = w->error;
-	actual.pos = *now;
-	actual.value = w->value;
-	actual.value2 = w->value2;
+	log_record_witness(&actual, now, w);
 	if (r->status != REPLAY_RUNNING)
 		return r->status == REPLAY_DIVERGED ? WITNESS_DIVERGED : WITNESS_LOG_END;
 	if (!(r->witnesses >> w->type & 1))

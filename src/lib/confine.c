@@ -26,6 +26,11 @@ static void needs_again(const struct ttd_vm *vm, struct places *p, struct sandbo
 		sandbox_write(s, "/dev/net/tun");
 }
 
+static int apply(const struct sandbox *s, struct err *e)
+{
+	return sandbox_files(s, e) < 0 ? -1 : sandbox_calls(s, e);
+}
+
 static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, struct err *e)
 {
 	struct sandbox s = {0};
@@ -42,7 +47,7 @@ static int confine(const struct ttd_vm *vm, unsigned flags, struct places *p, st
 		s.needs |= SANDBOX_NET | (net_has_tap(vm) ? SANDBOX_TAP : 0u);
 	if (flags & TTD_CONFINE_AGAIN)
 		needs_again(vm, p, &s);
-	return sandbox_files(&s, e) < 0 ? -1 : sandbox_calls(&s, e);
+	return apply(&s, e);
 }
 
 int ttd_vm_confine(struct ttd_vm *vm, unsigned flags, struct ttd_error *err)
@@ -71,7 +76,7 @@ int ttd_session_confine(struct ttd_session *s, unsigned flags, const char *folde
 		b.needs |= SANDBOX_CHILDREN;
 	sandbox_read(&b, "/");
 	sandbox_write(&b, folder);
-	if (sandbox_files(&b, &e) >= 0 && sandbox_calls(&b, &e) == 0)
+	if (apply(&b, &e) == 0)
 		return 0;
 	vm_error(err, &e);
 	return -1;

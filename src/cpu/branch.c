@@ -258,17 +258,20 @@ static void cold_exit(struct tr *t, const struct cold *k)
  */
 static void cold_group(struct tr *t, const struct cold *k)
 {
+	struct tlb *tlb = access_tlb(t);
 	struct out *o = &t->o;
 	uint8_t *across;
 
-	e_rm(o, 1, 0x33, R11, (struct ea){ -1, R10, 3, (int32_t)k->tag });
+	e_rm(o, 1, 0x33, R11, k->stack ? field(&tlb->stack.tag)
+		: (struct ea){ -1, R10, 3, (int32_t)k->tag });
 	e_rr(o, 0, 0x89, R11, R10);
 	e_rr(o, 0, 0x81, 4, R10);
 	e32(o, PAGE_SIZE - 1);
 	e_rr(o, 0, 0x81, 7, R10);
 	e32(o, PAGE_SIZE - (k->site->size & (SITE_WRITE - 1u)));
 	across = e_jcc(o, CC_A);
-	glue_call(t, k->site, k->glue);
+	glue_call(t, k->site, k->stack ? t->c->glue.stack[block_mem_mode(t->b)]
+		: t->c->glue.slow_group);
 	e_patch(across, o->p);
 	cold_state(t, k);
 	exit_link(t, (int64_t)k->target, true);

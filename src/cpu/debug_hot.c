@@ -16,11 +16,8 @@ static void forget_page(struct cpu *c, uint64_t va)
 {
 	unsigned i = TLB_INDEX(va);
 
-	for (unsigned mode = 0; mode < 2; mode++) {
-		struct tlb *t = mem_tlb(c->mem, (enum mem_mode)mode);
-
-		t->e[i].rtag = t->e[i].wtag = TLB_EMPTY(i);
-	}
+	for (unsigned mode = 0; mode < 2; mode++)
+		tlb_drop(mem_tlb(c->mem, (enum mem_mode)mode), i);
 }
 
 /* Does a translation stop to look at this offset of a page? */

@@ -146,6 +146,43 @@ static uint64_t link_saved(struct cpu *c, uint64_t l, uint64_t unused)
 	return hot_link(c, l, FL_SAVED);
 }
 
+/*
+ * r10 = site, r11 = address: makes its page the stack's, if that is in the table and
+ * writable, and goes on at the next site.
+ */
+static uint32_t build_stack(struct cpu *c, struct out *o, enum mem_mode mode)
+{
+	struct tlb *t = mem_tlb(c->mem, mode);
+	uint32_t at = lo(o->p);
+	uint8_t *miss;
+
+	e_store(o, EA_ABS(&c->tmp[3]), RAX);
+	e_mov(o, RAX, R11);
+	e_rr(o, 0, 0xc1, 5, RAX);                  /* shr $(PAGE_SHIFT - 2), eax */
+	e8(o, PAGE_SHIFT - 2);
+	e8(o, 0x25);                               /* and $, eax: TLB_INDEX() * 4 */
+	e32(o, (TLB_SIZE - 1) << 2);
+	e_rr(o, 1, 0x81, 4, R11);                  /* and $PAGE_MASK, r11 */
+	e32(o, (uint32_t)PAGE_MASK);
+	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, RAX, 3, (int32_t)lo(&t->e[0].wtag) });
+	miss = e_jcc(o, CC_NE);
+	e_load(o, RAX, (struct ea){ -1, RAX, 3, (int32_t)lo(&t->e[0].host) });
+	e_rr(o, 1, 0x29, R11, RAX);
+	e_store(o, EA_ABS(&t->stack.tag), R11);
+	e_store(o, EA_ABS(&t->stack.delta), RAX);
+	for (unsigned k = 0; k < STACK_LIMITS; k++) {
+		e_rm(o, 1, 0xc7, 0, EA_ABS(&t->stack.limit[k]));
+		e32(o, PAGE_SIZE + 1 - (1u << (STACK_BITS_MIN + k)));
+	}
+	e_load(o, RAX, EA_ABS(&c->tmp[3]));
+	e_rm(o, 0, 0x8b, R10, EA_BASE(R10, sizeof(struct site) + offsetof(struct site, host)));
+	e_rr(o, 0, 0xff, 4, R10);                  /* jmp r10 */
+	e_patch(miss, o->p);
+	e_load(o, RAX, EA_ABS(&c->tmp[3]));
+	e_jmp(o, c->glue.stack_miss);
+	return at;
+}
+
 void glue_build(struct cpu *c)
 {
 	struct out o = { c->code };
@@ -155,7 +192,7 @@ void glue_build(struct cpu *c)
 		hot_fn *fn;
 	} stubs[] = {
 		{ &c->glue.slow_read, hot_slow_read }, { &c->glue.slow_write, hot_slow_write },
-		{ &c->glue.slow_group, hot_slow_group },
+		{ &c->glue.slow_group, hot_slow_group }, { &c->glue.stack_miss, hot_stack },
 		{ &c->glue.careful_read, hot_careful_read },
 		{ &c->glue.careful_write, hot_careful_write },
 		{ &c->glue.link_host, link_host }, { &c->glue.link_saved, link_saved },
@@ -169,5 +206,7 @@ void glue_build(struct cpu *c)
 	c->glue.enter = build_enter(c, &o, go_on);
 	for (unsigned i = 0; i < sizeof stubs / sizeof *stubs; i++)
 		*stubs[i].at = build_stub(c, &o, stubs[i].fn, call);
+	for (int mode = 0; mode < 2; mode++)
+		c->glue.stack[mode] = build_stack(c, &o, (enum mem_mode)mode);
 	c->glue_end = o.p;
 }

@@ -7,6 +7,9 @@
  * from guest to host addresses there is kept in cpu.delta[base], and each access
  * is [base + disp + delta].
  *
+ * For rsp the check is against the one page that is the stack's (tlb.h), and the
+ * distance stands there.
+ *
  * The check must have no effect a guest could see, for some of the accesses may
  * not come to pass (hot_slow_group()).  Where it fails the block goes on in its
  * plain translation, which checks each access by itself.
@@ -103,7 +106,7 @@ static struct effect effect_of(const struct insn *in, int base, int off)
 /* Worth it?  The first check costs somewhat more than an ordinary one. */
 static bool pays(const struct group *g, int n)
 {
-	return n >= 3 || (n == 2 && (g->base == RSP || g->last - g->first <= 2));
+	return n >= 3 || g->base == RSP || (n == 2 && g->last - g->first <= 2);
 }
 
 static int max(int a, int b) { return a > b ? a : b; }
@@ -227,19 +230,24 @@ void plan_groups(struct tr *t)
 		plan_reuse(t, i);
 }
 
-/* The jump to what happens when the check of a group fails. */
-static void slow(struct tr *t, const struct insn *in, const struct site *s, const uint64_t *tag)
+/* What happens when the check of a group fails. */
+static struct cold *cold_group_new(struct tr *t, const struct insn *in, const struct site *s,
+	uint8_t *from)
 {
-	struct cold *k = cold_new(t, COLD_GROUP, e_jcc(&t->o, CC_A));
+	struct cold *k = cold_new(t, COLD_GROUP, from);
 
 	k->site = s;
-	k->tag = lo(tag);
-	k->glue = t->c->glue.slow_group;
 	k->target = in->off;
 	k->n = (uint8_t)t->n;
 	k->b = (uint8_t)t->br;
 	k->fl = (uint8_t)t->fs;
 	k->rec = t->rec;
+	return k;
+}
+
+static void slow(struct tr *t, const struct insn *in, const struct site *s, const uint64_t *tag)
+{
+	cold_group_new(t, in, s, e_jcc(&t->o, CC_A))->tag = lo(tag);
 }
 
 /* The check of an operand that is read now and written later in the block. */
@@ -271,6 +279,31 @@ bool group_covers(const struct tr *t, int base)
 	return false;
 }
 
+/* The limit for accesses of that many bytes. */
+static const uint64_t *stack_limit(const struct tlb *tlb, unsigned size)
+{
+	unsigned k = 0;
+
+	while (1u << (STACK_BITS_MIN + k) < size)
+		k++;
+	return &tlb->stack.limit[k];
+}
+
+/* The second site is where hot_stack() goes on. */
+static void check_stack(struct tr *t, const struct insn *in, const struct site *s, unsigned size)
+{
+	struct tlb *tlb = access_tlb(t);
+	struct cold *k;
+
+	e_rm(&t->o, 1, 0x33, R11, field(&tlb->stack.tag));
+	e_fit(&t->o, 14);
+	e_rm(&t->o, 1, 0x3b, R11, field(stack_limit(tlb, size)));
+	k = cold_group_new(t, in, s, e_jcc(&t->o, CC_AE));
+	k->stack = true;
+	site_here(t, in, 0);
+	t->delta_reg = NO_REG;
+}
+
 static void check(struct tr *t, const struct insn *in, const struct group *g)
 {
 	struct tlb *tlb = access_tlb(t);
@@ -282,6 +315,10 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	flags_free(t);
 	s = site_here(t, in, size | (g->write ? SITE_WRITE : 0));
 	e_lea(&t->o, R11, EA_BASE(g->base, g->lo));
+	if (g->base == RSP) {
+		check_stack(t, in, s, size);
+		return;
+	}
 	access_lookup(t, tag, size);
 	slow(t, in, s, tag);
 	e_load(&t->o, R11, access_table(&tlb->e[0].host));
@@ -303,7 +340,7 @@ void group_begin(struct tr *t, const struct insn *in)
 struct ea group_operand(struct tr *t, int base, int disp)
 {
 	if (t->delta_reg != base)
-		e_load(&t->o, R10, field(&t->c->delta[base]));
+		e_load(&t->o, R10, field(base == RSP ? &access_tlb(t)->stack.delta : &t->c->delta[base]));
 	t->delta_reg = (int8_t)base;
 	return (struct ea){ base, R10, 0, disp };
 }

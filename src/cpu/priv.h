@@ -160,7 +160,7 @@ struct cpu {
 	/* What translated code names. */
 	uint64_t flags;     /* saved status flags: low 16 bits, ah:al */
 	uint64_t pcbase;
-	uint64_t delta[16]; /* host minus guest address of a group's page, by base */
+	uint64_t delta[16]; /* host minus guest address of a group's page, by base; not rsp */
 	uint64_t tmp[4];
 	uint64_t count;     /* r15 while outside */
 	uint64_t host_rsp;
@@ -202,6 +202,7 @@ struct cpu {
 		uint32_t enter, slow_read, slow_write, slow_group, careful_read, careful_write;
 		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault, misaligned;
 		uint32_t end, string, rdtsc, pushf, iret;
+		uint32_t stack[2], stack_miss; /* by mem_mode */
 	} glue;
 
 	struct block *plain_next; /* run this one next instead of the block at rip */
@@ -279,6 +280,7 @@ void *meta_alloc(struct cpu *c, size_t n);
 /* slow_hot.c: called with guest FP state live */
 uint64_t hot_slow_read(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_careful_read(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_careful_write(struct cpu *c, uint64_t site, uint64_t va);

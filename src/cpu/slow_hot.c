@@ -249,22 +249,44 @@ static uint64_t go_on_plain(struct cpu *c)
  * A run of accesses may be checked as one only where the check has no effect the
  * guest could see: the page is there, and its A and D bits are set already.
  */
-uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va)
+static bool fill_group(struct cpu *c, const struct site *s, uint64_t va)
 {
-	const struct site *s = site_at(site);
 	enum mem_mode mode = block_mem_mode(site_block(s));
 	enum mem_access access = s->size & SITE_WRITE ? MEM_WRITE : MEM_READ;
 	unsigned size = s->size & (SITE_WRITE - 1u);
 
 	c->stats.tlb_slow++;
-	if ((va & (PAGE_SIZE - 1)) + size <= PAGE_SIZE &&
-	    mem_no_effect(c->mem, mode, va, access) &&
-	    debug_fill(c, mode, va, access, NULL) == 0) {
-		c->resume = s->host;
-		return 1;
-	}
+	return (va & (PAGE_SIZE - 1)) + size <= PAGE_SIZE &&
+		mem_no_effect(c->mem, mode, va, access) &&
+		debug_fill(c, mode, va, access, NULL) == 0;
+}
+
+static uint64_t group_fails(struct cpu *c, const struct site *s)
+{
 	site_leave(c, s, LEAVE_PLAIN);
 	return go_on_plain(c);
+}
+
+uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va)
+{
+	const struct site *s = site_at(site);
+
+	if (!fill_group(c, s, va))
+		return group_fails(c, s);
+	c->resume = s->host;
+	return 1;
+}
+
+/* The same of a group around rsp; va is its page.  glue.c has looked into the table. */
+uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va)
+{
+	const struct site *s = site_at(site);
+
+	if (!fill_group(c, s, va))
+		return group_fails(c, s);
+	tlb_take_stack(mem_tlb(c->mem, block_mem_mode(site_block(s))), va);
+	c->resume = s[1].host;
+	return 1;
 }
 
 /* ---- jumps ---- */

@@ -23,7 +23,8 @@ struct cold {
 	uint8_t *from;        /* rel32 to patch */
 	const struct site *site;
 	uint32_t glue;
-	uint32_t tag;         /* COLD_SLOW: address of the tag table */
+	uint32_t tag;         /* COLD_SLOW, COLD_GROUP: address of the tag table */
+	bool stack;           /* COLD_GROUP: it is the stack's tag */
 	uint64_t target;      /* COLD_EXIT: offset in the page, may be outside it */
 	uint8_t n, b, fl;     /* COLD_EXIT: done, and where the flags are */
 	struct recipe rec;    /* COLD_EXIT */

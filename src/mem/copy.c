@@ -116,9 +116,22 @@ static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
 	assert(!(frame_of(m, mfn)->flags & (FRAME_PT | FRAME_CODE | FRAME_READONLY)));
 }
 
+/* What hits there would hit for writing in the entry, too. */
+static void check_stack(const struct tlb *t)
+{
+	unsigned i = TLB_INDEX(t->stack.tag);
+
+	if (t->stack.limit[0] == 0)
+		return;
+	assert(t->e[i].wtag == t->stack.tag);
+	assert(t->e[i].host == t->stack.tag + t->stack.delta);
+}
+
 void mem_check(struct mem *m)
 {
-	for (int mode = 0; mode < 2; mode++)
+	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
 			check_entry(m, (enum mem_mode)mode, i);
+		check_stack(&m->tlb[mode]);
+	}
 }

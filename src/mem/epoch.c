@@ -54,7 +54,7 @@ int mem_epoch_begin(struct mem *m, enum mem_listener who)
 	pass_on(m, who);
 	for (int mode = 0; mode < 2; mode++)
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			m->tlb[mode].e[i].wtag = TLB_EMPTY(i);
+			tlb_drop_write(&m->tlb[mode], i);
 	return 0;
 }
 

@@ -8,6 +8,13 @@
  * kernel touches a hundred pages between two switches.)  An empty entry holds a tag whose
  * index bits are wrong for its place: it matches no address at all.
  *
+ * The page of the stack has an entry of its own besides, for no page is used as
+ * often: tag, and the distance from guest to host addresses.  Translated code asks
+ *	x = va ^ stack.tag;  hit when x < stack.limit[k]
+ * for an access of up to 2^k bytes; where there is no such page the limits are 0
+ * and nothing hits.  The distance outlives that, until another page is taken: a
+ * check may have passed whose accesses are still to come.
+ *
  * Everything here lives below 2 GiB, so that code can name it by disp32.
  */
 #ifndef TTD_MEM_TLB_H
@@ -24,10 +31,16 @@ enum {
 #define TLB_INDEX(va) (((va) >> PAGE_SHIFT) & (TLB_SIZE - 1))
 #define TLB_EMPTY(i) ((~(uint64_t)(i) & (TLB_SIZE - 1)) << PAGE_SHIFT)
 
+enum { STACK_BITS_MIN = 3, STACK_BITS_MAX = 10, STACK_LIMITS = STACK_BITS_MAX - STACK_BITS_MIN + 1 };
+
 struct tlb {
 	struct tlb_entry {
 		uint64_t rtag, wtag, host, unused;
 	} e[TLB_SIZE];
+	struct tlb_stack {
+		uint64_t limit[STACK_LIMITS]; /* 4097 - 2^k, k from STACK_BITS_MIN on */
+		uint64_t tag, delta;
+	} stack; /* a page whose entry can be written through, or limits of 0 */
 };
 _Static_assert(sizeof(struct tlb_entry) == 4 * 8, "cpu/access.c scales the index by that");
 
@@ -40,6 +53,28 @@ static inline bool mem_canonical(gva_t va)
 }
 
 struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
+
+static inline void tlb_drop_stack(struct tlb *t)
+{
+	for (unsigned k = 0; k < STACK_LIMITS; k++)
+		t->stack.limit[k] = 0;
+}
+
+/* Entry i can no longer be written through; or not be used at all. */
+static inline void tlb_drop_write(struct tlb *t, unsigned i)
+{
+	if (t->e[i].wtag == t->stack.tag)
+		tlb_drop_stack(t);
+	t->e[i].wtag = TLB_EMPTY(i);
+}
+static inline void tlb_drop(struct tlb *t, unsigned i)
+{
+	tlb_drop_write(t, i);
+	t->e[i].rtag = TLB_EMPTY(i);
+}
+
+/* The page of va, whose read tag matches, becomes the stack's; or just its distance is. */
+void tlb_take_stack(struct tlb *t, gva_t va);
 
 /*
  * Fills the entry of va for an access (MEM_READ or MEM_WRITE) that missed.

@@ -219,8 +219,8 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 		return 1;
 	held = (frame_of(m, w.mfn)->flags & (FRAME_PT | FRAME_CODE)) != 0 || watched != 0;
 	if (t->e[i].rtag != page || t->e[i].host != (uint64_t)frame_host(m, w.mfn)) {
+		tlb_drop_write(t, i);
 		t->e[i].rtag = page;
-		t->e[i].wtag = TLB_EMPTY(i);
 		t->e[i].host = (uint64_t)frame_host(m, w.mfn);
 		use(m, mode, va, i);
 	}
@@ -229,6 +229,17 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 	if (!window && w.writable && (*w.entry[1] & PTE_D))
 		fill_write(m, mode, w.mfn, page, i);
 	return 0;
+}
+
+void tlb_take_stack(struct tlb *t, gva_t va)
+{
+	unsigned i = TLB_INDEX(va);
+	bool writable = t->e[i].wtag == (va & PAGE_MASK);
+
+	t->stack.tag = va & PAGE_MASK;
+	t->stack.delta = t->e[i].host - t->stack.tag;
+	for (unsigned k = 0; k < STACK_LIMITS; k++)
+		t->stack.limit[k] = writable ? PAGE_SIZE + 1 - (1u << (STACK_BITS_MIN + k)) : 0;
 }
 
 bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access)
@@ -313,8 +324,7 @@ static void invalidate(struct mem *m, gva_t va, bool fetch)
 		struct fetch_entry *fe = &m->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
 
 		if (t->e[i].rtag == page) {
-			t->e[i].rtag = TLB_EMPTY(i);
-			t->e[i].wtag = TLB_EMPTY(i);
+			tlb_drop(t, i);
 			m->stats.invalidations++;
 		}
 		if (fetch && fe->va == page) {
@@ -357,10 +367,8 @@ void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)
 	for (uint32_t k = 0; k < n; k++) {
 		unsigned i = listed ? u->idx[k] : k;
 
-		if (t->e[i].rtag != TLB_EMPTY(i) && mem_half(t->e[i].rtag) == half) {
-			t->e[i].rtag = TLB_EMPTY(i);
-			t->e[i].wtag = TLB_EMPTY(i);
-		}
+		if (t->e[i].rtag != TLB_EMPTY(i) && mem_half(t->e[i].rtag) == half)
+			tlb_drop(t, i);
 	}
 	u->n = 0;
 	flush_fetch(m, mode, half);
@@ -378,7 +386,7 @@ void tlb_flush_all(struct mem *m)
 static void unwrite_entry(struct tlb *t, unsigned i, uint64_t host)
 {
 	if (t->e[i].host == host)
-		t->e[i].wtag = TLB_EMPTY(i);
+		tlb_drop_write(t, i);
 }
 
 void tlb_unwrite(struct mem *m, mfn_t mfn)

@@ -22,7 +22,7 @@ int mem_set_watches(struct mem *m, const struct mem_watch *w, size_t n)
 	m->watch.hit = false;
 	for (int mode = 0; n != 0 && mode < 2; mode++) /* W1 */
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			m->tlb[mode].e[i].rtag = m->tlb[mode].e[i].wtag = TLB_EMPTY(i);
+			tlb_drop(&m->tlb[mode], i);
 	return 0;
 }
 

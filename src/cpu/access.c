@@ -27,7 +27,7 @@ struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 	s->block = lo(t->b);
 	s->off = in->off;
 	s->len = in->len;
-	s->n = (uint8_t)t->n;
+	s->n = (uint8_t)t->n; /* piece_end() makes it what is still to be done */
 	s->b = (uint8_t)t->br;
 	s->fl = (uint8_t)(t->fs == FL_RECIPE ? FL_RECIPE | recipe_number(t) << 2 : (unsigned)t->fs);
 	s->size = (uint16_t)size;

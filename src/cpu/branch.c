@@ -15,6 +15,8 @@ struct cold *cold_new(struct tr *t, enum cold_kind kind, uint8_t *from)
 	memset(k, 0, sizeof *k);
 	k->kind = kind;
 	k->from = from;
+	k->n = (uint8_t)t->n;
+	k->b = (uint8_t)t->br;
 	return k;
 }
 
@@ -73,13 +75,16 @@ static void target_in_r11(struct tr *t, int64_t off)
 	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
 }
 
-static void exit_link(struct tr *t, int64_t off, bool plain)
+static bool linkable(const struct tr *t, int64_t off)
+{
+	return !t->temp && (t->abs || (off & ~(int64_t)0xfff) == 0);
+}
+
+/* The jump with its rel32 at `patch` is a direct exit. */
+static void link_new(struct tr *t, uint8_t *patch, int64_t off, bool plain)
 {
 	struct link *l = meta_alloc(t->c, sizeof *l);
-	struct out *o = &t->o;
 
-	if (t->fs == FL_RECIPE)
-		flags_host(t);
 	if (t->fs == FL_HOST && off <= t->in[0].off && !plain)
 		l->rec = t->rec; /* backward: likely a loop */
 	l->plain = plain;
@@ -87,13 +92,20 @@ static void exit_link(struct tr *t, int64_t off, bool plain)
 	l->target = t->abs ? t->page + (uint64_t)off : (uint64_t)off;
 	l->far = (off & ~(int64_t)0xfff) != 0;
 	l->fl = (uint8_t)t->fs;
+	l->patch = lo(patch);
+	cold_new(t, COLD_LINK, patch)->link = l;
+}
+
+static void exit_link(struct tr *t, int64_t off, bool plain)
+{
+	struct out *o = &t->o;
+
+	if (t->fs == FL_RECIPE)
+		flags_host(t);
 	e_fit(o, 5);
 	e8(o, 0xe9);
-	l->patch = lo(o->p);
 	e32(o, 0);
-	l->stub = lo(o->p);
-	e_imm(o, R10, lo(l));
-	e_jmp(o, t->fs == FL_HOST ? t->c->glue.link_host : t->c->glue.link_saved);
+	link_new(t, o->p - 4, off, plain);
 }
 
 /* Leaves the block, which is paid for up to here, for `off` bytes into its page. */
@@ -104,7 +116,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 	if (t->temp) {
 		target_in_r11(t, off);
 		report(t);
-	} else if (t->abs || (off & ~(int64_t)0xfff) == 0) {
+	} else if (linkable(t, off)) {
 		exit_link(t, off, false);
 	} else {
 		exit_far(t, uoff);
@@ -123,13 +135,18 @@ static uint64_t branch_target(const struct insn *in)
 	return (uint64_t)(in->off + in->len + in->imm);
 }
 
+/* The jump with its rel32 at `from` is the branch when it is taken. */
 static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
 {
-	struct cold *k = cold_new(t, COLD_EXIT, from);
+	int64_t off = (int64_t)branch_target(in);
+	struct cold *k;
 
-	k->target = branch_target(in);
-	k->n = (uint8_t)(t->n + 1);
-	k->b = (uint8_t)(t->br + 1);
+	if (linkable(t, off)) {
+		link_new(t, from, off, false);
+		return;
+	}
+	k = cold_new(t, COLD_EXIT, from);
+	k->target = (uint64_t)off;
 	k->fl = (uint8_t)t->fs;
 	k->rec = t->rec;
 }
@@ -137,6 +154,7 @@ static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
 void op_jcc(struct tr *t, const struct insn *in)
 {
 	flags_host(t);
+	retire_branch(t);
 	taken_exit(t, in, e_jcc(&t->o, in->opcode & 15));
 }
 
@@ -158,10 +176,10 @@ void op_loop(struct tr *t, const struct insn *in)
 	around = o->p;
 	e32(o, 0);
 	e8(o, 0xe9);
-	taken_exit(t, in, o->p);
 	e32(o, 0);
-	e_patch(around, o->p);
 	retire_branch(t);
+	taken_exit(t, in, o->p - 4);
+	e_patch(around, o->p);
 	exit_to(t, in->off + in->len);
 }
 
@@ -233,16 +251,14 @@ static void cold_slow(struct tr *t, const struct cold *k)
 	glue_call(t, k->site, k->glue);
 }
 
-/* Back to the state and the count of an exit in mid-block. */
+/* Back to the state of an exit in mid-block, and to the count. */
 static void cold_state(struct tr *t, const struct cold *k)
 {
-	uint32_t back = (uint32_t)(t->b->n - k->n) << COUNT_SHIFT | (uint32_t)(t->b->b - k->b);
+	uint32_t back = (uint32_t)(k->paid_n - k->n) << COUNT_SHIFT | (uint32_t)(k->paid_b - k->b);
 
 	t->fs = (enum fstate)k->fl;
 	t->rec = k->rec;
-	t->n = k->n;
-	t->br = k->b;
-	if (back != 0 && !t->temp)
+	if (back != 0)
 		e_lea(&t->o, R15, EA_BASE(R15, (int32_t)back));
 }
 
@@ -250,6 +266,13 @@ static void cold_exit(struct tr *t, const struct cold *k)
 {
 	cold_state(t, k);
 	exit_to(t, k->target);
+}
+
+static void cold_link(struct tr *t, const struct cold *k)
+{
+	k->link->stub = lo(t->o.p);
+	e_imm(&t->o, R10, lo(k->link));
+	e_jmp(&t->o, k->link->fl == FL_HOST ? t->c->glue.link_host : t->c->glue.link_saved);
 }
 
 /*
@@ -282,10 +305,8 @@ static void cold_late(struct tr *t, const struct cold *k)
 {
 	struct insn next = *k->in;
 
-	t->n = k->n - 1u;
-	t->br = k->b;
 	op_generic(t, k->in);
-	t->n = k->n;
+	t->n++;
 	next.off = (uint16_t)(k->in->off + k->in->len);
 	glue_call(t, site_here(t, &next, 0), t->c->glue.stop);
 }
@@ -297,6 +318,9 @@ void cold_emit(struct tr *t)
 		struct cold k = t->cold[i];
 
 		t->delta_reg = NO_REG;
+		t->n = k.n;
+		t->br = k.b;
+		t->piece.site = t->c->site_p;
 		e_patch(k.from, t->o.p);
 		switch (k.kind) {
 		case COLD_SLOW:
@@ -317,6 +341,10 @@ void cold_emit(struct tr *t)
 		case COLD_LATE:
 			cold_late(t, &k);
 			break;
+		case COLD_LINK:
+			cold_link(t, &k);
+			break;
 		}
+		sites_paid(t, k.paid_n, k.paid_b);
 	}
 }

@@ -165,14 +165,14 @@ void flags_forget(struct tr *t)
 	t->rec = no_recipe();
 }
 
-/* sub $cost, r15; jl: the cost is filled in when the block is complete. */
+/* sub $cost, r15; jl */
 uint8_t *budget_check(struct tr *t)
 {
 	struct out *o = &t->o;
 
 	e_fit(o, 13);
 	e8(o, 0x49); e8(o, 0x81); e8(o, 0xef);
-	t->head_imm[t->nhead++] = o->p;
+	piece_cost(t, o->p);
 	e32(o, 0);
 	return e_jcc(o, CC_L);
 }
@@ -186,6 +186,4 @@ void late_check(struct tr *t, const struct insn *in)
 	t->late = false;
 	k = cold_new(t, COLD_LATE, budget_check(t));
 	k->in = in;
-	k->n = (uint8_t)(t->n + 1);
-	k->b = (uint8_t)t->br;
 }

@@ -15,8 +15,10 @@
  *      site tells the exact guest state: rip, instructions and branches done,
  *      and where the flags are.  Registers are never cached across instructions
  *      elsewhere than said above.
- *  C2. A block is paid for at its head (its n and b are subtracted from r15);
- *      every exit before its end gives the rest back.
+ *  C2. A block is paid for piece by piece (subtracted from r15): at its head, where
+ *      the budget is checked, up to its first conditional branch, and behind each
+ *      of these, unchecked, up to the next.  So a branch taken owes nothing; an
+ *      exit anywhere else gives back what its site says.
  *  C3. Code of user mode is position independent: only cpu.pcbase, the address
  *      of the page being executed, tells where it runs, and so one translation
  *      serves every mapping of its frame.  Code of kernel mode has its address
@@ -50,7 +52,8 @@ enum {
 	MAX_BLOCK = 48,      /* instructions in a block */
 	MAX_RECIPES = 63,    /* in a block's sites */
 	DECODED_BITS = 8, /* of the decode cache of what leaves translated code */
-	LATE_CHECK = 16,     /* a block may overrun its budget by fewer than this */
+	LATE_CHECK = 16,     /* the check of a late one comes within so many */
+	OVERRUN = MAX_BLOCK + LATE_CHECK, /* by fewer than this a budget may be overrun */
 };
 
 enum fstate { FL_HOST, FL_SAVED, FL_NONE, FL_RECIPE, FL_MASK = 3 };
@@ -71,7 +74,7 @@ struct site {
 	uint32_t host;  /* where to resume; address below 2 GiB */
 	uint32_t block; /* address of struct block */
 	uint16_t off;   /* guest instruction, in its page */
-	uint8_t n, b;   /* instructions and branches of the block done before it */
+	uint8_t n, b;   /* instructions and branches paid for but not done */
 	uint8_t fl;     /* enum fstate | number of the recipe << 2 */
 	uint8_t len;    /* of the instruction */
 	uint16_t size;  /* of the access; of a ret what it pops, of a call SITE_CALL */

@@ -3,9 +3,9 @@
  * on why it came back.
  *
  * Exactness of the stop: blocks check the budget at their heads, so a run
- * comes back at the head of a block that no longer fits (or, by a late check,
- * a few instructions into it; LATE_CHECK is held back for that).  The rest of
- * the way is a temporary block cut to the very number of instructions.
+ * comes back at the head of a block of which nothing more fits, having overrun its
+ * budget by less than the block before it and a late check: OVERRUN is held back
+ * for that.  The rest of the way is a temporary block cut to the very number of instructions.
  */
 #include <string.h>
 
@@ -75,12 +75,12 @@ static bool enter_known(struct cpu *c, uint64_t left)
 {
 	const struct jc_entry *e = &c->jc[c->s.mode][c->s.rip & (JC_SIZE - 1)];
 
-	if (left < 2 * MAX_BLOCK + LATE_CHECK)
+	if (left < MAX_BLOCK + OVERRUN)
 		return false;
 	check_jump_cache(c);
 	if (e->va != c->s.rip)
 		return false;
-	left -= LATE_CHECK;
+	left -= OVERRUN;
 	enter_at(c, e->host, left < MAX_QUANTUM ? left : MAX_QUANTUM);
 	return true;
 }
@@ -284,7 +284,7 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 		check_jump_cache(c);
 		jc_insert(c, (enum mem_mode)c->s.mode, c->s.rip, b);
 	}
-	budget = left > LATE_CHECK ? left - LATE_CHECK : 0;
+	budget = left > OVERRUN ? left - OVERRUN : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;
 	if (b->n > budget) {

@@ -102,8 +102,7 @@ void site_leave(struct cpu *c, const struct site *s, enum leave why)
 {
 	const struct block *b = site_block(s);
 
-	c->count += (uint64_t)(b->n - s->n) << COUNT_SHIFT;
-	c->count += (uint64_t)(b->b - s->b);
+	c->count += ((uint64_t)s->n << COUNT_SHIFT) + s->b;
 	if ((s->fl & FL_MASK) == FL_HOST)
 		c->flags = flags_pack(c->hostflags);
 	else if ((s->fl & FL_MASK) == FL_RECIPE)
@@ -334,8 +333,7 @@ uint64_t hot_indirect(struct cpu *c, uint64_t site, uint64_t va)
 uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux)
 {
 	const struct site *s = site_at(site);
-	const struct block *b = site_block(s);
-	uint64_t left = ((int64_t)c->count >> COUNT_SHIFT) + (uint64_t)(b->n - s->n);
+	uint64_t left = (uint64_t)((int64_t)c->count >> COUNT_SHIFT) + s->n;
 	struct cpu_state at = { .icount = c->s.icount + c->budget - left,
 		.tsc_offset = c->s.tsc_offset, .tsc_mul = c->s.tsc_mul };
 	uint64_t tsc = cpu_tsc(&at);

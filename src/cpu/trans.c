@@ -131,7 +131,7 @@ static void head(struct tr *t)
 	t->fs = t->late ? FL_NONE : b->rec.kind != REC_NONE ? FL_RECIPE : FL_SAVED;
 	if (t->temp) {
 		e_rr(o, 1, 0x81, 5, R15);           /* the budget is exact: no check */
-		t->head_imm[t->nhead++] = o->p;
+		piece_cost(t, o->p);
 		e32(o, 0);
 	} else if (!t->late) {
 		s = site_here(t, &t->in[0], 0);
@@ -205,7 +205,52 @@ static void emit_one(struct tr *t, const struct insn *in)
 		leave_block(t, in);
 }
 
-static void body(struct tr *t)
+void piece_cost(struct tr *t, uint8_t *imm)
+{
+	t->piece.cost = imm;
+}
+
+void sites_paid(struct tr *t, unsigned n, unsigned b)
+{
+	for (struct site *s = t->piece.site; s < t->c->site_p; s++) {
+		s->n = (uint8_t)(n - s->n);
+		s->b = (uint8_t)(b - s->b);
+	}
+}
+
+static void piece_begin(struct tr *t)
+{
+	t->piece.cost = NULL;
+	t->piece.negative = false;
+	t->piece.n = t->n;
+	t->piece.br = t->br;
+	t->piece.site = t->c->site_p;
+	t->piece.cold = t->ncold;
+}
+
+static void piece_end(struct tr *t)
+{
+	uint32_t cost = (t->n - t->piece.n) << COUNT_SHIFT | (t->br - t->piece.br);
+
+	put32(t->piece.cost, t->piece.negative ? -cost : cost);
+	sites_paid(t, t->n, t->br);
+	for (int i = t->piece.cold; i < t->ncold; i++) {
+		t->cold[i].paid_n = (uint8_t)t->n;
+		t->cold[i].paid_b = (uint8_t)t->br;
+	}
+}
+
+/* Behind a branch not taken.  (Leaves the flags alone.) */
+static void next_piece(struct tr *t)
+{
+	piece_end(t);
+	piece_begin(t);
+	e_lea(&t->o, R15, EA_BASE(R15, -(1 << COUNT_SHIFT)));
+	t->piece.negative = true;
+	piece_cost(t, t->o.p - 4);
+}
+
+static void insns(struct tr *t)
 {
 	const struct insn *in = NULL;
 
@@ -214,14 +259,22 @@ static void body(struct tr *t)
 		emit_one(t, in);
 		if (insn_ends_block(in))
 			return;
-		t->n++;
-		t->br += in->kind == K_JCC;
+		if (in->kind != K_JCC)
+			t->n++;
+		else if (t->i + 1 < t->count)
+			next_piece(t);
 	}
 	stack_sync(t);
 	if (t->next_straddles && !t->abs)
 		exit_far(t, in->off + in->len); /* C5: never linked to */
 	else
 		exit_to(t, in->off + in->len);
+}
+
+static void body(struct tr *t)
+{
+	insns(t);
+	piece_end(t);
 }
 
 static unsigned count_branches(const struct tr *t)
@@ -280,7 +333,7 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.careful = (flags & TR_CAREFUL) != 0;
 	t.temp = (flags & TR_TEMP) != 0;
 	t.pass = (flags & (TR_CAREFUL | TR_PASS)) != 0 || (mode & BM_PASS) != 0;
-	t.count = t.i = t.ncold = t.nhead = t.nrecs = 0;
+	t.count = t.i = t.ncold = t.nrecs = 0;
 	t.rec = (struct recipe){ .kind = REC_NONE };
 	t.n = t.br = 0;
 	t.delta_reg = NO_REG;
@@ -300,11 +353,10 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	b->n = (uint16_t)count_retired(&t);
 	b->b = (uint16_t)count_branches(&t);
 	plan_groups(&t);
+	piece_begin(&t);
 	head(&t);
 	body(&t);
 	cold_emit(&t);
-	for (int i = 0; i < t.nhead; i++)
-		put32(t.head_imm[i], (uint32_t)b->n << COUNT_SHIFT | b->b);
 	b->recs = meta_alloc(c, (size_t)t.nrecs * sizeof *b->recs);
 	memcpy(b->recs, t.recs, (size_t)t.nrecs * sizeof *b->recs);
 	c->stats.host_bytes += (uint64_t)(t.o.p - c->code_p);

@@ -13,7 +13,8 @@ enum cold_kind {
 	COLD_SLOW,   /* a TLB check failed: recover the address, call glue */
 	COLD_GLUE,   /* just call glue with the site */
 	COLD_GROUP,  /* the same of a group's check */
-	COLD_EXIT,   /* a branch taken in mid-block */
+	COLD_EXIT,   /* a branch taken in mid-block that is not linked */
+	COLD_LINK,   /* a jump that has not been linked yet */
 	COLD_AC,     /* a misaligned operand with the AC flag set */
 	COLD_LATE,   /* the late check found the budget used up: finish one instruction */
 };
@@ -26,8 +27,11 @@ struct cold {
 	uint32_t tag;         /* COLD_SLOW, COLD_GROUP: address of the tag table */
 	bool stack;           /* COLD_GROUP: it is the stack's tag */
 	uint64_t target;      /* COLD_EXIT: offset in the page, may be outside it */
-	uint8_t n, b, fl;     /* COLD_EXIT: done, and where the flags are */
-	struct recipe rec;    /* COLD_EXIT */
+	uint8_t n, b;         /* instructions and branches done */
+	uint8_t paid_n, paid_b; /* and paid for */
+	uint8_t fl;           /* COLD_EXIT, COLD_GROUP: where the flags are */
+	struct recipe rec;    /* the same two */
+	struct link *link;    /* COLD_LINK */
 	const struct insn *in; /* COLD_LATE */
 };
 
@@ -66,14 +70,23 @@ struct tr {
 	int ngroups;
 	struct group groups[MAX_BLOCK];
 	int ncold;
-	struct cold cold[4 * MAX_BLOCK];
-	uint8_t *head_imm[4]; /* places to put the block's cost */
-	int nhead;
+	struct cold cold[5 * MAX_BLOCK];
+	struct {
+		uint8_t *cost;        /* where to put it, when its end is known */
+		bool negative;        /* as the displacement of a lea */
+		unsigned n, br;       /* done before it */
+		struct site *site;    /* its first ones */
+		int cold;
+	} piece;              /* C2 */
 };
 
 static inline bool homed(int reg) { return reg == R10 || reg == R11 || reg == R15; }
 static inline struct ea home(const struct tr *t, int reg) { return EA_ABS(&t->c->s.gpr[reg]); }
 static inline struct ea field(const void *p) { return EA_ABS(p); }
+
+/* trans.c: the pieces that a block is paid by */
+void piece_cost(struct tr *t, uint8_t *imm); /* this one's cost is to be put there */
+void sites_paid(struct tr *t, unsigned n, unsigned b); /* its sites: where so much is paid */
 
 /* flags.c */
 void flags_free(struct tr *t);   /* make the host's flags free to clobber */

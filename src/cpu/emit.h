@@ -72,12 +72,26 @@ static inline void e_modrm_ea(struct out *o, int reg, struct ea m)
 		e32(o, (uint32_t)m.disp);
 }
 
-/* op reg, mem  (or op mem, reg: as the opcode says); w: 64-bit. */
+/* Is there one with an immediate operand, which the caller appends? */
+static inline int e_takes_imm(uint32_t op)
+{
+	return op == 0x80 || op == 0x81 || op == 0xc6 || op == 0xc7 || op == 0xf7;
+}
+
+/*
+ * op reg, mem  (or op mem, reg: as the opcode says); w: 64-bit.  An absolute
+ * address is shorter relative to rip, which needs to know where the instruction ends.
+ */
 static inline void e_rm(struct out *o, int w, uint32_t op, int reg, struct ea m)
 {
 	e_rex(o, w, reg, m.index, m.base, 0);
 	e_opcode(o, op);
-	e_modrm_ea(o, reg, m);
+	if (m.base < 0 && m.index < 0 && !e_takes_imm(op)) {
+		e8(o, ((unsigned)reg & 7) << 3 | 5);
+		e32(o, (uint32_t)m.disp - ((uint32_t)(uintptr_t)o->p + 4));
+	} else {
+		e_modrm_ea(o, reg, m);
+	}
 }
 
 /* op reg, rm with a register operand. */

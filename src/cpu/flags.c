@@ -27,6 +27,8 @@ uint64_t flags_unpack(uint64_t rflags, uint16_t saved)
 		(uint64_t)(saved & 1) << 11;
 }
 
+enum { AH = 4 }; /* as a byte register, without REX */
+
 static struct recipe no_recipe(void) { return (struct recipe){ .kind = REC_NONE }; }
 
 /* op reg, rm or op rm, imm of the recipe's size. */
@@ -113,9 +115,8 @@ void flags_saved(struct tr *t)
 		return;
 	e_mov(o, R10, RAX);
 	e8(o, 0x9f);                                 /* lahf */
-	e8(o, 0x0f); e8(o, 0x90); e8(o, 0xc0);       /* seto al */
-	e8(o, 0x66);
-	e_rm(o, 0, 0x89, RAX, field(&t->c->flags));  /* mov ax, flags */
+	e_rm(o, 0, 0x0f90, 0, field(&t->c->flags));  /* seto flags */
+	e_rm(o, 0, 0x88, AH, field((char *)&t->c->flags + 1)); /* mov ah, flags + 1 */
 	e_mov(o, RAX, R10);
 	t->fs = FL_SAVED;
 	t->delta_reg = NO_REG;
@@ -130,8 +131,9 @@ void flags_host(struct tr *t)
 	if (t->fs != FL_SAVED)
 		return;
 	e_mov(o, R10, RAX);
-	e_rm(o, 0, 0x0fb7, RAX, field(&t->c->flags)); /* movzx eax, flags */
+	e_rm(o, 0, 0x0fb6, RAX, field(&t->c->flags)); /* movzx eax, flags */
 	e8(o, 0x04); e8(o, 0x7f);                     /* add al, 7f: OF */
+	e_rm(o, 0, 0x8a, AH, field((char *)&t->c->flags + 1)); /* mov flags + 1, ah */
 	e8(o, 0x9e);                                  /* sahf */
 	e_mov(o, RAX, R10);
 	t->fs = FL_HOST;

@@ -19,16 +19,19 @@ static unsigned recipe_number(struct tr *t)
 	return (unsigned)t->nrecs++;
 }
 
+/* Cold code does not fault: its sites are not looked for by address, and stay out of their order. */
 struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 {
-	struct site *s = t->c->site_p++;
+	const struct cold *k = t->in_cold;
+	struct site *s = k == NULL ? t->c->site_p++ : meta_alloc(t->c, sizeof *s);
 
 	s->host = lo(t->o.p);
 	s->block = lo(t->b);
 	s->off = in->off;
 	s->len = in->len;
-	s->n = (uint8_t)t->n; /* piece_end() makes it what is still to be done */
-	s->b = (uint8_t)t->br;
+	/* (What has been done: piece_end() takes it from what has been paid.) */
+	s->n = (uint8_t)(k == NULL ? t->n : k->paid_n - t->n);
+	s->b = (uint8_t)(k == NULL ? t->br : k->paid_b - t->br);
 	s->fl = (uint8_t)(t->fs == FL_RECIPE ? FL_RECIPE | recipe_number(t) << 2 : (unsigned)t->fs);
 	s->size = (uint16_t)size;
 	return s;

@@ -33,12 +33,14 @@ static void glue_call(struct tr *t, const struct site *s, uint32_t glue)
 	e_jmp(&t->o, glue);
 }
 
-/* End of a temporary block; r11 = where to.  (For a branch through a register or
- * memory the site before this one is the branch itself: see hot_end().) */
-static void report(struct tr *t)
+/*
+ * End of a temporary block; r11 = where to.  behind: the site before this one is a branch
+ * whose target can be non-canonical (hot_end()).
+ */
+static void report(struct tr *t, bool behind)
 {
 	struct insn none = { 0 };
-	struct site *s = site_here(t, &none, 0);
+	struct site *s = site_here(t, &none, behind);
 
 	glue_call(t, s, t->c->glue.end);
 }
@@ -51,7 +53,7 @@ static void jump_indirect(struct tr *t, const struct site *s)
 	struct cold *k;
 
 	if (t->temp) {
-		report(t);
+		report(t, s != NULL);
 		return;
 	}
 	e_rr(o, 0, 0x0fb7, R10, R11);     /* movzx r10d, r11w */
@@ -115,7 +117,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 
 	if (t->temp) {
 		target_in_r11(t, off);
-		report(t);
+		report(t, false);
 	} else if (linkable(t, off)) {
 		exit_link(t, off, false);
 	} else {
@@ -320,7 +322,7 @@ void cold_emit(struct tr *t)
 		t->delta_reg = NO_REG;
 		t->n = k.n;
 		t->br = k.b;
-		t->piece.site = t->c->site_p;
+		t->in_cold = &k;
 		e_patch(k.from, t->o.p);
 		switch (k.kind) {
 		case COLD_SLOW:
@@ -345,6 +347,5 @@ void cold_emit(struct tr *t)
 			cold_link(t, &k);
 			break;
 		}
-		sites_paid(t, k.paid_n, k.paid_b);
 	}
 }

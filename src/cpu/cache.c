@@ -21,6 +21,14 @@ static struct site *site_base(struct cpu *c)
 	return (struct site *)(void *)(c->meta + META_SIZE / 2);
 }
 
+static void empty(struct cpu *c)
+{
+	c->code_p = c->glue_end;
+	c->cold_p = c->cold;
+	c->meta_p = c->meta;
+	c->sites = c->site_p = site_base(c);
+}
+
 int cache_init(struct cpu *c, struct err *e)
 {
 	uint64_t pages = mem_all_pages(c->mem);
@@ -37,15 +45,14 @@ int cache_init(struct cpu *c, struct err *e)
 		return err_set(e, ST_HOST,
 			"cannot get memory below 2 GiB for the code cache (is writable and executable "
 			"memory forbidden here?)");
-	c->code_end = c->code + CODE_SIZE;
+	c->cold = c->code_end = c->code + CODE_SIZE / 2;
+	c->cold_end = c->code + CODE_SIZE;
 	c->meta_end = c->meta + META_SIZE;
 	for (int mode = 0; mode < 2; mode++)
 		for (unsigned i = 0; i < JC_SIZE; i++)
 			c->jc[mode][i].va = ~(uint64_t)i; /* never equal to a pc of this index */
 	glue_build(c);
-	c->code_p = c->glue_end;
-	c->meta_p = c->meta;
-	c->sites = c->site_p = site_base(c);
+	empty(c);
 	return 0;
 }
 
@@ -62,7 +69,7 @@ void cache_free(struct cpu *c)
 
 bool cache_room(struct cpu *c)
 {
-	return c->code_end - c->code_p > CODE_SLACK &&
+	return c->code_end - c->code_p > CODE_SLACK && c->cold_end - c->cold_p > CODE_SLACK &&
 		(uint8_t *)site_base(c) - c->meta_p > META_SLACK &&
 		c->meta_end - (uint8_t *)c->site_p > META_SLACK;
 }
@@ -88,9 +95,7 @@ void cache_flush(struct cpu *c)
 {
 	forget_frames(c);
 	c->far_links = NULL;
-	c->code_p = c->glue_end;
-	c->meta_p = c->meta;
-	c->sites = c->site_p = site_base(c);
+	empty(c);
 	jc_flush(c, MEM_KERNEL);
 	jc_flush(c, MEM_USER);
 	c->stats.cache_flushes++;

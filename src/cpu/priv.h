@@ -40,7 +40,7 @@
 #include "mem/tlb.h"
 
 enum {
-	CODE_SIZE = 48 << 20,
+	CODE_SIZE = 48 << 20, /* half of it for cold code */
 	META_SIZE = 64 << 20,
 	CODE_SLACK = 128 << 10, /* room one block can need */
 	META_SLACK = 64 << 10,
@@ -191,6 +191,7 @@ struct cpu {
 
 	/* Code cache. */
 	uint8_t *code, *code_p, *code_end;
+	uint8_t *cold, *cold_p, *cold_end; /* what rarely runs of it, apart */
 	uint8_t *meta, *meta_p, *meta_end;
 	struct site *sites, *site_p, *site_end;
 	struct block **hash;

@@ -118,12 +118,13 @@ static bool run_temp(struct cpu *c, unsigned limit, unsigned flags)
 {
 	struct mem_fault f;
 	struct block *b;
-	uint8_t *code_p, *meta_p;
+	uint8_t *code_p, *cold_p, *meta_p;
 	struct site *site_p;
 
 	if (!cache_room(c))
 		cache_flush(c);
 	code_p = c->code_p;
+	cold_p = c->cold_p;
 	meta_p = c->meta_p;
 	site_p = c->site_p;
 	b = translate(c, c->s.rip, cpu_block_mode(c) | BM_PLAIN, limit, TR_TEMP | flags,
@@ -135,6 +136,7 @@ static bool run_temp(struct cpu *c, unsigned limit, unsigned flags)
 	c->stats.truncated_blocks++;
 	cpu_enter(c, b, b->n);
 	c->code_p = code_p;
+	c->cold_p = cold_p;
 	c->meta_p = meta_p;
 	c->site_p = site_p;
 	return true;

@@ -174,9 +174,11 @@ static uint64_t leave_noncanonical(struct cpu *c, const struct site *s)
 
 uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va)
 {
-	if (!mem_canonical(va))
-		return leave_noncanonical(c, site_at(site) - 1);
-	site_leave(c, site_at(site), LEAVE_END);
+	const struct site *s = site_at(site);
+
+	if (s->size != 0 && !mem_canonical(va))
+		return leave_noncanonical(c, s - 1);
+	site_leave(c, s, LEAVE_END);
 	c->s.rip = va;
 	return 0;
 }

@@ -210,14 +210,6 @@ void piece_cost(struct tr *t, uint8_t *imm)
 	t->piece.cost = imm;
 }
 
-void sites_paid(struct tr *t, unsigned n, unsigned b)
-{
-	for (struct site *s = t->piece.site; s < t->c->site_p; s++) {
-		s->n = (uint8_t)(n - s->n);
-		s->b = (uint8_t)(b - s->b);
-	}
-}
-
 static void piece_begin(struct tr *t)
 {
 	t->piece.cost = NULL;
@@ -233,7 +225,10 @@ static void piece_end(struct tr *t)
 	uint32_t cost = (t->n - t->piece.n) << COUNT_SHIFT | (t->br - t->piece.br);
 
 	put32(t->piece.cost, t->piece.negative ? -cost : cost);
-	sites_paid(t, t->n, t->br);
+	for (struct site *s = t->piece.site; s < t->c->site_p; s++) {
+		s->n = (uint8_t)(t->n - s->n);
+		s->b = (uint8_t)(t->br - s->b);
+	}
 	for (int i = t->piece.cold; i < t->ncold; i++) {
 		t->cold[i].paid_n = (uint8_t)t->n;
 		t->cold[i].paid_b = (uint8_t)t->br;
@@ -339,6 +334,7 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.delta_reg = NO_REG;
 	t.lag = 0;
 	t.x87 = false;
+	t.in_cold = NULL;
 	t.next_straddles = false;
 	b->phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
 	b->page = t.abs ? t.page : 0;
@@ -356,11 +352,14 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	piece_begin(&t);
 	head(&t);
 	body(&t);
-	cold_emit(&t);
-	b->recs = meta_alloc(c, (size_t)t.nrecs * sizeof *b->recs);
-	memcpy(b->recs, t.recs, (size_t)t.nrecs * sizeof *b->recs);
 	c->stats.host_bytes += (uint64_t)(t.o.p - c->code_p);
 	c->code_p = t.o.p;
+	t.o.p = c->cold_p;
+	cold_emit(&t);
+	c->stats.host_bytes += (uint64_t)(t.o.p - c->cold_p);
+	c->cold_p = t.o.p;
+	b->recs = meta_alloc(c, (size_t)t.nrecs * sizeof *b->recs);
+	memcpy(b->recs, t.recs, (size_t)t.nrecs * sizeof *b->recs);
 	note_frames(&t);
 	c->stats.blocks++;
 	c->stats.guest_insns += (uint64_t)t.count;

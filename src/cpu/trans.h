@@ -71,6 +71,7 @@ struct tr {
 	struct group groups[MAX_BLOCK];
 	int ncold;
 	struct cold cold[5 * MAX_BLOCK];
+	const struct cold *in_cold; /* being emitted, behind all that is not cold */
 	struct {
 		uint8_t *cost;        /* where to put it, when its end is known */
 		bool negative;        /* as the displacement of a lea */
@@ -86,7 +87,6 @@ static inline struct ea field(const void *p) { return EA_ABS(p); }
 
 /* trans.c: the pieces that a block is paid by */
 void piece_cost(struct tr *t, uint8_t *imm); /* this one's cost is to be put there */
-void sites_paid(struct tr *t, unsigned n, unsigned b); /* its sites: where so much is paid */
 
 /* flags.c */
 void flags_free(struct tr *t);   /* make the host's flags free to clobber */

@@ -169,11 +169,18 @@ static void alignment_check(struct tr *t, const struct site *s, unsigned size)
 	k->site = s;
 }
 
-void access_check(struct tr *t, struct site *s, unsigned size, bool write)
+/* r10 = index * 4, r11 = offset in the page. */
+static void find_page(struct tr *t, const struct site *s, unsigned size, bool write)
 {
 	struct tlb *tlb = access_tlb(t);
 	const uint64_t *tag = write ? &tlb->e[0].wtag : &tlb->e[0].rtag;
 
+	access_lookup(t, tag, size);
+	access_slow(t, s, tag, write ? t->c->glue.slow_write : t->c->glue.slow_read);
+}
+
+void access_check(struct tr *t, struct site *s, unsigned size, bool write)
+{
 	t->delta_reg = NO_REG;
 	s->size = (uint16_t)size;
 	alignment_check(t, s, size);
@@ -181,9 +188,39 @@ void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 		careful_check(t, s, write);
 		return;
 	}
-	access_lookup(t, tag, size);
-	access_slow(t, s, tag, write ? t->c->glue.slow_write : t->c->glue.slow_read);
-	e_rm(&t->o, 1, 0x03, R11, access_table(&tlb->e[0].host));
+	find_page(t, s, size, write);
+	e_rm(&t->o, 1, 0x03, R11, access_table(&access_tlb(t)->e[0].host));
+}
+
+/*
+ * May the operand be its own address plus the distance in r10?  That leaves r11 out of
+ * the way from address to data.  Not where the flags will need r10 meanwhile.
+ */
+static bool by_distance(const struct tr *t, const struct insn *in)
+{
+	const struct insn_mem *m = &in->mem;
+
+	return m->base != NO_REG && m->index == NO_REG && m->seg < 0 && !m->addr32 && !m->rip &&
+		!homed(m->base) && !in->high8 && !t->careful && !t->compat &&
+		!(t->b->mode & BM_AC) && !insn_reads_flags(in) && !recipe_uses(&t->rec, in->writes);
+}
+
+struct ea access_operand(struct tr *t, const struct insn *in)
+{
+	const struct insn_mem *m = &in->mem;
+	struct site *s;
+
+	if (!by_distance(t, in)) {
+		access_mem(t, in, m->size, m->write);
+		return EA_BASE(R11, 0);
+	}
+	flags_free(t);
+	t->delta_reg = NO_REG;
+	s = site_here(t, in, m->size);
+	access_addr(t, in, 0);
+	find_page(t, s, m->size, m->write);
+	e_load(&t->o, R10, access_table(&access_tlb(t)->e[0].delta));
+	return (struct ea){ m->base, R10, 0, (int32_t)m->disp };
 }
 
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write)

@@ -166,8 +166,7 @@ static uint32_t build_stack(struct cpu *c, struct out *o, enum mem_mode mode)
 	e32(o, (uint32_t)PAGE_MASK);
 	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, RAX, 3, (int32_t)lo(&t->e[0].wtag) });
 	miss = e_jcc(o, CC_NE);
-	e_load(o, RAX, (struct ea){ -1, RAX, 3, (int32_t)lo(&t->e[0].host) });
-	e_rr(o, 1, 0x29, R11, RAX);
+	e_load(o, RAX, (struct ea){ -1, RAX, 3, (int32_t)lo(&t->e[0].delta) });
 	e_store(o, EA_ABS(&t->stack.tag), R11);
 	e_store(o, EA_ABS(&t->stack.delta), RAX);
 	for (unsigned k = 0; k < STACK_LIMITS; k++) {

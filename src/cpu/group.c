@@ -319,9 +319,7 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	}
 	access_lookup(t, tag, size);
 	slow(t, in, s, tag);
-	e_load(&t->o, R11, access_table(&tlb->e[0].host));
-	e_rm(&t->o, 1, 0x2b, R11, access_table(tag));
-	e_mov(&t->o, R10, R11);
+	e_load(&t->o, R10, access_table(&tlb->e[0].delta));
 	e_store(&t->o, field(&t->c->delta[g->base]), R10);
 	t->delta_reg = g->base;
 }

@@ -143,7 +143,7 @@ void op_generic(struct tr *t, const struct insn *in)
 	if (t->write_ahead[t->i])
 		group_write_ahead(t, in);
 	else if (!t->reuse[t->i])
-		access_mem(t, in, in->mem.size, in->mem.write);
+		ea = access_operand(t, in);
 	if (reads)
 		flags_host(t);
 	flags_before(t, in);

@@ -103,6 +103,7 @@ struct site *site_here(struct tr *t, const struct insn *in, unsigned size);
 void access_addr(struct tr *t, const struct insn *in, int rsp_bias); /* r11 = linear address */
 void access_check(struct tr *t, struct site *s, unsigned size, bool write); /* r11 = host address */
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write);
+struct ea access_operand(struct tr *t, const struct insn *in); /* checked; takes r10 or r11 */
 struct ea access_table(const void *p); /* the table's entry for index r10 */
 void access_lookup(struct tr *t, const uint64_t *tag, unsigned size);
 void access_slow(struct tr *t, const struct site *s, const uint64_t *tag, uint32_t glue);

@@ -109,6 +109,7 @@ static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
 	mfn = mem_peek(m, mode, t->e[i].rtag, &pte);
 	assert(mfn != MFN_NONE);
 	assert(t->e[i].host == (uint64_t)frame_host(m, mfn));
+	assert(t->e[i].delta == t->e[i].host - t->e[i].rtag);
 	if (t->e[i].wtag == TLB_EMPTY(i))
 		return;
 	assert(t->e[i].wtag == t->e[i].rtag);
@@ -124,7 +125,7 @@ static void check_stack(const struct tlb *t)
 	if (t->stack.limit[0] == 0)
 		return;
 	assert(t->e[i].wtag == t->stack.tag);
-	assert(t->e[i].host == t->stack.tag + t->stack.delta);
+	assert(t->e[i].delta == t->stack.delta);
 }
 
 void mem_check(struct mem *m)

@@ -4,7 +4,8 @@
  * One struct tlb per mode.  Translated code looks an address up with
  *	i = (va >> 12) & 0xffff;  x = va ^ e[i].tag;  hit when x <= 4096 - size
  * so one compare decides tag and page crossing, and x is then the offset in
- * the page whose host address is e[i].host.  (An entry is in one cache line: a
+ * the page whose host address is e[i].host; e[i].delta is the distance from guest
+ * to host addresses.  (An entry is in one cache line: a
  * kernel touches a hundred pages between two switches.)  An empty entry holds a tag whose
  * index bits are wrong for its place: it matches no address at all.
  *
@@ -35,7 +36,7 @@ enum { STACK_BITS_MIN = 3, STACK_BITS_MAX = 10, STACK_LIMITS = STACK_BITS_MAX - 
 
 struct tlb {
 	struct tlb_entry {
-		uint64_t rtag, wtag, host, unused;
+		uint64_t rtag, wtag, host, delta;
 	} e[TLB_SIZE];
 	struct tlb_stack {
 		uint64_t limit[STACK_LIMITS]; /* 4097 - 2^k, k from STACK_BITS_MIN on */

@@ -222,6 +222,7 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 		tlb_drop_write(t, i);
 		t->e[i].rtag = page;
 		t->e[i].host = (uint64_t)frame_host(m, w.mfn);
+		t->e[i].delta = t->e[i].host - page;
 		use(m, mode, va, i);
 	}
 	if (held)
@@ -237,7 +238,7 @@ void tlb_take_stack(struct tlb *t, gva_t va)
 	bool writable = t->e[i].wtag == (va & PAGE_MASK);
 
 	t->stack.tag = va & PAGE_MASK;
-	t->stack.delta = t->e[i].host - t->stack.tag;
+	t->stack.delta = t->e[i].delta;
 	for (unsigned k = 0; k < STACK_LIMITS; k++)
 		t->stack.limit[k] = writable ? PAGE_SIZE + 1 - (1u << (STACK_BITS_MIN + k)) : 0;
 }

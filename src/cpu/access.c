@@ -100,35 +100,35 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 		e_rr(o, 0, 0x89, R11, R11);
 }
 
-/* Entries are 32 bytes: see tlb.h. */
-struct ea access_table(const void *p)
+void access_entry(struct tr *t, uint32_t op, int reg, unsigned field)
 {
-	return (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)p };
+	e_rm(&t->o, 1, op, reg, EA_BASE(R10, (int32_t)(lo(access_tlb(t)->e) + field)));
 }
 
-/* The inline lookup; leaves r10 = index * 4, r11 = offset in the page. */
-void access_lookup(struct tr *t, const uint64_t *tag, unsigned size)
+/* The inline lookup; leaves r10 = offset of the entry, r11 = offset in the page. */
+void access_lookup(struct tr *t, unsigned tag, unsigned size)
 {
 	static const uint8_t index_of[] = {
-		0xc4, 0x43, 0xfb, 0xf0, 0xd3, 0x0a,       /* rorx $10, r11, r10 */
-		0x41, 0x81, 0xe2, 0xfc, 0xff, 0x03, 0x00, /* and $0x3fffc, r10d */
+		0xc4, 0x43, 0xfb, 0xf0, 0xd3, PAGE_SHIFT - TLB_ENTRY_SHIFT, /* rorx, r11, r10 */
+		0x41, 0x81, 0xe2,                                           /* and, r10d */
 	};
 	struct out *o = &t->o;
 
 	memcpy(o->p, index_of, sizeof index_of);
 	o->p += sizeof index_of;
-	e_rm(o, 1, 0x33, R11, access_table(tag));
+	e32(o, (TLB_SIZE - 1) << TLB_ENTRY_SHIFT);
+	access_entry(t, 0x33, R11, tag);
 	e_fit(o, 13);
 	e_rr(o, 1, 0x81, 7, R11);
 	e32(o, PAGE_SIZE - size);
 }
 
-void access_slow(struct tr *t, const struct site *s, const uint64_t *tag, uint32_t glue)
+void access_slow(struct tr *t, const struct site *s, unsigned tag, uint32_t glue)
 {
 	struct cold *k = cold_new(t, COLD_SLOW, e_jcc(&t->o, CC_A));
 
 	k->site = s;
-	k->tag = lo(tag);
+	k->tag = (uint8_t)tag;
 	k->glue = glue;
 }
 
@@ -169,11 +169,9 @@ static void alignment_check(struct tr *t, const struct site *s, unsigned size)
 	k->site = s;
 }
 
-/* r10 = index * 4, r11 = offset in the page. */
 static void find_page(struct tr *t, const struct site *s, unsigned size, bool write)
 {
-	struct tlb *tlb = access_tlb(t);
-	const uint64_t *tag = write ? &tlb->e[0].wtag : &tlb->e[0].rtag;
+	unsigned tag = write ? TLB_WTAG : TLB_RTAG;
 
 	access_lookup(t, tag, size);
 	access_slow(t, s, tag, write ? t->c->glue.slow_write : t->c->glue.slow_read);
@@ -189,7 +187,7 @@ void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 		return;
 	}
 	find_page(t, s, size, write);
-	e_rm(&t->o, 1, 0x03, R11, access_table(&access_tlb(t)->e[0].host));
+	access_entry(t, 0x03, R11, TLB_HOST);
 }
 
 /*
@@ -219,7 +217,7 @@ struct ea access_operand(struct tr *t, const struct insn *in)
 	s = site_here(t, in, m->size);
 	access_addr(t, in, 0);
 	find_page(t, s, m->size, m->write);
-	e_load(&t->o, R10, access_table(&access_tlb(t)->e[0].delta));
+	access_entry(t, 0x8b, R10, TLB_DELTA);
 	return (struct ea){ m->base, R10, 0, (int32_t)m->disp };
 }
 

@@ -249,7 +249,7 @@ void op_ret(struct tr *t, const struct insn *in)
 
 static void cold_slow(struct tr *t, const struct cold *k)
 {
-	e_rm(&t->o, 1, 0x33, R11, (struct ea){ -1, R10, 3, (int32_t)k->tag });
+	access_entry(t, 0x33, R11, k->tag);
 	glue_call(t, k->site, k->glue);
 }
 
@@ -283,12 +283,13 @@ static void cold_link(struct tr *t, const struct cold *k)
  */
 static void cold_group(struct tr *t, const struct cold *k)
 {
-	struct tlb *tlb = access_tlb(t);
 	struct out *o = &t->o;
 	uint8_t *across;
 
-	e_rm(o, 1, 0x33, R11, k->stack ? field(&tlb->stack.tag)
-		: (struct ea){ -1, R10, 3, (int32_t)k->tag });
+	if (k->stack)
+		e_rm(o, 1, 0x33, R11, field(&access_tlb(t)->stack.tag));
+	else
+		access_entry(t, 0x33, R11, k->tag);
 	e_rr(o, 0, 0x89, R11, R10);
 	e_rr(o, 0, 0x81, 4, R10);
 	e32(o, PAGE_SIZE - 1);

@@ -243,24 +243,23 @@ static struct cold *cold_group_new(struct tr *t, const struct insn *in, const st
 	return k;
 }
 
-static void slow(struct tr *t, const struct insn *in, const struct site *s, const uint64_t *tag)
+static void slow(struct tr *t, const struct insn *in, const struct site *s, unsigned tag)
 {
-	cold_group_new(t, in, s, e_jcc(&t->o, CC_A))->tag = lo(tag);
+	cold_group_new(t, in, s, e_jcc(&t->o, CC_A))->tag = (uint8_t)tag;
 }
 
 /* The check of an operand that is read now and written later in the block. */
 void group_write_ahead(struct tr *t, const struct insn *in)
 {
-	struct tlb *tlb = access_tlb(t);
 	struct site *s;
 
 	t->delta_reg = NO_REG;
 	flags_free(t);
 	s = site_here(t, in, in->mem.size | SITE_WRITE);
 	access_addr(t, in, 0);
-	access_lookup(t, &tlb->e[0].wtag, in->mem.size);
-	slow(t, in, s, &tlb->e[0].wtag);
-	e_rm(&t->o, 1, 0x03, R11, access_table(&tlb->e[0].host));
+	access_lookup(t, TLB_WTAG, in->mem.size);
+	slow(t, in, s, TLB_WTAG);
+	access_entry(t, 0x03, R11, TLB_HOST);
 }
 
 /* The current instruction's access around base is covered by a check. */
@@ -304,8 +303,7 @@ static void check_stack(struct tr *t, const struct insn *in, const struct site *
 
 static void check(struct tr *t, const struct insn *in, const struct group *g)
 {
-	struct tlb *tlb = access_tlb(t);
-	const uint64_t *tag = g->write ? &tlb->e[0].wtag : &tlb->e[0].rtag;
+	unsigned tag = g->write ? TLB_WTAG : TLB_RTAG;
 	unsigned size = (unsigned)(g->hi - g->lo);
 	struct site *s;
 
@@ -319,7 +317,7 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	}
 	access_lookup(t, tag, size);
 	slow(t, in, s, tag);
-	e_load(&t->o, R10, access_table(&tlb->e[0].delta));
+	access_entry(t, 0x8b, R10, TLB_DELTA);
 	e_store(&t->o, field(&t->c->delta[g->base]), R10);
 	t->delta_reg = g->base;
 }

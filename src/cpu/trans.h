@@ -24,7 +24,7 @@ struct cold {
 	uint8_t *from;        /* rel32 to patch */
 	const struct site *site;
 	uint32_t glue;
-	uint32_t tag;         /* COLD_SLOW, COLD_GROUP: address of the tag table */
+	uint8_t tag;          /* COLD_SLOW, COLD_GROUP: TLB_RTAG or TLB_WTAG */
 	bool stack;           /* COLD_GROUP: it is the stack's tag */
 	uint64_t target;      /* COLD_EXIT: offset in the page, may be outside it */
 	uint8_t n, b;         /* instructions and branches done */
@@ -104,9 +104,15 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias); /* r11 = li
 void access_check(struct tr *t, struct site *s, unsigned size, bool write); /* r11 = host address */
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write);
 struct ea access_operand(struct tr *t, const struct insn *in); /* checked; takes r10 or r11 */
-struct ea access_table(const void *p); /* the table's entry for index r10 */
-void access_lookup(struct tr *t, const uint64_t *tag, unsigned size);
-void access_slow(struct tr *t, const struct site *s, const uint64_t *tag, uint32_t glue);
+enum {
+	TLB_ENTRY_SHIFT = 5,
+	TLB_RTAG = offsetof(struct tlb_entry, rtag), TLB_WTAG = offsetof(struct tlb_entry, wtag),
+	TLB_HOST = offsetof(struct tlb_entry, host), TLB_DELTA = offsetof(struct tlb_entry, delta),
+};
+_Static_assert(sizeof(struct tlb_entry) == 1 << TLB_ENTRY_SHIFT, "the index is scaled by that");
+void access_entry(struct tr *t, uint32_t op, int reg, unsigned field); /* op field, reg; of r10's */
+void access_lookup(struct tr *t, unsigned tag, unsigned size);
+void access_slow(struct tr *t, const struct site *s, unsigned tag, uint32_t glue);
 struct tlb *access_tlb(struct tr *t);
 
 /* group.c */

@@ -43,7 +43,6 @@ struct tlb {
 		uint64_t tag, delta;
 	} stack; /* a page whose entry can be written through, or limits of 0 */
 };
-_Static_assert(sizeof(struct tlb_entry) == 4 * 8, "cpu/access.c scales the index by that");
 
 /* Halves of the address space: a root switch replaces only the user half. */
 enum mem_half { HALF_USER, HALF_KERNEL, HALF_COUNT };

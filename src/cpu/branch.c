@@ -167,7 +167,7 @@ void op_loop(struct tr *t, const struct insn *in)
 	bool ecx = in->mem.addr32;
 	uint8_t *around;
 
-	if (insn_reads_flags(in))
+	if (insn_reads_flags(in) || t->fs == FL_RECIPE) /* no recipe goes along a link */
 		flags_host(t);
 	flags_before(t, in);
 	if (ecx)

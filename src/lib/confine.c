@@ -12,7 +12,7 @@
 #include "lib/vm.h"
 
 struct places {
-	char runtime[RUNTIME_PATH], traces[TTD_PATH_MAX];
+	char runtime[RUNTIME_PATH], traces[TTD_PATH_MAX], kernels[TTD_PATH_MAX];
 };
 
 /* Another machine like it, after a reboot: its files are opened anew. */
@@ -21,6 +21,8 @@ static void needs_again(const struct ttd_vm *vm, struct places *p, struct sandbo
 	s->needs |= SANDBOX_WRITE;
 	if (vm->recording != NULL && ttd_trace_root(p->traces, NULL) == 0)
 		sandbox_write(s, p->traces);
+	if (trace_cache(p->kernels, "kernels", false, NULL) == 0)
+		sandbox_read(s, p->kernels);
 	disks_need_again(vm->disks, s);
 	if (s->needs & SANDBOX_TAP)
 		sandbox_write(s, "/dev/net/tun");

@@ -43,21 +43,6 @@ bool packed_base(const char *log, const char *disk, char path[TTD_PATH_MAX])
 		access(path, F_OK) == 0;
 }
 
-static int cache(char path[TTD_PATH_MAX], struct err *e)
-{
-	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int rc;
-
-	if (xdg != NULL && *xdg == '/')
-		rc = trace_join(path, xdg, "/ttd/packs", "", e);
-	else if (home != NULL && *home == '/')
-		rc = trace_join(path, home, "/.cache/ttd/packs", "", e);
-	else
-		return err_set(e, ST_USAGE, "no place to unpack in: set XDG_CACHE_HOME or HOME, or "
-			"use ttd unpack");
-	return rc == 0 ? trace_make_folders(path, e) : -1;
-}
-
 /* One of the cache: files only, as unpacking and replaying put them there. */
 static void remove_folder(const char *path)
 {
@@ -135,7 +120,7 @@ int packed_folder(const char *file, char dir[TTD_PATH_MAX], struct err *e)
 
 	if (p == NULL)
 		return -1;
-	if (cache(base, e) == 0 && key(p, file, name, e) == 0 &&
+	if (trace_cache(base, "packs", true, e) == 0 && key(p, file, name, e) == 0 &&
 		trace_join(dir, base, "/", name, e) == 0) {
 		rc = stat(dir, &st) == 0 ? 0 : unpack_as(p, base, dir, e);
 		utimensat(AT_FDCWD, dir, NULL, 0); /* used now */

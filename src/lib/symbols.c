@@ -63,20 +63,10 @@ struct symbols *symbols_from_file(const char *path, struct err *e)
 
 static int cache_path(const uint8_t digest[16], bool make, char path[TTD_PATH_MAX])
 {
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	char base[TTD_PATH_MAX], dir[TTD_PATH_MAX], name[2 * 16 + 1];
+	char dir[TTD_PATH_MAX], name[2 * 16 + 1];
 	struct err none;
 
-	if (cache != NULL && *cache == '/') {
-		if (trace_join(base, cache, "", "", &none) != 0)
-			return -1;
-	} else if (home == NULL || *home != '/' ||
-		trace_join(base, home, "/.cache", "", &none) != 0) {
-		return -1;
-	}
-	if (trace_join(dir, base, "/ttd", "/symbols", &none) != 0)
-		return -1;
-	if (make && trace_make_folders(dir, &none) != 0)
+	if (trace_cache(dir, "symbols", make, &none) != 0)
 		return -1;
 	for (unsigned i = 0; i < 16; i++)
 		snprintf(name + 2 * i, 3, "%02x", digest[i]);

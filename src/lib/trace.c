@@ -57,6 +57,20 @@ int trace_make_folders(const char *path, struct err *e)
 	}
 }
 
+int trace_cache(char path[TTD_PATH_MAX], const char *kind, bool make, struct err *e)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int rc;
+
+	if (cache != NULL && *cache == '/')
+		rc = trace_join(path, cache, "/ttd/", kind, e);
+	else if (home != NULL && *home == '/')
+		rc = trace_join(path, home, "/.cache/ttd/", kind, e);
+	else
+		rc = err_set(e, ST_USAGE, "no place for a cache: set XDG_CACHE_HOME or HOME");
+	return rc == 0 && make ? trace_make_folders(path, e) : rc;
+}
+
 static int root(char path[TTD_PATH_MAX], struct err *e)
 {
 	const char *dir = getenv("TTD_TRACE_DIR"), *data = getenv("XDG_DATA_HOME");

@@ -40,4 +40,7 @@ int trace_join(char out[TTD_PATH_MAX], const char *a, const char *b, const char 
 /* The folder and those above it, for the user alone. */
 int trace_make_folders(const char *path, struct err *e);
 
+/* ~/.cache/ttd/KIND, where what can be made again is kept; make: also the folder. */
+int trace_cache(char path[TTD_PATH_MAX], const char *kind, bool make, struct err *e);
+
 #endif

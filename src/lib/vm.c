@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/disks.h"
+#include "lib/trace.h"
 
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
 SAME(TTD_OK, ST_OK);
@@ -94,6 +95,8 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 {
 	struct domain_config dc = {0};
 	struct maker maker = {.vm = vm, .x = x};
+	char unpacked[TTD_PATH_MAX];
+	struct err none;
 
 	if (copy(&vm->name, cfg->name != NULL ? cfg->name : "guest", e) != 0 ||
 		copy(&vm->kernel, cfg->kernel, e) != 0 ||
@@ -106,6 +109,8 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 		vm->device[vm->ndevices++] = disks_dev(vm->disks, i);
 	dc.name = vm->name;
 	dc.kernel = vm->kernel;
+	if (trace_cache(unpacked, "kernels", true, &none) == 0)
+		dc.unpacked = unpacked;
 	dc.ramdisk = vm->ramdisk;
 	dc.cmdline = vm->cmdline;
 	dc.memory_mb = cfg->memory_mb;

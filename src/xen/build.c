@@ -217,7 +217,7 @@ static int load_files(struct build *b, struct err *e)
 
 	if (image_read("kernel", p->kernel, max, &file, e) != 0)
 		return -1;
-	rc = image_unpack(p->kernel, file.p, file.len, max, &b->elf, e);
+	rc = image_unpack_kept(p->unpacked, p->kernel, file.p, file.len, max, &b->elf, e);
 	image_free(&file);
 	if (rc != 0)
 		return -1;

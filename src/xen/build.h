@@ -13,6 +13,7 @@
 
 struct build_params {
 	const char *kernel;  /* bzImage (any payload compression) or ELF vmlinux */
+	const char *unpacked; /* folder that keeps unpacked kernels; NULL: none */
 	const char *ramdisk; /* NULL: none */
 	const char *cmdline; /* NULL: empty; longer than 1023 bytes is an error */
 	uint32_t memory_mb;  /* 64 .. 65536 */

@@ -27,6 +27,7 @@ struct live_params;
 struct domain_config {
 	const char *name;
 	const char *kernel, *ramdisk, *cmdline; /* ramdisk, cmdline may be NULL */
+	const char *unpacked;    /* folder that keeps unpacked kernels, or NULL */
 	uint32_t memory_mb;
 	enum domain_clock clock;
 	bool reference;          /* one-instruction engine */

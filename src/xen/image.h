@@ -35,4 +35,11 @@ int image_read(const char *what, const char *path, uint64_t max, struct image *o
 int image_unpack(const char *name, const uint8_t *p, size_t n, uint64_t max,
 	struct image *out, struct err *e);
 
+/*
+ * The same, with a folder that keeps what was unpacked (NULL: none).  Nothing
+ * that is wrong there is an error: then the kernel is unpacked.
+ */
+int image_unpack_kept(const char *folder, const char *name, const uint8_t *p, size_t n,
+	uint64_t max, struct image *out, struct err *e);
+
 #endif

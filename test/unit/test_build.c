@@ -4,11 +4,13 @@
  * names one, against a stock Debian kernel and the layout that Xen 4.17's own
  * builder gave it.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -207,6 +209,84 @@ static void test_compressions(void **state)
 	}
 	assert_true(done >= 1);
 	wbuf_free(&elf);
+}
+
+/* The files of the folder that keeps kernels; the last one's path. */
+static unsigned kept(char last[300])
+{
+	const char *folder = path_of("kept");
+	DIR *d = opendir(folder);
+	struct dirent *ent;
+	unsigned n = 0;
+
+	while (d != NULL && (ent = readdir(d)) != NULL)
+		if (ent->d_name[0] != '.') {
+			snprintf(last, 300, "%s/%s", folder, ent->d_name);
+			n++;
+		}
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+static void unpack_kept(const struct wbuf *bz, const struct wbuf *want)
+{
+	struct image out;
+	struct err e = { 0 };
+
+	if (image_unpack_kept(path_of("kept"), "k", bz->p, bz->len, 1 << 20, &out, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(out.len, want->len);
+	assert_memory_equal(out.p, want->p, want->len);
+	image_free(&out);
+}
+
+/* An unpacked kernel is found again, unless its file is damaged; few of them stay. */
+static void test_kept(void **state)
+{
+	enum { KERNELS = 6, STAY = 4 };
+	struct wbuf elf[KERNELS] = { { 0 } }, bz[KERNELS] = { { 0 } };
+	char first[300], file[300];
+	struct image packed;
+	struct err e;
+
+	(void)state;
+	for (unsigned i = 0; i < KERNELS; i++) {
+		make_elf(&elf[i], &(struct kopts){ .entry = BASE + 16 * i });
+		assert_true(compress_with("gzip -9", &elf[i], &packed));
+		make_bzimage(&bz[i], packed.p, packed.len);
+		image_free(&packed);
+	}
+	unpack_kept(&bz[0], &elf[0]); /* no folder: no harm */
+	assert_int_equal(kept(file), 0);
+	assert_int_equal(mkdir(path_of("kept"), 0700), 0);
+	unpack_kept(&bz[0], &elf[0]);
+	assert_int_equal(kept(first), 1);
+	unpack_kept(&bz[0], &elf[0]);
+	/* What stands there is what one gets ... */
+	assert_int_equal(rename(first, path_of("packed")), 0);
+	unpack_kept(&bz[1], &elf[1]);
+	assert_int_equal(kept(file), 1);
+	assert_int_equal(rename(file, first), 0);
+	unpack_kept(&bz[0], &elf[1]);
+	/* ... if it is whole; else it is made anew. */
+	assert_int_equal(image_read("kernel", first, 1 << 20, &packed, &e), 0);
+	packed.p[packed.len / 2] ^= 0x10;
+	write_file(first, packed.p, packed.len);
+	unpack_kept(&bz[0], &elf[0]);
+	write_file(first, packed.p, packed.len / 2);
+	image_free(&packed);
+	unpack_kept(&bz[0], &elf[0]);
+	for (unsigned i = 0; i < KERNELS; i++)
+		unpack_kept(&bz[i], &elf[i]);
+	assert_int_equal(kept(file), STAY);
+	while (kept(file) != 0)
+		assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(path_of("kept")), 0);
+	for (unsigned i = 0; i < KERNELS; i++) {
+		wbuf_free(&elf[i]);
+		wbuf_free(&bz[i]);
+	}
 }
 
 /* Every truncation of a bzImage and of an ELF is an error, never a crash. */
@@ -552,6 +632,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compressions),
+		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_modern),
 		cmocka_unit_test(test_old_style),

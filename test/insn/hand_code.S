@@ -323,3 +323,22 @@ CASE smc-data-same-page
 9:	.long 0
 2:	nop
 END 6
+/* The flags of the sub are still a function of registers when the branch is taken. */
+CASE loop-flags-go-along
+	mov ecx, 2
+	mov eax, 0x400
+	sub eax, 0x401
+	mov edx, [AT(9f)]
+	loop 1f
+9:	.long 0x90909090
+1:	nop
+END 6
+CASE jrcxz-flags-go-along
+	xor ecx, ecx
+	mov eax, 0x400
+	cmp eax, 0x401
+	mov edx, [AT(9f)]
+	jrcxz 1f
+9:	.long 0x90909090
+1:	nop
+END 6

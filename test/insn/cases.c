@@ -1,12 +1,13 @@
 /*
  * cases.c - runs the hand-written cases: those of hand_*.S, and the engine's
- * own (cases_mem.c), which have no native counterpart.
+ * own (cases_mem.c, cases_stack.c), which have no native counterpart.
  */
 #include <Zydis/Zydis.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cases.h"
+#include "mem/priv.h"
 
 /* As hand.inc lays them out. */
 struct __attribute__((packed)) hand {
@@ -118,23 +119,26 @@ static enum verdict run_engine(struct rig *rig, void *arg, char *why, size_t siz
 	const struct engine_case *ec = arg;
 	struct engine *e[2] = { rig->opt, rig->ref };
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		if (!ec->run(e[i], why, size)) {
 			size_t n = strlen(why);
 
 			snprintf(why + n, size - n, " (%s)", i ? "reference" : "optimised");
 			return DIFFERENT;
 		}
+		mem_check(engine_mem(e[i]));
+	}
 	return SAME;
 }
 
-static unsigned run_engine_cases(struct rig *rig, const char *only, unsigned *ran)
+static unsigned run_engine_cases(struct rig *rig, const struct engine_case *cases,
+	const char *only, unsigned *ran)
 {
 	char why[500];
 	unsigned failed = 0;
 
-	for (unsigned i = 0; rig->engines && i < engine_case_count; i++) {
-		struct engine_case ec = engine_cases[i];
+	for (; rig->engines && cases->name != NULL; cases++) {
+		struct engine_case ec = *cases;
 
 		if (only && !strstr(ec.name, only))
 			continue;
@@ -158,5 +162,6 @@ unsigned run_hand_cases(struct rig *rig, const char *only, unsigned *ran)
 		++*ran;
 		failed += !(run_hand(rig, h, false) && ((h->mode & 1) || run_hand(rig, h, true)));
 	}
-	return failed + run_engine_cases(rig, only, ran);
+	return failed + run_engine_cases(rig, mem_cases, only, ran) +
+		run_engine_cases(rig, stack_cases, only, ran);
 }

@@ -14,7 +14,7 @@ struct engine_case {
 	bool (*run)(struct engine *e, char *why, size_t size);
 };
 
-extern const struct engine_case engine_cases[];
-extern const unsigned engine_case_count;
+/* Each table ends with a case without a name. */
+extern const struct engine_case mem_cases[], stack_cases[];
 
 #endif

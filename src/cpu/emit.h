@@ -4,6 +4,7 @@
 #ifndef TTD_CPU_EMIT_H
 #define TTD_CPU_EMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -73,7 +74,7 @@ static inline void e_modrm_ea(struct out *o, int reg, struct ea m)
 }
 
 /* Is there one with an immediate operand, which the caller appends? */
-static inline int e_takes_imm(uint32_t op)
+static inline bool e_takes_imm(uint32_t op)
 {
 	return op == 0x80 || op == 0x81 || op == 0xc6 || op == 0xc7 || op == 0xf7;
 }

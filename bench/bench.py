@@ -30,6 +30,7 @@ import travel  # noqa: E402
 
 # Whose logs are measured: nothing but computing, fork and exec, system calls.
 LOGGED = ("fib", "interp", "spawn", "syscall")
+LONG = 300  # seconds of a recording that is made once only, beside one without checkpoints
 SLOW_RUNS = 3  # rounds that an engine other than ttd and native gets, at most
 
 
@@ -215,8 +216,9 @@ class Bench:
     def travels(self):
         """In a folder of its own: checkpoints may be many."""
         with tempfile.TemporaryDirectory(prefix="ttd-travel.") as folder:
-            self.travel = travel.Travel(self.guest, self.o.travel, self.o.slow_runs, folder,
-                                        say).all()
+            self.travel = travel.Travel(self.guest, self.o.travel,
+                                        1 if self.o.travel >= LONG else self.o.slow_runs,
+                                        folder, say).all()
 
     def check(self):
         """Every engine must have computed the same."""

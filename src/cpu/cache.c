@@ -33,7 +33,7 @@ int cache_init(struct cpu *c, struct err *e)
 {
 	uint64_t pages = mem_all_pages(c->mem);
 
-	c->code = huge_map(CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, true);
+	c->code = huge_map(CODE_SIZE + COLD_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, true);
 	c->meta = huge_map(META_SIZE, PROT_READ | PROT_WRITE, true);
 	c->jc = huge_map(2 * sizeof *c->jc, PROT_READ | PROT_WRITE, true);
 	c->hash = calloc((size_t)1 << HASH_BITS, sizeof *c->hash);
@@ -45,8 +45,8 @@ int cache_init(struct cpu *c, struct err *e)
 		return err_set(e, ST_HOST,
 			"cannot get memory below 2 GiB for the code cache (is writable and executable "
 			"memory forbidden here?)");
-	c->cold = c->code_end = c->code + CODE_SIZE / 2;
-	c->cold_end = c->code + CODE_SIZE;
+	c->cold = c->code_end = c->code + CODE_SIZE;
+	c->cold_end = c->cold + COLD_SIZE;
 	c->meta_end = c->meta + META_SIZE;
 	for (int mode = 0; mode < 2; mode++)
 		for (unsigned i = 0; i < JC_SIZE; i++)
@@ -58,7 +58,7 @@ int cache_init(struct cpu *c, struct err *e)
 
 void cache_free(struct cpu *c)
 {
-	huge_unmap(c->code, CODE_SIZE);
+	huge_unmap(c->code, CODE_SIZE + COLD_SIZE);
 	huge_unmap(c->meta, META_SIZE);
 	huge_unmap(c->jc, 2 * sizeof *c->jc);
 	free(c->hash);

@@ -40,7 +40,8 @@
 #include "mem/tlb.h"
 
 enum {
-	CODE_SIZE = 48 << 20, /* half of it for cold code */
+	CODE_SIZE = 35 << 20,
+	COLD_SIZE = 21 << 20, /* fills at about the same time */
 	META_SIZE = 64 << 20,
 	CODE_SLACK = 128 << 10, /* room one block can need */
 	META_SLACK = 64 << 10,

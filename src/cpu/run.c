@@ -5,7 +5,9 @@
  * Exactness of the stop: blocks check the budget at their heads, so a run
  * comes back at the head of a block of which nothing more fits, having overrun its
  * budget by less than the block before it and a late check: OVERRUN is held back
- * for that.  The rest of the way is a temporary block cut to the very number of instructions.
+ * for that.  Of the rest of the way as much as can be is run block by block, each with
+ * a budget for its head alone, so that the next one stops; the last few instructions are
+ * a temporary block cut to their very number.
  */
 #include <string.h>
 
@@ -267,6 +269,15 @@ static bool trap_hits(struct cpu *c, bool exit)
 	return true;
 }
 
+/*
+ * Does the block and what may run before the next one stops?  (If it was cut, its plain
+ * translation, begun somewhere in it, goes further than it.)
+ */
+static bool fits(const struct block *b, uint64_t left)
+{
+	return b->n < MAX_BLOCK && (unsigned)b->n + LATE_CHECK <= left;
+}
+
 /* Runs some of the `left` instructions by whole blocks.  true: exit. */
 static bool run_blocks(struct cpu *c, uint64_t left)
 {
@@ -289,7 +300,9 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 	budget = left > OVERRUN ? left - OVERRUN : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;
-	if (b->n > budget) {
+	if (b->n > budget && fits(b, left)) {
+		cpu_enter(c, b, b->first);
+	} else if (b->n > budget) {
 		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK,
 		    b->mode & BM_PASS ? TR_PASS : 0))
 			return true;

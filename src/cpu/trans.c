@@ -224,6 +224,8 @@ static void piece_end(struct tr *t)
 {
 	uint32_t cost = (t->n - t->piece.n) << COUNT_SHIFT | (t->br - t->piece.br);
 
+	if (t->piece.n == 0)
+		t->b->first = (uint8_t)t->n;
 	put32(t->piece.cost, t->piece.negative ? -cost : cost);
 	for (struct site *s = t->piece.site; s < t->c->site_p; s++) {
 		s->n = (uint8_t)(t->n - s->n);

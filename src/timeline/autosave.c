@@ -15,7 +15,7 @@
 
 #include "event/source.h"
 
-enum { LEG = 1 << 22 /* instructions between looks at the clock */ };
+enum { LEG = 1 << 24 /* instructions between looks at the clock */ };
 
 /* So many times what was asked for after the last one, if all take such a part of the time. */
 static const struct {

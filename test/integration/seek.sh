@@ -123,14 +123,14 @@ hex() { sed -n 's/.*"bytes":"\([0-9a-f]*\)".*/\1/p' "$1"; }
 "$ttd" last-write linux_banner a --at 80% >"$TTD_TMP/w" 2>&1
 grep -q 'nobody has written' "$TTD_TMP/w" || wrong "last-write linux_banner: $(cat "$TTD_TMP/w")"
 
-# Of the CPU's event mask, which its iret hypercalls write.
+# Of the CPU's time, which no guest writes (struct vcpu_info, time.tsc_timestamp).
 "$ttd" symbols a --at 80% -o "$TTD_TMP/symbols" >/dev/null 2>"$TTD_TMP/err" ||
 	wrong "symbols: $(cat "$TTD_TMP/err")"
 "$ttd" mem __per_cpu_offset 8 a --at 80% --json >"$TTD_TMP/percpu"
 base=$(hex "$TTD_TMP/percpu" | fold -w 2 | tac | tr -d '\n')
 info=$(nm "$TTD_TMP/symbols" | sed -n 's/ . xen_vcpu_info$//p')
-"$ttd" last-write "$(printf '%#x' $((16#$base + 16#$info + 1)))" a --at 80% >"$TTD_TMP/w" 2>&1
-grep -q 'by the hypervisor: iret' "$TTD_TMP/w" || wrong "last-write xen_vcpu_info: $(cat "$TTD_TMP/w")"
+"$ttd" last-write "$(printf '%#x' $((16#$base + 16#$info + 40)))" a --at 80% >"$TTD_TMP/w" 2>&1
+grep -q 'by the hypervisor: ' "$TTD_TMP/w" || wrong "last-write xen_vcpu_info: $(cat "$TTD_TMP/w")"
 
 for ((i = 0; i < ${KILLS:-2}; i++)); do
 	"$ttd" record --force -o k --kernel "$KERNEL" --ramdisk "$RAMDISK" --extra quiet \

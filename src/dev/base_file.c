@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "util/fullio.h"
+
 #define NS_PER_SEC UINT64_C(1000000000)
 
 static int file_read(struct base *b, uint64_t off, void *p, size_t n)
@@ -39,20 +41,7 @@ static int file_read(struct base *b, uint64_t off, void *p, size_t n)
 
 static int file_write(struct base *b, uint64_t off, const void *p, size_t n)
 {
-	const uint8_t *from = p;
-
-	while (n > 0) {
-		ssize_t done = pwrite(b->fd, from, n, (off_t)off);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? errno : EIO;
-		from += done;
-		off += (uint64_t)done;
-		n -= (size_t)done;
-	}
-	return 0;
+	return pwrite_full(b->fd, p, n, off);
 }
 
 static int file_flush(struct base *b)

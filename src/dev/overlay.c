@@ -15,6 +15,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "util/fullio.h"
+
 uint64_t cluster_digest(uint64_t cluster, const void *p)
 {
 	return XXH3_64bits_withSeed(p, OVERLAY_CLUSTER, cluster);
@@ -27,21 +29,7 @@ uint64_t content_of(uint64_t cluster, uint64_t digest)
 
 int write_all(int fd, uint64_t block, const void *p, size_t bytes)
 {
-	const uint8_t *b = p;
-	off_t off = (off_t)(block * OVERLAY_CLUSTER);
-
-	while (bytes > 0) {
-		ssize_t n = pwrite(fd, b, bytes, off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? errno : EIO;
-		b += n;
-		off += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
+	return pwrite_full(fd, p, bytes, block * OVERLAY_CLUSTER);
 }
 
 int read_all(int fd, uint64_t block, void *p, size_t bytes)

@@ -23,6 +23,7 @@
 #include "event/varint.h"
 #include "util/bytes.h"
 #include "util/checked.h"
+#include "util/fullio.h"
 
 struct pack {
 	char path[4096], trace[PACK_NAME + 1];
@@ -422,21 +423,7 @@ int pack_extract(struct pack *p, unsigned i, pack_put_fn *put, void *ctx, struct
 
 static int put_fd(void *ctx, uint64_t offset, const void *b, size_t n)
 {
-	const uint8_t *q = b;
-	int fd = *(int *)ctx;
-
-	while (n > 0) {
-		ssize_t k = pwrite(fd, q, n, (off_t)offset);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return k < 0 ? errno : EIO;
-		q += k;
-		offset += (uint64_t)k;
-		n -= (size_t)k;
-	}
-	return 0;
+	return pwrite_full(*(int *)ctx, b, n, offset);
 }
 
 static int unpack_file(struct pack *p, unsigned i, int dir, struct err *e)

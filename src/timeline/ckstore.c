@@ -19,6 +19,7 @@
 #include <zstd.h>
 
 #include "timeline/ckfile.h"
+#include "util/fullio.h"
 
 /* Fast ones: single pages gain little by more, and the guest waits for this CPU. */
 enum { META_LEVEL = 1 };
@@ -42,22 +43,6 @@ struct ckstore {
 
 /* ---- the file ---- */
 
-static int write_all(int fd, const uint8_t *p, size_t n, uint64_t at)
-{
-	while (n > 0) {
-		ssize_t done = pwrite(fd, p, n, (off_t)at);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return -1;
-		p += done;
-		at += (uint64_t)done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 /* Q1 */
 static int append(struct ckstore *s, struct err *e)
 {
@@ -65,11 +50,11 @@ static int append(struct ckstore *s, struct err *e)
 
 	if (s->out.bad)
 		return err_set(e, ST_HOST, "out of memory for checkpoints: no more are stored");
-	if (write_all(s->fd, s->out.p, s->out.len, s->bytes) == 0) {
+	error = pwrite_full(s->fd, s->out.p, s->out.len, s->bytes);
+	if (error == 0) {
 		s->bytes += s->out.len;
 		return 0;
 	}
-	error = errno;
 	if (ftruncate(s->fd, (off_t)s->bytes) != 0)
 		error = errno;
 	return err_set(e, ST_HOST, "checkpoints %s: %s; no more are stored", s->path,

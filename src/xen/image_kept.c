@@ -10,7 +10,6 @@
 #include "xen/image.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +19,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
+
+#include "util/fullio.h"
 
 enum { KEPT = 4, LEVEL = 1, PATH = 4096 };
 
@@ -62,21 +63,6 @@ static int find(const char *path, uint64_t max, struct image *out)
 	return rc;
 }
 
-static bool write_all(int fd, const uint8_t *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t k = write(fd, p, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return false;
-		p += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
 /* Whole or not at all. */
 static bool put(const char *path, const uint8_t *p, size_t n)
 {
@@ -88,7 +74,7 @@ static bool put(const char *path, const uint8_t *p, size_t n)
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
-	good = write_all(fd, p, n);
+	good = pwrite_full(fd, p, n, 0) == 0;
 	good = close(fd) == 0 && good && rename(tmp, path) == 0;
 	if (!good)
 		unlink(tmp);

@@ -19,7 +19,7 @@ static unsigned recipe_number(struct tr *t)
 	return (unsigned)t->nrecs++;
 }
 
-/* Cold code does not fault: its sites are not looked for by address, and stay out of their order. */
+/* (Cold code does not fault: its sites are not found by address, and not in that order.) */
 struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 {
 	const struct cold *k = t->in_cold;

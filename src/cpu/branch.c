@@ -17,6 +17,8 @@ struct cold *cold_new(struct tr *t, enum cold_kind kind, uint8_t *from)
 	k->from = from;
 	k->n = (uint8_t)t->n;
 	k->b = (uint8_t)t->br;
+	k->fl = (uint8_t)t->fs;
+	k->rec = t->rec;
 	return k;
 }
 
@@ -141,16 +143,11 @@ static uint64_t branch_target(const struct insn *in)
 static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
 {
 	int64_t off = (int64_t)branch_target(in);
-	struct cold *k;
 
-	if (linkable(t, off)) {
+	if (linkable(t, off))
 		link_new(t, from, off, false);
-		return;
-	}
-	k = cold_new(t, COLD_EXIT, from);
-	k->target = (uint64_t)off;
-	k->fl = (uint8_t)t->fs;
-	k->rec = t->rec;
+	else
+		cold_new(t, COLD_EXIT, from)->target = (uint64_t)off;
 }
 
 void op_jcc(struct tr *t, const struct insn *in)

@@ -171,7 +171,7 @@ static uint32_t build_stack(struct cpu *c, struct out *o, enum mem_mode mode)
 	e_store(o, EA_ABS(&t->stack.delta), RAX);
 	for (unsigned k = 0; k < STACK_LIMITS; k++) {
 		e_rm(o, 1, 0xc7, 0, EA_ABS(&t->stack.limit[k]));
-		e32(o, PAGE_SIZE + 1 - (1u << (STACK_BITS_MIN + k)));
+		e32(o, tlb_stack_limit(k));
 	}
 	e_load(o, RAX, EA_ABS(&c->tmp[3]));
 	e_rm(o, 0, 0x8b, R10, EA_BASE(R10, sizeof(struct site) + offsetof(struct site, host)));

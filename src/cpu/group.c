@@ -238,8 +238,6 @@ static struct cold *cold_group_new(struct tr *t, const struct insn *in, const st
 
 	k->site = s;
 	k->target = in->off;
-	k->fl = (uint8_t)t->fs;
-	k->rec = t->rec;
 	return k;
 }
 

@@ -94,7 +94,7 @@ struct block {
 	uint32_t entry_host;  /* guest flags in the host's */
 	uint32_t entry_saved; /* guest flags in cpu.flags */
 	uint32_t entry_far;   /* as saved, r11 = guest pc: from another page */
-	uint16_t n, b;
+	uint16_t n;     /* instructions that retire in it: not one that leaves it */
 	uint8_t first;  /* instructions paid for at its head (C2) */
 	uint8_t mode;   /* enum block_mode */
 	bool dead;

@@ -213,7 +213,6 @@ void piece_cost(struct tr *t, uint8_t *imm)
 static void piece_begin(struct tr *t)
 {
 	t->piece.cost = NULL;
-	t->piece.negative = false;
 	t->piece.n = t->n;
 	t->piece.br = t->br;
 	t->piece.site = t->c->site_p;
@@ -224,9 +223,12 @@ static void piece_end(struct tr *t)
 {
 	uint32_t cost = (t->n - t->piece.n) << COUNT_SHIFT | (t->br - t->piece.br);
 
-	if (t->piece.n == 0)
+	if (t->piece.n == 0) {
 		t->b->first = (uint8_t)t->n;
-	put32(t->piece.cost, t->piece.negative ? -cost : cost);
+		put32(t->piece.cost, cost);  /* of a sub */
+	} else {
+		put32(t->piece.cost, -cost); /* of next_piece()'s lea */
+	}
 	for (struct site *s = t->piece.site; s < t->c->site_p; s++) {
 		s->n = (uint8_t)(t->n - s->n);
 		s->b = (uint8_t)(t->br - s->b);
@@ -243,7 +245,6 @@ static void next_piece(struct tr *t)
 	piece_end(t);
 	piece_begin(t);
 	e_lea(&t->o, R15, EA_BASE(R15, -(1 << COUNT_SHIFT)));
-	t->piece.negative = true;
 	piece_cost(t, t->o.p - 4);
 }
 
@@ -272,21 +273,7 @@ static void body(struct tr *t)
 {
 	insns(t);
 	piece_end(t);
-}
-
-static unsigned count_branches(const struct tr *t)
-{
-	unsigned b = 0;
-
-	for (int i = 0; i < t->count; i++)
-		b += t->in[i].kind >= K_JCC && t->in[i].kind <= K_RET;
-	return b;
-}
-
-/* Instructions that retire inside the block: not those that leave it. */
-static unsigned count_retired(const struct tr *t)
-{
-	return (unsigned)t->count - (t->in[t->count - 1].kind >= K_SYSCALL);
+	t->b->n = (uint16_t)t->n;
 }
 
 static void note_frames(struct tr *t)
@@ -348,8 +335,6 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 		limit = 1;
 	if (decode(&t, va, mfn, limit < MAX_BLOCK ? limit : MAX_BLOCK, f) != 0)
 		return NULL;
-	b->n = (uint16_t)count_retired(&t);
-	b->b = (uint16_t)count_branches(&t);
 	plan_groups(&t);
 	piece_begin(&t);
 	head(&t);

@@ -29,8 +29,8 @@ struct cold {
 	uint64_t target;      /* COLD_EXIT: offset in the page, may be outside it */
 	uint8_t n, b;         /* instructions and branches done */
 	uint8_t paid_n, paid_b; /* and paid for */
-	uint8_t fl;           /* COLD_EXIT, COLD_GROUP: where the flags are */
-	struct recipe rec;    /* the same two */
+	uint8_t fl;           /* where the flags are */
+	struct recipe rec;
 	struct link *link;    /* COLD_LINK */
 	const struct insn *in; /* COLD_LATE */
 };
@@ -74,7 +74,6 @@ struct tr {
 	const struct cold *in_cold; /* being emitted, behind all that is not cold */
 	struct {
 		uint8_t *cost;        /* where to put it, when its end is known */
-		bool negative;        /* as the displacement of a lea */
 		unsigned n, br;       /* done before it */
 		struct site *site;    /* its first ones */
 		int cold;

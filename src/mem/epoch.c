@@ -52,9 +52,11 @@ int mem_epoch_begin(struct mem *m, enum mem_listener who)
 	if (m->earlier[who] == NULL || m->written == NULL)
 		return -1;
 	pass_on(m, who);
-	for (int mode = 0; mode < 2; mode++)
+	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			tlb_drop_write(&m->tlb[mode], i);
+			m->tlb[mode].e[i].wtag = TLB_EMPTY(i);
+		tlb_drop_stack(&m->tlb[mode]);
+	}
 	return 0;
 }
 

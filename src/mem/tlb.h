@@ -39,7 +39,7 @@ struct tlb {
 		uint64_t rtag, wtag, host, delta;
 	} e[TLB_SIZE];
 	struct tlb_stack {
-		uint64_t limit[STACK_LIMITS]; /* 4097 - 2^k, k from STACK_BITS_MIN on */
+		uint64_t limit[STACK_LIMITS]; /* for 2^(STACK_BITS_MIN + k) bytes */
 		uint64_t tag, delta;
 	} stack; /* a page whose entry can be written through, or limits of 0 */
 };
@@ -53,6 +53,12 @@ static inline bool mem_canonical(gva_t va)
 }
 
 struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
+
+/* What limit[k] is when there is a page. */
+static inline uint32_t tlb_stack_limit(unsigned k)
+{
+	return PAGE_SIZE + 1 - (1u << (STACK_BITS_MIN + k));
+}
 
 static inline void tlb_drop_stack(struct tlb *t)
 {

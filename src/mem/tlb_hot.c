@@ -240,7 +240,7 @@ void tlb_take_stack(struct tlb *t, gva_t va)
 	t->stack.tag = va & PAGE_MASK;
 	t->stack.delta = t->e[i].delta;
 	for (unsigned k = 0; k < STACK_LIMITS; k++)
-		t->stack.limit[k] = writable ? PAGE_SIZE + 1 - (1u << (STACK_BITS_MIN + k)) : 0;
+		t->stack.limit[k] = writable ? tlb_stack_limit(k) : 0;
 }
 
 bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access)

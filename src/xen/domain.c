@@ -139,8 +139,8 @@ static void start_vcpu(struct domain *d, const struct build_info *b)
 static int build(struct domain *d, const struct domain_config *cfg, struct err *e)
 {
 	struct build_params p = {
-		.kernel = cfg->kernel, .unpacked = cfg->unpacked, .ramdisk = cfg->ramdisk, .cmdline = cfg->cmdline,
-		.memory_mb = cfg->memory_mb, .shared_info = d->area.shared_info,
+		.kernel = cfg->kernel, .unpacked = cfg->unpacked, .ramdisk = cfg->ramdisk,
+		.cmdline = cfg->cmdline, .memory_mb = cfg->memory_mb, .shared_info = d->area.shared_info,
 		.store_evtchn = PORT_STORE, .console_evtchn = PORT_CONSOLE,
 	};
 	struct build_info b = {0};

@@ -72,10 +72,10 @@ class Travel:
                                                             told[-300:]))
         return said, told, wall, used.ru_utime + used.ru_stime
 
-    def record(self, rounds, *options, trace=None, cpu=None):
+    def record(self, rounds, *options, trace=None, on=None):
         words = 'quiet ttd.run="sh /bench/travel %d"' % rounds
         out, err, wall, cpu = self.run(
-            [*(["taskset", "-c", str(cpu)] if cpu is not None else []),
+            [*(["taskset", "-c", str(on)] if on is not None else []),
              self.guest.ttd, "record", "-o", trace or self.trace, "--force", "--kernel",
              self.guest.kernel, "--ramdisk", self.guest.ramdisk, "--memory",
              str(self.guest.memory), "--clock", "virtual", *options, "--extra", words])
@@ -99,8 +99,8 @@ class Travel:
             self.say("travel: recording, %d of %d" % (n + 1, self.runs))
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 both = (pool.submit(self.record, self.rounds, "--checkpoint-every", "off",
-                                    trace=self.trace + "-without", cpu=cpu),
-                        pool.submit(self.record, self.rounds, cpu=cpu))
+                                    trace=self.trace + "-without", on=cpu),
+                        pool.submit(self.record, self.rounds, on=cpu))
                 pairs.append([b.result() for b in both])
         shutil.rmtree(self.trace + "-without")
         err = pairs[-1][1][0]

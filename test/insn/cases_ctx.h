@@ -106,6 +106,12 @@ static inline void write_pte(struct ctx *c, uint64_t va, uint64_t pte)
 		mem_write_frame(c->m, mfn, off, &pte, 8);
 }
 
+/* The entry with another frame in it. */
+static inline uint64_t with_frame(uint64_t pte, mfn_t mfn)
+{
+	return (pte & ~(0xfffffull << 12)) | mfn << PAGE_SHIFT;
+}
+
 enum { AD = PTE_A | PTE_D };
 
 #endif

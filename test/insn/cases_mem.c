@@ -104,7 +104,7 @@ static bool remap(struct engine *e, char *why, size_t size)
 	run(&c);
 	WANT(&c, "rax", c.s->gpr[RAX], get64(mem_frame(c.m, MEM_FIRST_MFN + 2)));
 	pte = read_pte(&c, DATA_VA, 0);
-	write_pte(&c, DATA_VA, (pte & ~(0xfffffull << 12)) | other << PAGE_SHIFT);
+	write_pte(&c, DATA_VA, with_frame(pte, other));
 	c.s->rip = CODE_VA + 0x100;
 	run(&c);
 	WANT(&c, "rax from the other frame", c.s->gpr[RAX],
@@ -154,7 +154,7 @@ static bool remap_code(struct engine *e, char *why, size_t size)
 	WANT(&c, "al", c.s->gpr[RAX] & 255, 0x11);
 	mem_write_frame(c.m, frame, 0x100, other, sizeof(other));
 	pte = read_pte(&c, CODE_VA, 0);
-	write_pte(&c, CODE_VA, (pte & ~(0xfffffull << 12)) | frame << PAGE_SHIFT);
+	write_pte(&c, CODE_VA, with_frame(pte, frame));
 	c.s->rip = CODE_VA + 0x100;
 	run(&c);
 	WANT(&c, "al after remapping", c.s->gpr[RAX] & 255, 0x22);
@@ -183,7 +183,7 @@ static bool guest_writes_pte(struct engine *e, char *why, size_t size)
 	find_pte(&c, MEM_USER, DATA_VA, 0, &table, &off);
 	pte = read_pte(&c, DATA2_VA, 0);
 	/* DATA2 becomes a window on the table that maps DATA. */
-	write_pte(&c, DATA2_VA, (pte & ~(0xfffffull << 12)) | table << PAGE_SHIFT);
+	write_pte(&c, DATA2_VA, with_frame(pte, table));
 	c.s->gpr[RSI] = DATA2_VA + off + 8; /* the entry of DATA + PAGE */
 	c.s->gpr[RDI] = DATA2_VA + off;
 	uint64_t old = get64(mem_frame(c.m, table) + off);

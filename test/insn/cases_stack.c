@@ -46,13 +46,11 @@ static bool remapped(struct engine *e, char *why, size_t size)
 {
 	mfn_t old, other = MEM_FIRST_MFN + 3;
 	struct ctx c;
-	uint64_t pte;
 
 	if (!warm(&c, e, why, size))
 		return false;
 	old = stack_frame(&c);
-	pte = read_pte(&c, STACK_VA, 0);
-	write_pte(&c, STACK_VA, (pte & ~(0xfffffull << 12)) | other << PAGE_SHIFT);
+	write_pte(&c, STACK_VA, with_frame(read_pte(&c, STACK_VA, 0), other));
 	again(&c, TOP, 3);
 	WANT(&c, "pushed to the other frame", below_top(&c, other), 3);
 	WANT(&c, "the old one", below_top(&c, old), 2);
@@ -116,11 +114,9 @@ static bool page_table(struct engine *e, char *why, size_t size)
 		return false;
 	find_pte(&c, (enum mem_mode)c.s->mode, DATA_VA, 0, &table, &off);
 	/* rsp into the table that maps DATA, through the stack's own page. */
-	write_pte(&c, STACK_VA, (read_pte(&c, STACK_VA, 0) & ~(0xfffffull << 12)) |
-		table << PAGE_SHIFT | AD);
+	write_pte(&c, STACK_VA, with_frame(read_pte(&c, STACK_VA, 0), table) | AD);
 	for (int i = 0; i < 2; i++) {
-		uint64_t pte = (read_pte(&c, DATA_VA, 0) & ~(0xfffffull << 12)) |
-			(uint64_t)(MEM_FIRST_MFN + 3 + (unsigned)i) << PAGE_SHIFT;
+		uint64_t pte = with_frame(read_pte(&c, DATA_VA, 0), MEM_FIRST_MFN + 3 + (unsigned)i);
 		uint64_t v;
 
 		again(&c, STACK_VA + off + 8, pte);

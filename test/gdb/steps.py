@@ -47,6 +47,23 @@ def rep_seen(seen):
     return False
 
 
+def change_of_cr3(lo, hi):
+    """The icount of a change of page tables, which are not the same at lo and at hi."""
+    def cr3(icount):
+        c.monitor('seek %d' % icount)
+        return c.tail(c.regs(), 7)
+
+    before = cr3(lo)
+    assert cr3(hi) != before, 'parent and child share their page tables'
+    while hi - lo > 1:
+        mid = (lo + hi) // 2
+        if cr3(mid) == before:
+            lo = mid
+        else:
+            hi = mid
+    return hi
+
+
 def main():
     begin = int(os.environ['BEGIN'], 16)
     child = int(os.environ['CHANGING'], 16)
@@ -60,9 +77,11 @@ def main():
         kinds.add('rep')
     # Code that changes itself, in the child and then in the parent.
     c.ask('Z1,%x,1' % child)
+    calls = []
     for who in 'child', 'parent':
         stop = c.run('vCont;c')
         assert stop == 'T05thread:1;hwbreak:;', stop
+        calls.append(c.icount())
         c.ask('z1,%x,1' % child)
         there_and_back('changing code of the ' + who, STEPS)
         c.ask('Z1,%x,1' % child)
@@ -70,6 +89,9 @@ def main():
     stop = c.run('bc')
     assert stop == 'T05thread:1;hwbreak:;', stop
     c.ask('z1,%x,1' % child)
+    # From one address space to the other, which no event in the log needs to tell of.
+    c.monitor('seek %d' % (change_of_cr3(*calls) - SHORT // 2))
+    there_and_back('the switch to the parent', SHORT)
     # Around what the log says is there.
     for place in os.environ['PLACES'].split():
         name, icount = place.split('@')

@@ -20,7 +20,7 @@ enum { LEG = 1 << 24 /* instructions between looks at the clock */ };
 /* So many times what was asked for after the last one, if all take such a part of the time. */
 static const struct {
 	unsigned apart, part;
-} rules[] = { { 1, 48 }, { 3, 32 }, { 24, 0 /* whatever it costs */ } };
+} rules[] = { { 1, 32 }, { 2, 20 }, { 4, 12 }, { 24, 0 /* whatever it costs */ } };
 
 struct autosave {
 	struct autosave_params p;

@@ -28,7 +28,7 @@ enum {
 	UNDERWAY = 4,
 	COUNT = 2048,
 	/* What a frame costs, until so many have been stored. */
-	FRAME_NS = 10000,
+	FRAME_NS = 5000,
 	FRAME_NS_FROM = 4096,
 };
 #define BYTES (UINT64_C(1) << 30)

@@ -234,7 +234,7 @@ static int go_back(struct timeline *tl, size_t k, struct err *e)
 static int seek_until(struct timeline *tl, size_t k, struct domain_until until,
 	struct err *e)
 {
-	struct timeline_pos never = { UINT64_MAX, 0 };
+	struct timeline_pos never = { UINT64_MAX, 0 }, there;
 	enum timeline_why why;
 
 	if (go_back(tl, k, e) != 0)
@@ -250,7 +250,13 @@ static int seek_until(struct timeline *tl, size_t k, struct domain_until until,
 		return err_set(e, ST_OK, "interrupted");
 	if (why == TIMELINE_END)
 		return 0;
-	return timeline_seek(tl, (struct timeline_pos){ timeline_pos(tl).icount, 0 }, e);
+	there = timeline_pos(tl);
+	if (timeline_seek(tl, (struct timeline_pos){ there.icount, 0 }, e) != 0)
+		return -1;
+	/* An input that sets the clock comes between the first moment and the next. */
+	if (domain_where(tl->p.domain).tsc < until.tsc)
+		return timeline_seek(tl, there, e);
+	return 0;
 }
 
 static uint64_t mark_brctr(const struct timeline_mark *m)

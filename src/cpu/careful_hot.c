@@ -10,10 +10,9 @@
 
 enum { BOUNCE_SLOT = 1024 };
 
-static void copy(uint8_t *to, const uint8_t *from, unsigned n)
+static void copy(uint8_t *to, const uint8_t *from, uint64_t n)
 {
-	while (n-- > 0)
-		*to++ = *from++;
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
 }
 
 static mfn_t translate_page(struct cpu *c, enum mem_mode mode, uint64_t va,

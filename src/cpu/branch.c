@@ -1,9 +1,9 @@
 /*
  * branch.c - the ways out of a block.
  *
- * A direct exit to the same page, and in kernel mode to any page, is a jump
- * that is linked to the target block once that exists (C4).  Other exits look
- * the target's address up in the mode's jump cache, inline.  A temporary block
+ * A direct exit is a jump that is linked to the target block once that exists (C4);
+ * in user mode one to another page, once it has been used for a while.  Other exits
+ * look the target's address up in the mode's jump cache, inline.  A temporary block
  * never goes on to another one: it reports where it would.
  */
 #include "cpu/trans.h"
@@ -76,6 +76,10 @@ static void target_in_r11(struct tr *t, int64_t off)
 		return;
 	}
 	e_load(&t->o, R11, field(&t->c->pcbase));
+	if (off != (int32_t)off) { /* a page beyond what a displacement can tell */
+		e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)(off / 2)));
+		off -= off / 2;
+	}
 	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
 }
 
@@ -85,31 +89,56 @@ static bool linkable(const struct tr *t, int64_t off)
 }
 
 /* The jump with its rel32 at `patch` is a direct exit. */
-static void link_new(struct tr *t, uint8_t *patch, int64_t off, bool plain)
+static struct link *link_new(struct tr *t, enum cold_kind kind, uint8_t *patch)
 {
 	struct link *l = meta_alloc(t->c, sizeof *l);
+
+	l->from = t->b;
+	l->fl = (uint8_t)t->fs;
+	l->patch = lo(patch);
+	l->left = LINK_USES;
+	cold_new(t, kind, patch)->link = l;
+	return l;
+}
+
+static void link_near(struct tr *t, uint8_t *patch, int64_t off, bool plain)
+{
+	struct link *l = link_new(t, COLD_LINK, patch);
 
 	if (t->fs == FL_HOST && off <= t->in[0].off && !plain)
 		l->rec = t->rec; /* backward: likely a loop */
 	l->plain = plain;
-	l->from = t->b;
 	l->target = t->abs ? t->page + (uint64_t)off : (uint64_t)off;
 	l->far = (off & ~(int64_t)0xfff) != 0;
-	l->fl = (uint8_t)t->fs;
-	l->patch = lo(patch);
-	cold_new(t, COLD_LINK, patch)->link = l;
+}
+
+static uint8_t *jump(struct out *o)
+{
+	e_fit(o, 5);
+	e8(o, 0xe9);
+	e32(o, 0);
+	return o->p - 4;
+}
+
+/* From user code to another page. */
+static void exit_far_link(struct tr *t, int64_t off)
+{
+	struct link *l;
+
+	if (t->fs == FL_RECIPE)
+		flags_host(t);
+	target_in_r11(t, off & ~(int64_t)0xfff);
+	e_store(&t->o, field(&t->c->pcbase), R11);
+	l = link_new(t, COLD_FAR, jump(&t->o));
+	l->target = off & 0xfff;
+	l->far = true;
 }
 
 static void exit_link(struct tr *t, int64_t off, bool plain)
 {
-	struct out *o = &t->o;
-
 	if (t->fs == FL_RECIPE)
 		flags_host(t);
-	e_fit(o, 5);
-	e8(o, 0xe9);
-	e32(o, 0);
-	link_new(t, o->p - 4, off, plain);
+	link_near(t, jump(&t->o), off, plain);
 }
 
 /* Leaves the block, which is paid for up to here, for `off` bytes into its page. */
@@ -123,7 +152,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 	} else if (linkable(t, off)) {
 		exit_link(t, off, false);
 	} else {
-		exit_far(t, uoff);
+		exit_far_link(t, off);
 	}
 }
 
@@ -145,7 +174,7 @@ static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
 	int64_t off = (int64_t)branch_target(in);
 
 	if (linkable(t, off))
-		link_new(t, from, off, false);
+		link_near(t, from, off, false);
 	else
 		cold_new(t, COLD_EXIT, from)->target = (uint64_t)off;
 }
@@ -274,6 +303,26 @@ static void cold_link(struct tr *t, const struct cold *k)
 	e_jmp(&t->o, k->link->fl == FL_HOST ? t->c->glue.link_host : t->c->glue.link_saved);
 }
 
+/* Not linked, or no more: by the jump cache, and each LINK_USES times a try. */
+static void cold_far(struct tr *t, const struct cold *k)
+{
+	struct out *o = &t->o;
+	struct link *l = k->link;
+	uint8_t *not_yet;
+
+	l->stub = lo(o->p);
+	t->fs = (enum fstate)k->fl;
+	t->rec = k->rec;
+	flags_saved(t);
+	e_rm(o, 0, 0xff, 1, field(&l->left));      /* decl left */
+	not_yet = e_jcc(o, CC_NE);
+	e_imm(o, R10, lo(l));
+	e_jmp(o, t->c->glue.link_saved);
+	e_patch(not_yet, o->p);
+	target_in_r11(t, (int64_t)l->target);
+	jump_indirect(t, NULL);
+}
+
 /*
  * A group's check failed.  When its range lies across two pages, on in the plain
  * translation, linked directly: a hot function's frame may lie there for long.
@@ -343,6 +392,9 @@ void cold_emit(struct tr *t)
 			break;
 		case COLD_LINK:
 			cold_link(t, &k);
+			break;
+		case COLD_FAR:
+			cold_far(t, &k);
 			break;
 		}
 	}

@@ -94,7 +94,7 @@ static void forget_frames(struct cpu *c)
 void cache_flush(struct cpu *c)
 {
 	forget_frames(c);
-	c->far_links = NULL;
+	c->far_links[MEM_KERNEL] = c->far_links[MEM_USER] = NULL;
 	empty(c);
 	jc_flush(c, MEM_KERNEL);
 	jc_flush(c, MEM_USER);
@@ -128,18 +128,19 @@ static void unlink_in(struct block *b, bool far_only)
 		}
 		*pl = l->next;
 		l->to = NULL;
+		l->left = LINK_USES;
 		link_set(l, l->stub);
 	}
 }
 
-static void unlink_far(struct cpu *c)
+static void unlink_far(struct cpu *c, enum mem_mode mode)
 {
-	for (struct link *l = c->far_links; l != NULL; l = l->far_next) {
+	for (struct link *l = c->far_links[mode]; l != NULL; l = l->far_next) {
 		l->listed = false;
 		if (l->to != NULL)
 			unlink_in(l->to, true);
 	}
-	c->far_links = NULL;
+	c->far_links[mode] = NULL;
 }
 
 static void kill_block(struct cpu *c, struct block *b)
@@ -183,7 +184,7 @@ void cache_drain(struct cpu *c)
 		c->fetch_gen[mode] = gen;
 		if (moved || killed)
 			jc_flush(c, (enum mem_mode)mode);
-		if (moved && mode == MEM_KERNEL)
-			unlink_far(c);
+		if (moved)
+			unlink_far(c, (enum mem_mode)mode);
 	}
 }

@@ -23,9 +23,11 @@
  *      of the page being executed, tells where it runs, and so one translation
  *      serves every mapping of its frame.  Code of kernel mode has its address
  *      built in and is keyed by it.
- *  C4. Direct links join blocks of one page, and in kernel mode also blocks of
- *      different pages; the latter, and both jump caches, are dropped when
- *      mem_fetch_gen() says that a fetch translation changed.
+ *  C4. Direct links join blocks of one page and of different pages; the latter, and
+ *      both jump caches, are dropped when mem_fetch_gen() says that a fetch translation
+ *      changed.  In user mode a link between pages joins two frames that are both
+ *      executed at one address only (mem_fetched_once()): what is wrong for the block
+ *      when it runs at another is killed before it does.
  *  C5. A block with code of two frames (its only instruction straddles) is
  *      found by the first and valid only if the second still follows.
  */
@@ -100,11 +102,15 @@ struct block {
 	bool dead;
 };
 
-/* A direct exit: a jump whose rel32 at `patch` goes to its stub or a block. */
+/*
+ * A direct exit: a jump whose rel32 at `patch` goes to its stub or a block.  From one
+ * page to another of user mode, where each switch of address spaces undoes the links,
+ * the stub uses the jump cache until `left` is 0.
+ */
 struct link {
 	struct link *next;  /* of the same target, or of the far list */
 	struct block *from, *to;
-	uint32_t patch, stub;
+	uint32_t patch, stub, left;
 	uint64_t target;    /* kernel: guest virtual address; user: offset in page */
 	uint8_t fl;
 	struct recipe rec;  /* of the flags, at the back edge of a loop */
@@ -113,6 +119,7 @@ struct link {
 	bool listed;        /* is in cpu.far_links */
 	struct link *far_next;
 };
+enum { LINK_USES = 16 }; /* so often the jump cache is used before a link is worth it */
 
 struct jc_entry {
 	uint64_t va, host;
@@ -198,7 +205,7 @@ struct cpu {
 	struct site *sites, *site_p, *site_end;
 	struct block **hash;
 	struct block **frame_blocks; /* per frame */
-	struct link *far_links;
+	struct link *far_links[2];  /* by mem_mode */
 	struct jc_entry (*jc)[JC_SIZE]; /* by mode */
 	uint16_t *jc_used[2];
 	uint32_t jc_nused[2];
@@ -280,7 +287,7 @@ bool cache_room(struct cpu *c);
 struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
 	const struct recipe *rec);
 void cache_insert(struct cpu *c, struct block *b);
-void cache_link(struct cpu *c, struct link *l, struct block *to);
+void cache_link(struct cpu *c, struct link *l, struct block *to); /* if that is allowed */
 void *meta_alloc(struct cpu *c, size_t n);
 
 /* slow_hot.c: called with guest FP state live */

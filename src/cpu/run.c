@@ -160,8 +160,7 @@ static bool resolve_link(struct cpu *c)
 		return true;
 	if (l->rec.kind != REC_NONE && b->entry_host != b->entry_saved)
 		to = block_at(c, mode, &l->rec);
-	if (to != NULL && flushes == c->stats.cache_flushes && !l->from->dead &&
-	    (!(l->from->mode & BM_USER) || to->mfn2 == MFN_NONE))
+	if (to != NULL && flushes == c->stats.cache_flushes && !l->from->dead)
 		cache_link(c, l, to);
 	return false;
 }

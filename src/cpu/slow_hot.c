@@ -30,8 +30,22 @@ struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
 	return NULL;
 }
 
+/* C4, C5: may user code go there without a look at where it runs? */
+static bool may_link(const struct cpu *c, const struct link *l, const struct block *to)
+{
+	return to->mfn2 == MFN_NONE && (!l->far ||
+		(mem_fetched_once(c->mem, l->from->phys >> PAGE_SHIFT) &&
+		mem_fetched_once(c->mem, to->phys >> PAGE_SHIFT)));
+}
+
 void cache_link(struct cpu *c, struct link *l, struct block *to)
 {
+	enum mem_mode mode = block_mem_mode(to);
+
+	if (mode == MEM_USER && !may_link(c, l, to)) {
+		l->left = LINK_USES;
+		return;
+	}
 	link_set(l, l->fl == FL_HOST ? to->entry_host : to->entry_saved);
 	l->to = to;
 	l->next = to->in_links;
@@ -40,11 +54,10 @@ void cache_link(struct cpu *c, struct link *l, struct block *to)
 		l->far = true;
 	if (l->far && !l->listed) {
 		l->listed = true;
-		l->far_next = c->far_links;
-		c->far_links = l;
+		l->far_next = c->far_links[mode];
+		c->far_links[mode] = l;
 	}
 }
-
 
 /* ---- jump caches ---- */
 
@@ -295,8 +308,7 @@ uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va)
 uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 {
 	struct link *l = (struct link *)(uintptr_t)addr;
-	bool user = (l->from->mode & BM_USER) != 0;
-	uint64_t va = (user ? c->pcbase : 0) + l->target;
+	uint64_t va = (l->from->mode & BM_USER ? c->pcbase : 0) + l->target;
 	struct block *to = l->rec.kind != REC_NONE ? NULL
 		: find(c, va, cpu_block_mode(c) | (l->plain ? BM_PLAIN : 0u));
 
@@ -308,8 +320,7 @@ uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 		c->leave = LEAVE_LINK;
 		return 0;
 	}
-	if (!user || to->mfn2 == MFN_NONE)
-		cache_link(c, l, to);
+	cache_link(c, l, to);
 	c->resume = to->entry_saved;
 	return 1;
 }

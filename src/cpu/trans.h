@@ -15,6 +15,7 @@ enum cold_kind {
 	COLD_GROUP,  /* the same of a group's check */
 	COLD_EXIT,   /* a branch taken in mid-block that is not linked */
 	COLD_LINK,   /* a jump that has not been linked yet */
+	COLD_FAR,    /* the same to another page of user mode */
 	COLD_AC,     /* a misaligned operand with the AC flag set */
 	COLD_LATE,   /* the late check found the budget used up: finish one instruction */
 };
@@ -31,7 +32,7 @@ struct cold {
 	uint8_t paid_n, paid_b; /* and paid for */
 	uint8_t fl;           /* where the flags are */
 	struct recipe rec;
-	struct link *link;    /* COLD_LINK */
+	struct link *link;    /* COLD_LINK, COLD_FAR */
 	const struct insn *in; /* COLD_LATE */
 };
 

@@ -28,6 +28,7 @@ static void reset_tlb(struct mem *m)
 		m->root[mode] = MFN_NONE;
 		m->fetch_gen[mode] = 1;
 	}
+	m->fetch_space = 1;
 	m->epoch[HALF_USER] = m->epoch[HALF_KERNEL] = 1;
 }
 
@@ -135,12 +136,13 @@ mfn_t mem_next_dirty_code(struct mem *m)
 	return m->dirty_code.n ? m->dirty_code.v[--m->dirty_code.n] : MFN_NONE;
 }
 
+/* (With A cleared, the next fetch is to set it again.) */
 static bool moves_fetch(uint64_t old, const void *p)
 {
 	uint64_t new;
 
 	memcpy(&new, p, sizeof new);
-	return (old ^ new) & (PTE_P | PTE_PS | PTE_NX | 0x000ffffffffff000ull);
+	return ((old ^ new) & (PTE_P | PTE_PS | PTE_NX | 0x000ffffffffff000ull)) || (old & ~new & PTE_A);
 }
 
 /* What hung on the old bytes of [off, off + n) goes before they change. */

@@ -30,7 +30,10 @@ struct frame {
 	uint64_t pt_epoch[HALF_COUNT];
 	gva_t pt_va; /* address translated by its entry 0 */
 	uint64_t code_map; /* a bit per 64 bytes that hold translated code */
+	uint64_t fetch_space; /* when user mode fetched from it last, */
+	gva_t fetch_va;       /* and where; FETCH_MANY: at several addresses */
 };
+#define FETCH_MANY ((gva_t)1)
 
 /* Indices filled since the half was last flushed; may repeat. */
 struct used {
@@ -62,6 +65,7 @@ struct mem {
 	struct fetch_entry fetch[2][ITLB_SIZE];
 	struct fetch_used fetch_used[2][HALF_COUNT];
 	uint64_t fetch_gen[2];
+	uint64_t fetch_space; /* one more each time user mode's fetch entries are emptied */
 	uint64_t epoch[HALF_COUNT];
 	mfn_t root[2];
 	uint8_t *ram;

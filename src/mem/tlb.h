@@ -104,6 +104,12 @@ mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f
  * may have become wrong: everything keyed by virtual address is then stale.
  */
 uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode);
+/*
+ * Has user mode fetched from this frame by one address only, since its translations
+ * were last dropped?  When that changes, code made from the frame is void: it is queued
+ * as if its bytes had changed.
+ */
+bool mem_fetched_once(const struct mem *m, mfn_t mfn);
 
 /*
  * Bytes [from, to) of a frame were translated: sets FRAME_CODE.  Stores that

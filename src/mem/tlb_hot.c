@@ -286,6 +286,27 @@ mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte)
 	return w.mfn;
 }
 
+/* User mode fetches from this frame at that page. */
+static void note_fetch(struct mem *m, mfn_t mfn, gva_t page)
+{
+	struct frame *fr = frame_of(m, mfn);
+
+	if (fr->fetch_space != m->fetch_space) {
+		fr->fetch_space = m->fetch_space;
+		fr->fetch_va = page;
+	} else if (fr->fetch_va != page && fr->fetch_va != FETCH_MANY) {
+		fr->fetch_va = FETCH_MANY;
+		tlb_code_changed(m, mfn, 0, PAGE_SIZE);
+	}
+}
+
+bool mem_fetched_once(const struct mem *m, mfn_t mfn)
+{
+	const struct frame *fr = frame_of(m, mfn);
+
+	return fr->fetch_space == m->fetch_space && fr->fetch_va != FETCH_MANY;
+}
+
 /* An entry changes hands.  Evicted, or left empty by an invalidation: it may be listed. */
 static void take_fetch(struct mem *m, enum mem_mode mode, struct fetch_entry *fe, gva_t page)
 {
@@ -312,6 +333,8 @@ mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f
 		return MFN_NONE;
 	take_fetch(m, mode, fe, page);
 	fe->mfn = w.mfn;
+	if (mode == MEM_USER)
+		note_fetch(m, w.mfn, page);
 	return w.mfn;
 }
 
@@ -340,7 +363,7 @@ void tlb_invalidate(struct mem *m, gva_t va)
 	invalidate(m, va, true);
 }
 
-static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
+static void flush_fetch_half(struct mem *m, enum mem_mode mode, enum mem_half half)
 {
 	struct fetch_used *u = &m->fetch_used[mode][half];
 
@@ -355,6 +378,16 @@ static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
 	}
 	u->n = 0;
 	m->fetch_gen[mode]++;
+}
+
+/* User mode fetches from the kernel's half next to never. */
+static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
+{
+	flush_fetch_half(m, mode, half);
+	if (mode == MEM_USER) {
+		flush_fetch_half(m, mode, half == HALF_USER ? HALF_KERNEL : HALF_USER);
+		m->fetch_space++;
+	}
 }
 
 void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)

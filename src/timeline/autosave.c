@@ -17,10 +17,13 @@
 
 enum { LEG = 1 << 24 /* instructions between looks at the clock */ };
 
-/* So many times what was asked for after the last one, if all take such a part of the time. */
+/*
+ * So many times what was asked for after the last one, if this one takes such a part of
+ * that time, or all take such a part of all time.
+ */
 static const struct {
-	unsigned apart, part;
-} rules[] = { { 1, 32 }, { 2, 20 }, { 4, 12 }, { 24, 0 /* whatever it costs */ } };
+	unsigned apart, own_part, part;
+} rules[] = { { 1, 48, 32 }, { 2, 32, 20 }, { 3, 16, 12 }, { 4, 12, 7 }, { 24, 0, 0 } };
 
 struct autosave {
 	struct autosave_params p;
@@ -68,7 +71,7 @@ static void give_up(struct autosave *a, struct ckwriter_result *r)
 
 static bool is_due(const struct autosave *a, uint64_t icount)
 {
-	uint64_t every, now, waited, cost;
+	uint64_t every, now, waited, next, cost;
 
 	if (a->p.every_insns != 0)
 		return icount >= a->due;
@@ -79,9 +82,11 @@ static bool is_due(const struct autosave *a, uint64_t icount)
 	waited = now - a->taken_ns;
 	if (waited < every)
 		return false;
-	cost = ckwriter_cost_ns(a->writer) + ckwriter_next_ns(a->writer);
+	next = ckwriter_next_ns(a->writer);
+	cost = ckwriter_cost_ns(a->writer) + next;
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-		if (waited >= rules[i].apart * every && cost * rules[i].part <= now - a->start_ns)
+		if (waited >= rules[i].apart * every && (next * rules[i].own_part <= waited ||
+		    cost * rules[i].part <= now - a->start_ns))
 			return true;
 	return false;
 }

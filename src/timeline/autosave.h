@@ -13,8 +13,9 @@ struct autosave;
 struct autosave_params {
 	struct ckwriter_params writer;
 	/* How far apart: CPU time of the vCPU, stretched where checkpoints would cost
-	 * more than a 32nd of it in all: to 4 times while they cost less than a 12th,
-	 * to 24 times at most; or instructions, exactly. */
+	 * more than a 32nd of it in all and the next one more than a 48th of what it
+	 * covers: to 4 times up to a 7th and a 12th, to 24 times at most; or
+	 * instructions, exactly. */
 	uint64_t every_ns, every_insns; /* both 0: the default time */
 	/* How many records of the log at this icount, where the run is, are behind
 	 * it; UINT32_MAX: the log is not complete, take no more. */

@@ -114,6 +114,56 @@ static void two_views(void)
 }
 
 /*
+ * One page of code at two addresses, by turns and each for long: its call to the next
+ * page comes to another function at each; and to yet another when that is replaced.
+ * xor %edi,%edi; call next; mov %eax,%edi; call next; ret - the sum of what it adds.
+ */
+static void neighbours(void)
+{
+	static const uint8_t code[] = { 0x31, 0xff, 0xe8, 0xf9, 0x0f, 0, 0, 0x89, 0xc7, 0xe8, 0xf2, 0x0f,
+		0, 0, 0xc3 };
+	int fd = memfd_create("caller", 0), right = 1;
+	uint8_t *x[2], add[2][7];
+
+	if (pwrite(fd, code, sizeof code, 0) != sizeof code || ftruncate(fd, 4096) != 0)
+		exit(2);
+	for (int i = 0; i < 2; i++) {
+		x[i] = rwx(8192);
+		mmap(x[i], 4096, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
+		put_add(x[i] + 4096, 1 + i);
+	}
+	for (int i = 0; i < 20000; i++)
+		right &= function(x[i / 1000 & 1])(0) == 2 + 2 * (i / 1000 & 1);
+	check(right, "calls from one page that stands at two addresses, by turns of 1000");
+	for (int i = 0; i < 20000; i++)
+		right &= function(x[i & 1])(0) == 2 + 2 * (i & 1);
+	check(right, "and by turns of 1");
+	for (int i = 0; i < 50; i++) {
+		put_add(add[i & 1], i);
+		mmap(x[0] + 4096, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		memcpy(x[0] + 4096, add[i & 1], sizeof *add);
+		for (int k = 0; k < 200; k++)
+			right &= function(x[0])(0) == 2 * i;
+	}
+	check(right, "another page put where it calls to");
+	for (int i = 0; i < 50; i++) {
+		uint8_t *from = x[0];
+
+		for (int k = 0; k < 8192; k += 4096)
+			right &= mremap(from + k, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, x[1] + k) ==
+				x[1] + k;
+		x[0] = x[1];
+		x[1] = mmap(from, 8192, PROT_READ | PROT_WRITE | PROT_EXEC,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		for (int k = 0; k < 200; k++)
+			right &= function(x[0])(0) == 2 * 49;
+	}
+	check(right, "code moved to another address");
+	close(fd);
+}
+
+/*
  * A store into the very next instruction, in one straight line of code:
  * mov byte [rip+1],42 ; mov $0,%eax ; ret - must return 42.
  */
@@ -209,6 +259,7 @@ int main(void)
 {
 	rewrite();
 	two_views();
+	neighbours();
 	own_feet();
 	threads();
 	forks();

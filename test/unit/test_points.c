@@ -54,6 +54,16 @@ static void map(struct guest *g, mfn_t root, uint64_t va, unsigned frame)
 		(MEM_FIRST_MFN + frame) << PAGE_SHIFT | PTE_P | PTE_US | PTE_RW;
 }
 
+/* Machine address of the entry that maps va. */
+static uint64_t pte_of(struct guest *g, uint64_t va)
+{
+	mfn_t t = MEM_FIRST_MFN + FIRST_TABLE;
+
+	for (int shift = 39; shift > 12; shift -= 9)
+		t = PTE_MFN(*entry(g, t, (va >> shift) & 511));
+	return t << PAGE_SHIFT | (va >> 12 & 511) * 8;
+}
+
 static void start(struct guest *g, enum cpu_tier tier, const void *code, size_t n)
 {
 	mfn_t root = MEM_FIRST_MFN + FIRST_TABLE;
@@ -399,8 +409,7 @@ static void by_the_hypervisor(void **state)
 	assert_int_equal(g.x.reason, CPU_EXIT_DEBUG);
 	assert_int_equal(g.x.debug.hit.mfn, MEM_FIRST_MFN + DATA_FRAME);
 	/* A bit that a walk sets: in the entry that maps DATA. */
-	pte_at = PTE_MFN(*entry(&g, PTE_MFN(*entry(&g, PTE_MFN(*entry(&g,
-		MEM_FIRST_MFN + FIRST_TABLE, 0)), 0)), DATA >> 21 & 511)) << PAGE_SHIFT | (DATA >> 12 & 511) * 8;
+	pte_at = pte_of(&g, DATA);
 	v = *entry(&g, pte_at >> PAGE_SHIFT, DATA >> 12 & 511) & ~(PTE_A | PTE_D);
 	watch_one(&g, (struct mem_watch){ .addr = pte_at, .access = WATCH_WRITE, .machine = true,
 		.root = MFN_NONE });
@@ -415,6 +424,29 @@ static void by_the_hypervisor(void **state)
 	end(&g);
 }
 
+/* Cleared, it is set by the next instruction, as on hardware after a flush: in both tiers. */
+static void accessed_bit_of_code(void **state)
+{
+	const enum cpu_tier tiers[] = { CPU_OPTIMISED, CPU_REFERENCE };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct guest g;
+		uint64_t at, v;
+
+		start(&g, tiers[i], loop, sizeof loop);
+		run(&g, 700);
+		at = pte_of(&g, KCODE);
+		v = *entry(&g, at >> PAGE_SHIFT, KCODE >> 12 & 511);
+		assert_true(v & PTE_A);
+		v &= ~PTE_A;
+		mem_write_frame(g.m, at >> PAGE_SHIFT, at & 0xfff, &v, 8);
+		run(&g, 701);
+		assert_true(*entry(&g, at >> PAGE_SHIFT, KCODE >> 12 & 511) & PTE_A);
+		end(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,7 +454,7 @@ int main(void)
 		cmocka_unit_test(user_code_at_another_address), cmocka_unit_test(watches),
 		cmocka_unit_test(stack_and_target), cmocka_unit_test(straddling),
 		cmocka_unit_test(rep_is_one), cmocka_unit_test(fault_is_no_access),
-		cmocka_unit_test(by_the_hypervisor),
+		cmocka_unit_test(by_the_hypervisor), cmocka_unit_test(accessed_bit_of_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /*
- * frame.c - the frames themselves: allocation, flags, roots, and the one
+ * frame.c - the frames themselves: allocation, flags, and the one
  * function through which a frame is written from outside translated code.
  */
 #define _GNU_SOURCE
@@ -28,7 +28,7 @@ static void reset_tlb(struct mem *m)
 		m->root[mode] = MFN_NONE;
 		m->fetch_gen[mode] = 1;
 	}
-	m->fetch_space = 1;
+	m->fetch_space = m->roots_gen = 1;
 	m->epoch[HALF_USER] = m->epoch[HALF_KERNEL] = 1;
 }
 
@@ -154,6 +154,7 @@ static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, 
 	tlb_code_changed(m, mfn, off, (unsigned)n);
 	if (!(fr->flags & FRAME_PT))
 		return;
+	root_changes(m, mfn);
 	if (n == 8 && off % 8 == 0) {
 		if (table[off / 8] & PTE_P)
 			tlb_pt_changed(m, mfn, off / 8, moves_fetch(table[off / 8], p));
@@ -192,80 +193,6 @@ void mem_guest_store(struct mem *m, mfn_t mfn, unsigned off, const void *p, size
 	/* Linux writes directly only to tables it has taken out of use. */
 	if (fr->flags & FRAME_PT)
 		tlb_pt_release(m, mfn);
-}
-
-/* Bits in which the kernel halves of two roots differ. */
-#ifndef __clang__
-__attribute__((optimize("O3"))) /* a switch of address spaces: worth vectors */
-#endif
-static uint64_t kernel_halves_differ(const struct mem *m, mfn_t a, mfn_t b)
-{
-	const uint64_t *ta, *tb;
-	uint64_t differ = 0;
-
-	if (!frame_ok(m, a) || !frame_ok(m, b))
-		return PTE_P;
-	ta = (const void *)frame_host(m, a);
-	tb = (const void *)frame_host(m, b);
-	for (unsigned i = 256; i < 512; i++)
-		differ |= ta[i] ^ tb[i];
-	return differ;
-}
-
-/*
- * The kernel half of the TLB outlives a switch between roots that agree on it:
- * its entries are derived from the new root from now on, and the new root's
- * slots count as accessed where the old one's were.  (What the guest sees of
- * that is a function of its own tables only, never of what the TLB held.)
- */
-static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root, uint64_t differ)
-{
-	uint64_t *to = (void *)frame_host(m, root);
-	const uint64_t *from = (const void *)frame_host(m, old);
-
-	if (differ & PTE_A) {
-		note_write(m, root);
-		for (unsigned i = 256; i < 512; i++) {
-			if (m->watch.n != 0 && (from[i] & ~to[i] & PTE_A))
-				watch_walk(m, root, i * 8);
-			to[i] |= from[i] & PTE_A;
-		}
-	}
-	tlb_note_pt(m, root, 4, (gva_t)1 << 63);
-}
-
-/* Nothing in a TLB comes from this root any more. */
-static void forget_root(struct mem *m, mfn_t mfn)
-{
-	if (!frame_ok(m, mfn) || m->root[MEM_KERNEL] == mfn || m->root[MEM_USER] == mfn)
-		return;
-	frame_of(m, mfn)->pt_epoch[HALF_USER] = 0;
-	frame_of(m, mfn)->pt_epoch[HALF_KERNEL] = 0;
-}
-
-static bool half_unused(const struct mem *m, enum mem_half half)
-{
-	return m->used[MEM_KERNEL][half].n == 0 && m->used[MEM_USER][half].n == 0 &&
-		m->fetch_used[MEM_KERNEL][half].n == 0 && m->fetch_used[MEM_USER][half].n == 0;
-}
-
-void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root)
-{
-	mfn_t old = m->root[mode];
-	uint64_t differ;
-
-	if (old == root)
-		return;
-	differ = kernel_halves_differ(m, old, root);
-	m->root[mode] = root;
-	tlb_flush_half(m, mode, HALF_USER);
-	if ((differ & ~(PTE_A | PTE_D)) == 0)
-		inherit_kernel_half(m, old, root, differ);
-	else
-		tlb_flush_half(m, mode, HALF_KERNEL);
-	forget_root(m, old);
-	if (half_unused(m, HALF_USER))
-		m->epoch[HALF_USER]++; /* no table of the old space matters now */
 }
 
 void mem_set_window(struct mem *m, gva_t va, mfn_t mfn, uint64_t n)

@@ -11,6 +11,8 @@
 enum {
 	CODE_MISSES = 64,    /* stores to a code page that we bear before giving it up */
 	FRAME_WMULTI = 0x80, /* more write entries than slots: search */
+	FRAME_ROOT = 0x40,   /* roots_seen tells of it: root.c */
+	ROOTS_SEEN = 64,
 	WSLOTS = 3,
 };
 
@@ -59,6 +61,12 @@ struct code_queue {
 	uint32_t marked; /* frames with FRAME_CODE: so many may yet be queued */
 };
 
+/* In what bits the kernel's halves of two roots differ. */
+struct roots_seen {
+	uint64_t gen, differ;
+	mfn_t a, sum; /* either of them, and both */
+};
+
 struct mem {
 	struct tlb tlb[2];              /* by mode; first: must lie below 2 GiB */
 	struct used used[2][HALF_COUNT];
@@ -68,6 +76,8 @@ struct mem {
 	uint64_t fetch_space; /* one more each time user mode's fetch entries are emptied */
 	uint64_t epoch[HALF_COUNT];
 	mfn_t root[2];
+	uint64_t roots_gen;
+	struct roots_seen roots_seen[ROOTS_SEEN];
 	uint8_t *ram;
 	struct frame *frames;
 	uint64_t ram_pages, all_pages;
@@ -110,6 +120,12 @@ static inline void note_write(struct mem *m, mfn_t mfn)
 
 	if (m->written != NULL)
 		m->written[i / 64] |= (uint64_t)1 << i % 64;
+}
+/* A page table's bytes are about to change, or it is none any more. */
+static inline void root_changes(struct mem *m, mfn_t mfn)
+{
+	if (frame_of(m, mfn)->flags & FRAME_ROOT)
+		m->roots_gen++;
 }
 static inline uint8_t *frame_host(const struct mem *m, mfn_t mfn)
 {

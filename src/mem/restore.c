@@ -23,6 +23,7 @@ void mem_restore_end(struct mem *m, mfn_t kernel, mfn_t user, const uint8_t *pt)
 {
 	tlb_flush_all(m);
 	m->restored = true;
+	m->roots_gen++;
 	m->root[MEM_KERNEL] = kernel;
 	m->root[MEM_USER] = user;
 	for (uint64_t i = 0; i < m->all_pages; i++) {

@@ -142,6 +142,7 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 
 		if ((*e & set) != set) {
 			note_write(m, table);
+			root_changes(m, table);
 			tlb_code_changed(m, table, (unsigned)((uintptr_t)e & (PAGE_SIZE - 1)), 8);
 			if (m->watch.n != 0)
 				watch_walk(m, table, (unsigned)((uintptr_t)e & (PAGE_SIZE - 1)));
@@ -488,6 +489,7 @@ void tlb_pt_release(struct mem *m, mfn_t mfn)
 		flush_halves(m, fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER],
 			fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL]);
 	}
-	fr->flags &= (uint8_t)~FRAME_PT;
+	root_changes(m, mfn);
+	fr->flags &= (uint8_t)~(FRAME_PT | FRAME_ROOT);
 	fr->pt_epoch[HALF_USER] = fr->pt_epoch[HALF_KERNEL] = 0;
 }

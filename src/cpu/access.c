@@ -113,11 +113,14 @@ void access_lookup(struct tr *t, unsigned tag, unsigned size)
 		0x41, 0x81, 0xe2,                                           /* and, r10d */
 	};
 	struct out *o = &t->o;
+	uint8_t *from;
 
 	memcpy(o->p, index_of, sizeof index_of);
 	o->p += sizeof index_of;
 	e32(o, (TLB_SIZE - 1) << TLB_ENTRY_SHIFT);
+	from = o->p;
 	access_entry(t, 0x33, R11, tag);
+	e_fit_after(o, from, 0, 13);
 	e_fit(o, 13);
 	e_rr(o, 1, 0x81, 7, R11);
 	e32(o, PAGE_SIZE - size);

@@ -53,13 +53,16 @@ static void jump_indirect(struct tr *t, const struct site *s)
 	struct jc_entry *jc = t->c->jc[block_mem_mode(t->b)];
 	struct out *o = &t->o;
 	struct cold *k;
+	uint8_t *from;
 
 	if (t->temp) {
 		report(t, s != NULL);
 		return;
 	}
 	e_rr(o, 0, 0x0fb7, R10, R11);     /* movzx r10d, r11w */
+	from = o->p;
 	e_rr(o, 0, 0x01, R10, R10);
+	e_fit_after(o, from, 0, 14);
 	e_fit(o, 14);
 	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->va });
 	k = cold_new(t, COLD_GLUE, e_jcc(o, CC_NE));

@@ -146,6 +146,13 @@ static inline uint8_t *e_jcc(struct out *o, unsigned cc)
  * its whole line out of the decoded-instruction cache (Intel's "Mitigations for
  * Jump Conditional Code Erratum"), which more than halves a loop's speed.
  */
+static inline unsigned e_padding(const uint8_t *p, unsigned len)
+{
+	unsigned at = (uintptr_t)p & 31;
+
+	return at + len >= 32 && len < 32 ? 32 - at : 0;
+}
+
 static inline void e_fit(struct out *o, unsigned len)
 {
 	static const uint8_t nops[9][9] = {
@@ -154,7 +161,7 @@ static inline void e_fit(struct out *o, unsigned len)
 		{ 0x0f, 0x1f, 0x80, 0, 0, 0, 0 }, { 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 },
 		{ 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 },
 	};
-	unsigned at = (uintptr_t)o->p & 31, pad = at + len >= 32 && len < 32 ? 32 - at : 0;
+	unsigned pad = e_padding(o->p, len);
 
 	while (pad > 0) {
 		unsigned n = pad > 9 ? 9 : pad;
@@ -163,6 +170,23 @@ static inline void e_fit(struct out *o, unsigned len)
 		o->p += n;
 		pad -= n;
 	}
+}
+
+/*
+ * The same for what comes `ahead` bytes further on, by prefixes on the instruction
+ * before, which begins at `from`: a segment's, which means nothing and costs nothing.
+ * Its operand is not relative to rip.
+ */
+static inline void e_fit_after(struct out *o, uint8_t *from, unsigned ahead, unsigned len)
+{
+	enum { INSN_MAX = 15, DS = 0x3e };
+	unsigned pad = e_padding(o->p + ahead, len), size = (unsigned)(o->p - from);
+
+	if (pad > INSN_MAX - size)
+		pad = INSN_MAX - size;
+	memmove(from + pad, from, size);
+	memset(from, DS, pad);
+	o->p += pad;
 }
 
 static inline void e_patch(uint8_t *rel32, const uint8_t *to)

@@ -172,7 +172,7 @@ uint8_t *budget_check(struct tr *t)
 {
 	struct out *o = &t->o;
 
-	e_fit(o, 13);
+	e_fit(o, BUDGET_CHECK);
 	e8(o, 0x49); e8(o, 0x81); e8(o, 0xef);
 	piece_cost(t, o->p);
 	e32(o, 0);

@@ -285,11 +285,13 @@ static const uint64_t *stack_limit(const struct tlb *tlb, unsigned size)
 }
 
 /* The second site is where hot_stack() goes on. */
-static void check_stack(struct tr *t, const struct insn *in, const struct site *s, unsigned size)
+static void check_stack(struct tr *t, const struct insn *in, const struct site *s, unsigned size,
+	uint8_t *from)
 {
 	struct tlb *tlb = access_tlb(t);
 	struct cold *k;
 
+	e_fit_after(&t->o, from, 7, 14);
 	e_rm(&t->o, 1, 0x33, R11, field(&tlb->stack.tag));
 	e_fit(&t->o, 14);
 	e_rm(&t->o, 1, 0x3b, R11, field(stack_limit(tlb, size)));
@@ -304,13 +306,18 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	unsigned tag = g->write ? TLB_WTAG : TLB_RTAG;
 	unsigned size = (unsigned)(g->hi - g->lo);
 	struct site *s;
+	uint8_t *from;
 
 	stack_sync(t);
 	flags_free(t);
 	s = site_here(t, in, size | (g->write ? SITE_WRITE : 0));
-	e_lea(&t->o, R11, EA_BASE(g->base, g->lo));
+	from = t->o.p;
+	if (g->lo == 0)
+		e_mov(&t->o, R11, g->base);
+	else
+		e_lea(&t->o, R11, EA_BASE(g->base, g->lo));
 	if (g->base == RSP) {
-		check_stack(t, in, s, size);
+		check_stack(t, in, s, size, from);
 		return;
 	}
 	access_lookup(t, tag, size);

@@ -111,9 +111,9 @@ static void head(struct tr *t)
 		t->fs = FL_HOST;
 		flags_saved(t);
 		if (!t->abs) {
-			e8(o, 0xe9);
+			e8(o, 0xeb);
 			skip = o->p;
-			e32(o, 0);
+			e8(o, 0);
 		}
 	}
 	b->entry_far = lo(o->p);
@@ -122,8 +122,10 @@ static void head(struct tr *t)
 		e32(o, 0xfffff000);
 		e_store(o, field(&t->c->pcbase), R11);
 	}
+	if (!t->late)
+		e_fit(o, BUDGET_CHECK); /* not in the way of links */
 	if (skip != NULL)
-		e_patch(skip, o->p);
+		*skip = (uint8_t)(o->p - (skip + 1));
 	b->entry_saved = lo(o->p);
 	if (t->late || b->rec.kind != REC_NONE) /* not through entry_far */
 		b->entry_host = b->entry_saved;

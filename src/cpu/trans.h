@@ -97,6 +97,7 @@ void flags_before(struct tr *t, const struct insn *in);  /* checks done, effects
 void flags_written(struct tr *t, const struct insn *in); /* in has just been emitted */
 void late_check(struct tr *t, const struct insn *in);
 uint8_t *budget_check(struct tr *t); /* pays for the block; the jump to take when broke */
+enum { BUDGET_CHECK = 13 };      /* bytes */
 
 /* access.c: the one module that knows how guest memory is reached */
 struct site *site_here(struct tr *t, const struct insn *in, unsigned size);

@@ -141,8 +141,8 @@ static inline uint8_t *e_jcc(struct out *o, unsigned cc)
 }
 
 /*
- * Makes the next len bytes, a jump and what fuses with it, neither cross nor
- * end at a 32-byte boundary: on Skylake and its descendants such a jump keeps
+ * How far len bytes, a jump and what fuses with it, have to move so that they neither
+ * cross nor end at a 32-byte boundary: on Skylake and its descendants such a jump keeps
  * its whole line out of the decoded-instruction cache (Intel's "Mitigations for
  * Jump Conditional Code Erratum"), which more than halves a loop's speed.
  */
@@ -153,6 +153,7 @@ static inline unsigned e_padding(const uint8_t *p, unsigned len)
 	return at + len >= 32 && len < 32 ? 32 - at : 0;
 }
 
+/* Nops, so that the next len bytes do not. */
 static inline void e_fit(struct out *o, unsigned len)
 {
 	static const uint8_t nops[9][9] = {

@@ -37,15 +37,18 @@ struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 	return s;
 }
 
-/* r11 = an address relative to the page of the code. */
-static void addr_in_page(struct tr *t, int64_t off)
+void code_addr(struct tr *t, int64_t off)
 {
 	if (t->abs) {
 		e_imm(&t->o, R11, t->page + (uint64_t)off);
-	} else {
-		e_load(&t->o, R11, field(&t->c->pcbase));
-		e_lea(&t->o, R11, EA_BASE(R11, (int32_t)off));
+		return;
 	}
+	e_load(&t->o, R11, field(&t->c->pcbase));
+	if (off != (int32_t)off) { /* a page beyond what a displacement can tell */
+		e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)(off / 2)));
+		off -= off / 2;
+	}
+	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
 }
 
 static void add_segment(struct tr *t, int seg)
@@ -64,7 +67,7 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 	struct out *o = &t->o;
 
 	if (m->rip) {
-		addr_in_page(t, in->off + in->len + m->disp);
+		code_addr(t, in->off + in->len + m->disp);
 		if (narrow)
 			e_rr(o, 0, 0x89, R11, R11);
 		add_segment(t, m->seg);
@@ -121,7 +124,6 @@ void access_lookup(struct tr *t, unsigned tag, unsigned size)
 	from = o->p;
 	access_entry(t, 0x33, R11, tag);
 	e_fit_after(o, from, 0, 13);
-	e_fit(o, 13);
 	e_rr(o, 1, 0x81, 7, R11);
 	e32(o, PAGE_SIZE - size);
 }

@@ -63,27 +63,12 @@ static void jump_indirect(struct tr *t, const struct site *s)
 	from = o->p;
 	e_rr(o, 0, 0x01, R10, R10);
 	e_fit_after(o, from, 0, 14);
-	e_fit(o, 14);
 	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->va });
 	k = cold_new(t, COLD_GLUE, e_jcc(o, CC_NE));
 	k->glue = t->c->glue.indirect;
 	k->site = s;
 	e_fit(o, 8);
 	e_rm(o, 0, 0xff, 4, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->host });
-}
-
-static void target_in_r11(struct tr *t, int64_t off)
-{
-	if (t->abs) {
-		e_imm(&t->o, R11, t->page + (uint64_t)off);
-		return;
-	}
-	e_load(&t->o, R11, field(&t->c->pcbase));
-	if (off != (int32_t)off) { /* a page beyond what a displacement can tell */
-		e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)(off / 2)));
-		off -= off / 2;
-	}
-	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
 }
 
 static bool linkable(const struct tr *t, int64_t off)
@@ -130,7 +115,7 @@ static void exit_far_link(struct tr *t, int64_t off)
 
 	if (t->fs == FL_RECIPE)
 		flags_host(t);
-	target_in_r11(t, off & ~(int64_t)0xfff);
+	code_addr(t, off & ~(int64_t)0xfff);
 	e_store(&t->o, field(&t->c->pcbase), R11);
 	l = link_new(t, COLD_FAR, jump(&t->o));
 	l->target = off & 0xfff;
@@ -150,7 +135,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 	int64_t off = (int64_t)uoff;
 
 	if (t->temp) {
-		target_in_r11(t, off);
+		code_addr(t, off);
 		report(t, false);
 	} else if (linkable(t, off)) {
 		exit_link(t, off, false);
@@ -162,7 +147,7 @@ void exit_to(struct tr *t, uint64_t uoff)
 void exit_far(struct tr *t, uint64_t off)
 {
 	flags_saved(t);
-	target_in_r11(t, (int64_t)off);
+	code_addr(t, (int64_t)off);
 	jump_indirect(t, NULL);
 }
 
@@ -322,7 +307,7 @@ static void cold_far(struct tr *t, const struct cold *k)
 	e_imm(o, R10, lo(l));
 	e_jmp(o, t->c->glue.link_saved);
 	e_patch(not_yet, o->p);
-	target_in_r11(t, (int64_t)l->target);
+	code_addr(t, (int64_t)l->target);
 	jump_indirect(t, NULL);
 }
 

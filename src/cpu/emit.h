@@ -153,8 +153,7 @@ static inline unsigned e_padding(const uint8_t *p, unsigned len)
 	return at + len >= 32 && len < 32 ? 32 - at : 0;
 }
 
-/* Nops, so that the next len bytes do not. */
-static inline void e_fit(struct out *o, unsigned len)
+static inline void e_nops(struct out *o, unsigned pad)
 {
 	static const uint8_t nops[9][9] = {
 		{ 0x90 }, { 0x66, 0x90 }, { 0x0f, 0x1f, 0x00 }, { 0x0f, 0x1f, 0x40, 0x00 },
@@ -162,7 +161,6 @@ static inline void e_fit(struct out *o, unsigned len)
 		{ 0x0f, 0x1f, 0x80, 0, 0, 0, 0 }, { 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 },
 		{ 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 },
 	};
-	unsigned pad = e_padding(o->p, len);
 
 	while (pad > 0) {
 		unsigned n = pad > 9 ? 9 : pad;
@@ -173,10 +171,15 @@ static inline void e_fit(struct out *o, unsigned len)
 	}
 }
 
+static inline void e_fit(struct out *o, unsigned len)
+{
+	e_nops(o, e_padding(o->p, len));
+}
+
 /*
- * The same for what comes `ahead` bytes further on, by prefixes on the instruction
- * before, which begins at `from`: a segment's, which means nothing and costs nothing.
- * Its operand is not relative to rip.
+ * The same for what comes `ahead` bytes further on, and as far as it can be by prefixes
+ * on the instruction before, which begins at `from`: a segment's, which means nothing and
+ * costs nothing.  Its operand is not relative to rip.
  */
 static inline void e_fit_after(struct out *o, uint8_t *from, unsigned ahead, unsigned len)
 {
@@ -188,6 +191,7 @@ static inline void e_fit_after(struct out *o, uint8_t *from, unsigned ahead, uns
 	memmove(from + pad, from, size);
 	memset(from, DS, pad);
 	o->p += pad;
+	e_nops(o, e_padding(o->p + ahead, len));
 }
 
 static inline void e_patch(uint8_t *rel32, const uint8_t *to)

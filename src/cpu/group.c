@@ -293,7 +293,6 @@ static void check_stack(struct tr *t, const struct insn *in, const struct site *
 
 	e_fit_after(&t->o, from, 7, 14);
 	e_rm(&t->o, 1, 0x33, R11, field(&tlb->stack.tag));
-	e_fit(&t->o, 14);
 	e_rm(&t->o, 1, 0x3b, R11, field(stack_limit(tlb, size)));
 	k = cold_group_new(t, in, s, e_jcc(&t->o, CC_AE));
 	k->stack = true;

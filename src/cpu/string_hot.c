@@ -16,7 +16,7 @@
 #include <Zydis/Mnemonic.h>
 
 enum {
-	REP_RUNS = 16384,
+	REP_RUNS = 1024,
 	WORDS = 16,     /* moved or stored one by one */
 };
 

@@ -101,6 +101,7 @@ enum { BUDGET_CHECK = 13 };      /* bytes */
 
 /* access.c: the one module that knows how guest memory is reached */
 struct site *site_here(struct tr *t, const struct insn *in, unsigned size);
+void code_addr(struct tr *t, int64_t off); /* r11 = so far from the start of the code's page */
 void access_addr(struct tr *t, const struct insn *in, int rsp_bias); /* r11 = linear address */
 void access_check(struct tr *t, struct site *s, unsigned size, bool write); /* r11 = host address */
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write);

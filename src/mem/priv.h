@@ -64,7 +64,7 @@ struct code_queue {
 /* In what bits the kernel's halves of two roots differ. */
 struct roots_seen {
 	uint64_t gen, differ;
-	mfn_t a, sum; /* either of them, and both */
+	mfn_t a, b; /* a < b */
 };
 
 struct mem {

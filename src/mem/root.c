@@ -26,20 +26,21 @@ static uint64_t compare_halves(const struct mem *m, mfn_t a, mfn_t b)
 	return differ;
 }
 
-static uint64_t halves_differ(struct mem *m, mfn_t a, mfn_t b)
+static uint64_t halves_differ(struct mem *m, mfn_t one, mfn_t other)
 {
+	mfn_t a = one < other ? one : other, b = one < other ? other : one;
 	struct roots_seen *seen = &m->roots_seen[(a ^ b) % ROOTS_SEEN];
 	uint64_t differ;
 
 	if (!frame_ok(m, a) || !frame_ok(m, b))
 		return PTE_P;
-	if (seen->gen == m->roots_gen && seen->sum == a + b && (seen->a == a || seen->a == b))
+	if (seen->gen == m->roots_gen && seen->a == a && seen->b == b)
 		return seen->differ;
 	differ = compare_halves(m, a, b);
 	if (frame_of(m, a)->flags & frame_of(m, b)->flags & FRAME_PT) {
 		frame_of(m, a)->flags |= FRAME_ROOT;
 		frame_of(m, b)->flags |= FRAME_ROOT;
-		*seen = (struct roots_seen){ .gen = m->roots_gen, .a = a, .sum = a + b, .differ = differ };
+		*seen = (struct roots_seen){ .gen = m->roots_gen, .a = a, .b = b, .differ = differ };
 	}
 	return differ;
 }

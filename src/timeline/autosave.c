@@ -23,7 +23,8 @@ enum { LEG = 1 << 24 /* instructions between looks at the clock */ };
  */
 static const struct {
 	unsigned apart, own_part, part;
-} rules[] = { { 1, 48, 32 }, { 2, 32, 20 }, { 3, 16, 12 }, { 4, 12, 7 }, { 24, 0, 0 } };
+} rules[] = { { 1, 48, 32 }, { 2, 32, 20 }, { 3, 16, 12 }, { 4, 12, 7 },
+	{ 24, 0, 0 /* whatever it costs */ } };
 
 struct autosave {
 	struct autosave_params p;

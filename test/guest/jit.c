@@ -123,7 +123,7 @@ static void neighbours(void)
 	static const uint8_t code[] = { 0x31, 0xff, 0xe8, 0xf9, 0x0f, 0, 0, 0x89, 0xc7, 0xe8, 0xf2, 0x0f,
 		0, 0, 0xc3 };
 	int fd = memfd_create("caller", 0), right = 1;
-	uint8_t *x[2], add[2][7];
+	uint8_t *x[2];
 
 	if (pwrite(fd, code, sizeof code, 0) != sizeof code || ftruncate(fd, 4096) != 0)
 		exit(2);
@@ -139,10 +139,9 @@ static void neighbours(void)
 		right &= function(x[i & 1])(0) == 2 + 2 * (i & 1);
 	check(right, "and by turns of 1");
 	for (int i = 0; i < 50; i++) {
-		put_add(add[i & 1], i);
 		mmap(x[0] + 4096, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		memcpy(x[0] + 4096, add[i & 1], sizeof *add);
+		put_add(x[0] + 4096, i);
 		for (int k = 0; k < 200; k++)
 			right &= function(x[0])(0) == 2 * i;
 	}
@@ -161,6 +160,29 @@ static void neighbours(void)
 	}
 	check(right, "code moved to another address");
 	close(fd);
+}
+
+/* From the end of a page, as far as a displacement reaches: mov, and jmp. */
+static void far_away(void)
+{
+	static const uint8_t load[] = { 0x8b, 0x05, 0xff, 0xff, 0xff, 0x7f, 0xc3 };
+	static const uint8_t jump[] = { 0xe9, 0xff, 0xff, 0xff, 0x7f };
+	const int prot = PROT_READ | PROT_WRITE | PROT_EXEC;
+	uint8_t *p = mmap((void *)0x200000000, 4096, prot,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	uint8_t *q = mmap(p + 0x80000000, 4096, prot,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	const int value = 0x12345678;
+	int right = 1;
+
+	memcpy(p + 0xff0, load, sizeof load);
+	memcpy(q + 0xff5, &value, sizeof value);
+	check(function(p + 0xff0)(0) == value, "a load from 2 GB away");
+	memcpy(p + 0xff0, jump, sizeof jump);
+	put_add(q + 0xff4, 5);
+	for (int i = 0; i < 100; i++)
+		right &= function(p + 0xff0)(i) == i + 5;
+	check(right, "a jump to 2 GB away");
 }
 
 /*
@@ -260,6 +282,7 @@ int main(void)
 	rewrite();
 	two_views();
 	neighbours();
+	far_away();
 	own_feet();
 	threads();
 	forks();

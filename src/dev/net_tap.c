@@ -99,7 +99,7 @@ static void input(struct tap *t)
 		f.gso_size = f.gso != NET_GSO_NONE ? h.gso_size : 0;
 		if (f.gso_size == 0)
 			f.gso = NET_GSO_NONE;
-		t->host.receive(t->host.ctx, &f);
+		t->host.receive(t->host.ctx, t->in + sizeof h - NET_PREFIX, &f);
 	}
 }
 

@@ -48,7 +48,7 @@ struct user {
 	struct timer *timers;
 	struct pollfd *fds; /* fds[0]: the queue's */
 	nfds_t nfds, cap;
-	uint8_t large[NET_FRAME_MAX];
+	uint8_t in[NET_PREFIX + NET_FRAME_MAX];
 };
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
@@ -58,21 +58,20 @@ static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static ssize_t send_packet(const void *p, size_t n, void *opaque)
 {
 	struct user *u = opaque;
-	struct net_frame f = { .p = p, .len = (uint32_t)n, .csum_ok = true };
+	struct net_frame f = { .p = u->in + NET_PREFIX, .len = (uint32_t)n, .csum_ok = true };
 
 	if (n < NET_HEADER || n > NET_FRAME_MAX)
 		return (ssize_t)n;
+	memcpy(u->in + NET_PREFIX, p, n);
 	if (n > ETHER_MTU) {
 		f.gso = (uint8_t)net_tcp_kind(p, n);
 		f.gso_size = f.gso == NET_GSO_TCP4 ? GSO4 : f.gso == NET_GSO_TCP6 ? GSO6 : 0;
 		if (f.gso != NET_GSO_NONE) {
-			memcpy(u->large, p, n);
-			net_csum_blank(u->large, n);
-			f.p = u->large;
+			net_csum_blank(u->in + NET_PREFIX, n);
 			f.csum_blank = true;
 		}
 	}
-	u->host.receive(u->host.ctx, &f);
+	u->host.receive(u->host.ctx, u->in, &f);
 	return (ssize_t)n;
 }
 

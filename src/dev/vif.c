@@ -61,19 +61,12 @@ static int write_key(struct vif *v, enum dev_side side, const char *key, const c
 	}
 }
 
-static void received(void *ctx, const struct net_frame *f)
+static void received(void *ctx, uint8_t *prefix, const struct net_frame *f)
 {
 	struct vif *v = ctx;
-	uint8_t stack[2048], *p = stack;
-	size_t n = NET_PREFIX + (size_t)f->len;
 
-	if (f->len > NET_FRAME_MAX || (n > sizeof stack && (p = malloc(n)) == NULL))
-		return;
-	net_frame_prefix(f, p);
-	memcpy(p + NET_PREFIX, f->p, f->len);
-	v->dev.bus->ops->post(&v->dev, p, n); /* or it is lost, as on a wire */
-	if (p != stack)
-		free(p);
+	net_frame_prefix(f, prefix);
+	v->dev.bus->ops->post(&v->dev, prefix, NET_PREFIX + (size_t)f->len); /* or it is lost, as on a wire */
 }
 
 static int vif_announce(struct dev *dev, struct err *e)

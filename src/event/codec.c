@@ -7,6 +7,7 @@
  */
 #include "event/codec.h"
 
+#include "event/format.h"
 #include "event/varint.h"
 
 static uint64_t ticks(const struct context *c, uint64_t icount)
@@ -93,6 +94,7 @@ void encode_start(struct encoder *e, uint64_t tsc_mul)
 		memset(e->hash, 0, sizeof e->hash);
 	e->c.nsites = 0;
 	e->op.len = e->count.len = e->branch.len = e->rest.len = e->bulk = 0;
+	e->outside_len = e->noutside = 0;
 	e->records = 0;
 	e->first_icount = e->first_brctr = 0;
 }
@@ -107,7 +109,7 @@ void encode_free(struct encoder *e)
 
 size_t encode_size(const struct encoder *e)
 {
-	return e->op.len + e->count.len + e->branch.len + e->rest.len;
+	return e->op.len + e->count.len + e->branch.len + e->rest.len + e->outside_len;
 }
 
 static bool is_site(const struct site *s, const struct log_record *r)
@@ -142,10 +144,16 @@ static unsigned find_site(struct encoder *e, const struct log_record *r)
 	return 0;
 }
 
-static void put_data(struct wbuf *w, const struct log_record *r)
+static void put_data(struct encoder *e, const struct log_record *r)
 {
-	wbuf_v(w, r->len);
-	wbuf_put(w, log_record_bytes(r), r->len);
+	wbuf_v(&e->rest, r->len);
+	if (!r->stays || r->len < OUTSIDE_MIN || e->noutside == OUTSIDE) {
+		wbuf_put(&e->rest, log_record_bytes(r), r->len);
+		return;
+	}
+	e->outside[e->noutside++] = (struct outside){ .at = e->rest.len,
+		.p = log_record_bytes(r), .len = r->len };
+	e->outside_len += r->len;
 }
 
 static void put_rest(struct encoder *e, const struct log_record *r)
@@ -163,13 +171,13 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 	switch (r->type) {
 	case LOG_INPUT:
 		wbuf_v(w, r->value);
-		put_data(w, r);
+		put_data(e, r);
 		if (r->code == EV_NET || r->code == EV_BLOCK)
 			e->bulk += r->len;
 		break;
 	case LOG_PAGES:
 	case LOG_REGISTERS:
-		put_data(w, r);
+		put_data(e, r);
 		break;
 	case LOG_DIGEST:
 		wbuf_u64(w, r->value);
@@ -229,6 +237,22 @@ void encode_finish(const struct encoder *e, struct wbuf *out)
 	wbuf_put(out, e->op.p, e->op.len);
 	wbuf_put(out, e->count.p, e->count.len);
 	wbuf_put(out, e->branch.p, e->branch.len);
+}
+
+unsigned encode_rest(const struct encoder *e, struct iovec part[REST_PARTS])
+{
+	size_t at = 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < e->noutside; i++) {
+		const struct outside *o = &e->outside[i];
+
+		part[n++] = iov_of(e->rest.p + at, o->at - at);
+		part[n++] = iov_of(o->p, o->len);
+		at = o->at;
+	}
+	part[n++] = iov_of(e->rest.p + at, e->rest.len - at);
+	return n;
 }
 
 /* ---- decoding ---- */

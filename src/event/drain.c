@@ -8,7 +8,6 @@
 #include "event/drain.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -151,67 +150,4 @@ enum drain_status drain_last(struct drain *d, struct err *e)
 	if (s == DRAIN_IDLE)
 		s = commit(d, e) != 0 ? failed(d) : DRAIN_DONE;
 	return s;
-}
-
-/* ---- the thread ---- */
-
-struct drain_thread {
-	struct ring *ring;
-	struct drain *drain;
-	pthread_t thread;
-	enum drain_status status;
-	struct err err;
-};
-
-static void *run(void *arg)
-{
-	struct drain_thread *t = arg;
-
-	for (;;) {
-		t->status = drain_step(t->drain, &t->err);
-		if (t->status == DRAIN_DONE || t->status == DRAIN_FAILED)
-			return NULL;
-		if (t->status == DRAIN_IDLE)
-			ring_sleep(t->drain->ring, DRAIN_MS);
-	}
-}
-
-struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t stream,
-	struct err *e)
-{
-	struct drain_thread *t = calloc(1, sizeof *t);
-	int rc;
-
-	if (t == NULL) {
-		err_set(e, ST_HOST, "out of memory for the event log");
-		return NULL;
-	}
-	t->ring = ring_attach_own(r, e);
-	if (t->ring != NULL)
-		t->drain = drain_create(t->ring, w, stream, e);
-	if (t->drain != NULL) {
-		rc = pthread_create(&t->thread, NULL, run, t);
-		if (rc == 0)
-			return t;
-		err_set(e, ST_HOST, "cannot start the log's thread: %s", strerror(rc));
-		drain_free(t->drain);
-	}
-	ring_free(t->ring);
-	free(t);
-	return NULL;
-}
-
-int drain_join(struct drain_thread *t, struct err *e)
-{
-	int rc = 0;
-
-	pthread_join(t->thread, NULL);
-	if (t->status == DRAIN_FAILED) {
-		*e = t->err;
-		rc = -1;
-	}
-	drain_free(t->drain);
-	ring_free(t->ring);
-	free(t);
-	return rc;
 }

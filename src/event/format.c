@@ -29,21 +29,10 @@ static uint64_t chunk_digest(const uint8_t *header, const struct iovec *part, un
 	return XXH3_64bits_digest(&s);
 }
 
-/* iovec is for reading and writing, and so has no const. */
-static struct iovec whole(const void *payload, size_t n)
-{
-	union {
-		const void *in;
-		void *out;
-	} p = { .in = payload };
-
-	return (struct iovec){ .iov_base = p.out, .iov_len = n };
-}
-
 void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
 	const void *payload)
 {
-	struct iovec all = whole(payload, c->stored);
+	struct iovec all = iov_of(payload, c->stored);
 
 	chunk_write_parts(out, c, session, &all, 1);
 }
@@ -96,7 +85,7 @@ const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *session, s
 
 bool chunk_payload_ok(const uint8_t header[CHUNK_HEADER], const void *payload, uint32_t stored)
 {
-	struct iovec all = whole(payload, stored);
+	struct iovec all = iov_of(payload, stored);
 
 	return get64(header + C_DIGEST) == chunk_digest(header, &all, 1);
 }

@@ -33,6 +33,17 @@ struct chunk {
 	uint32_t records;
 };
 
+/* A struct iovec is for reading and for writing, and so has no const. */
+static inline struct iovec iov_of(const void *p, size_t n)
+{
+	union {
+		const void *in;
+		void *out;
+	} u = { .in = p };
+
+	return (struct iovec){ .iov_base = u.out, .iov_len = n };
+}
+
 /* Both digests are filled in.  The stored payload comes in one piece, or in several. */
 void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
 	const void *payload);

@@ -2,7 +2,8 @@
  * live.c - the live event source.
  *
  * Producers append to a locked list; who finds it empty bumps an eventfd, so that
- * a sleeping vCPU thread wakes, and kicks a running one.  stop() only stores a flag and writes
+ * a sleeping vCPU thread wakes, and kicks a running one.  They take turns, as the bulk
+ * (bulk.h) is in the list's order, but copy without holding the vCPU thread up.  stop() only stores a flag and writes
  * the eventfd: both are allowed in a signal handler.  Guest time and host
  * time are compared as ns since boot(); the guest's may lag, and is then
  * moved forward by one EV_TIME.
@@ -33,6 +34,7 @@ struct item {
 	enum event_type type;
 	uint32_t len;
 	uint64_t value;
+	uint8_t *bulk; /* NULL: they are here */
 	uint8_t bytes[];
 };
 
@@ -44,6 +46,7 @@ struct live {
 	int wake_fd;
 	atomic_bool stop;
 	atomic_bool waiting; /* the queue is not empty; read without the lock */
+	pthread_mutex_t turn; /* producers'; taken before the lock */
 	pthread_mutex_t lock;
 	struct item *head, **tail;
 	unsigned queued;
@@ -93,12 +96,21 @@ static uint64_t live_horizon(struct source *s, const struct source_pos *now)
 	return l->p.follow_host ? now->icount + l->p.slice : SOURCE_NEVER;
 }
 
+static void drop_taken(struct live *l)
+{
+	struct item *it = l->taken;
+
+	if (it != NULL && it->bulk != NULL)
+		bulk_done(l->p.bulk, it->bulk, it->len);
+	free(it);
+	l->taken = NULL;
+}
+
 static bool take(struct live *l, struct event *out)
 {
 	struct item *it;
 
-	free(l->taken);
-	l->taken = NULL;
+	drop_taken(l);
 	if (atomic_load(&l->stop)) {
 		atomic_store(&l->stop, false);
 		*out = (struct event){ .type = EV_STOP };
@@ -121,7 +133,7 @@ static bool take(struct live *l, struct event *out)
 		return false;
 	*out = (struct event){ .type = it->type, .len = it->len, .value = it->value };
 	if (it->len > EVENT_DATA_MAX)
-		out->bytes = it->bytes;
+		out->bytes = it->bulk != NULL ? it->bulk : it->bytes;
 	else
 		memcpy(out->data, it->bytes, it->len);
 	l->taken = it;
@@ -186,33 +198,60 @@ static void live_idle(struct source *s, const struct source_pos *now, uint64_t d
 		out->value = host - now->tsc;
 }
 
-static int live_push(struct source *s, const struct event *ev)
+static struct item *new_item(struct live *l, const struct event *ev)
 {
-	struct live *l = (struct live *)s;
-	struct item *it = malloc(sizeof(*it) + ev->len);
-	bool full, first;
+	uint8_t *bulk = l->p.bulk != NULL && ev->len > EVENT_DATA_MAX
+		? bulk_alloc(l->p.bulk, ev->len) : NULL;
+	struct item *it = malloc(sizeof(*it) + (bulk == NULL ? ev->len : 0));
 
 	if (it == NULL)
-		return -1;
+		return NULL;
 	it->next = NULL;
 	it->type = ev->type;
 	it->len = ev->len;
 	it->value = ev->value;
-	memcpy(it->bytes, event_bytes(ev), ev->len);
+	it->bulk = bulk;
+	memcpy(bulk != NULL ? bulk : it->bytes, event_bytes(ev), ev->len);
+	return it;
+}
+
+/* Requests in flight are limited, and each must come to its end. */
+static bool full(const struct live *l, const struct item *it)
+{
+	return it->type != EV_BLOCK &&
+		(l->queued >= QUEUE_MAX || l->queued_bytes + it->len > QUEUE_BYTES);
+}
+
+/* false: there is no room.  *first: the queue was empty. */
+static bool append(struct live *l, struct item *it, bool *first)
+{
+	bool fits;
+
 	pthread_mutex_lock(&l->lock);
-	/* Requests in flight are limited, and each must come to its end. */
-	full = ev->type != EV_BLOCK && (l->queued >= QUEUE_MAX ||
-		l->queued_bytes + ev->len > QUEUE_BYTES);
-	first = l->head == NULL;
-	if (!full) {
+	fits = !full(l, it);
+	*first = l->head == NULL;
+	if (fits) {
 		*l->tail = it;
 		l->tail = &it->next;
 		l->queued++;
-		l->queued_bytes += ev->len;
+		l->queued_bytes += it->len;
 		atomic_store(&l->waiting, true);
 	}
 	pthread_mutex_unlock(&l->lock);
-	if (full) {
+	return fits;
+}
+
+static int live_push(struct source *s, const struct event *ev)
+{
+	struct live *l = (struct live *)s;
+	bool first = false, fits;
+	struct item *it;
+
+	pthread_mutex_lock(&l->turn);
+	it = new_item(l, ev);
+	fits = it != NULL && append(l, it, &first);
+	pthread_mutex_unlock(&l->turn);
+	if (!fits) {
 		free(it);
 		return -1;
 	}
@@ -240,7 +279,8 @@ static void live_destroy(struct source *s)
 		l->head = it->next;
 		free(it);
 	}
-	free(l->taken);
+	drop_taken(l);
+	pthread_mutex_destroy(&l->turn);
 	pthread_mutex_destroy(&l->lock);
 	close(l->wake_fd);
 	free(l);
@@ -273,6 +313,7 @@ struct source *live_create(const struct live_params *p, struct err *e)
 		free(l);
 		return NULL;
 	}
+	pthread_mutex_init(&l->turn, NULL);
 	pthread_mutex_init(&l->lock, NULL);
 	l->start_ns = clock_ns(CLOCK_MONOTONIC);
 	return &l->source;

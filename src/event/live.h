@@ -8,6 +8,7 @@
 #ifndef TTD_EVENT_LIVE_H
 #define TTD_EVENT_LIVE_H
 
+#include "event/bulk.h"
 #include "event/source.h"
 #include "util/err.h"
 
@@ -16,6 +17,7 @@ struct live_params {
 	uint64_t wallclock_ns; /* since 1970, at guest time 0; 0: the host's now */
 	uint64_t guest_ns;     /* guest time at boot(), of a guest that has run before */
 	uint64_t slice;        /* instructions between two looks at the clock */
+	struct bulk *bulk;     /* where long inputs are kept as long as there is room; NULL: none */
 	/* Makes the vCPU thread come back soon.  Any thread or signal handler. */
 	void (*kick)(void *ctx);
 	void *kick_ctx;

@@ -49,10 +49,11 @@ struct log_record {
 	uint64_t value2;  /* state digest */
 	uint32_t len;
 	/*
-	 * NULL: the bytes are in data.  What a reader or a ring gives stays until
-	 * the next record is asked for.
+	 * NULL: the bytes are in data.  What a reader gives stays until the next record
+	 * is asked for; what a ring gives, until it is released.
 	 */
 	const uint8_t *bytes;
+	bool stays;       /* the bytes outlive the commit of the record: log_put() need not copy */
 	uint8_t data[EVENT_DATA_MAX];
 };
 

@@ -8,7 +8,7 @@
  *  G3. Nobody sleeps without having said so in shared memory first and looked
  *      again; every sleep is bounded all the same.
  *  G4. The data are mapped twice, one behind the other: a record that goes over
- *      the ring's end is in one piece all the same.
+ *      the ring's end is in one piece all the same.  So is the bulk behind them.
  *  G5. What the consumer checks it has copied before.  Long data it hands out
  *      where they are, of a length that it has checked: whoever changes them
  *      meanwhile spoils his own log's contents and nothing else.
@@ -39,6 +39,8 @@ struct ring {
 	uint64_t size, mask;
 	uint64_t head, tail;   /* ours, and the last seen of the other side's */
 	uint64_t read;         /* consumer: taken, but not released */
+	struct bulk bulk;
+	uint64_t bulk_tail, bulk_read; /* consumer's, as tail and read */
 	uint8_t session[LOG_SESSION];
 };
 
@@ -80,26 +82,31 @@ static void nap(struct ring *r, unsigned at, uint32_t seen, unsigned ms)
 	syscall(SYS_futex, word32(r, at), FUTEX_WAIT, seen, &ts, NULL, 0);
 }
 
-/* G4.  MAP_FAILED, or where the header is. */
-static void *map_twice(int fd, size_t size)
+/* G4.  n bytes of the file from `off` on, twice, at p. */
+static bool map_twice(int fd, uint8_t *p, size_t n, size_t off)
 {
 	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED;
-	size_t all = RING_HEADER + 2 * size;
-	uint8_t *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int error;
 
-	if (p == MAP_FAILED)
-		return MAP_FAILED;
-	if (mmap(p, RING_HEADER + size, prot, flags, fd, 0) != MAP_FAILED &&
-		mmap(p + RING_HEADER + size, size, prot, flags, fd, RING_HEADER) != MAP_FAILED)
-		return p;
-	error = errno;
-	munmap(p, all);
-	errno = error;
-	return MAP_FAILED;
+	return n == 0 || (mmap(p, n, prot, flags, fd, (off_t)off) != MAP_FAILED &&
+		mmap(p + n, n, prot, flags, fd, (off_t)off) != MAP_FAILED);
 }
 
-static struct ring *map_ring(int fd, size_t size, struct err *e)
+/* Header, data twice, bulk twice. */
+static bool map_parts(struct ring *r, int fd, struct ring_size size)
+{
+	r->map = RING_HEADER + 2 * (size.records + size.bulk);
+	r->base = mmap(NULL, r->map, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r->base == MAP_FAILED)
+		return false;
+	r->data = r->base + RING_HEADER;
+	r->bulk.base = r->data + 2 * size.records;
+	return mmap(r->base, RING_HEADER, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+		MAP_FAILED &&
+		map_twice(fd, r->data, size.records, RING_HEADER) &&
+		map_twice(fd, r->bulk.base, size.bulk, RING_HEADER + size.records);
+}
+
+static struct ring *map_ring(int fd, struct ring_size size, struct err *e)
 {
 	struct ring *r = calloc(1, sizeof *r);
 
@@ -107,27 +114,38 @@ static struct ring *map_ring(int fd, size_t size, struct err *e)
 		err_set(e, ST_HOST, "out of memory for the event ring");
 		return NULL;
 	}
-	r->size = size;
-	r->mask = size - 1;
-	r->map = RING_HEADER + 2 * size;
-	r->base = map_twice(fd, size);
-	if (r->base == MAP_FAILED) {
+	if (!map_parts(r, fd, size)) {
 		err_set(e, ST_HOST, "cannot map the event ring: %s", strerror(errno));
+		if (r->base != MAP_FAILED)
+			munmap(r->base, r->map);
 		free(r);
 		return NULL;
 	}
-	r->data = r->base + RING_HEADER;
+	r->size = size.records;
+	r->mask = r->size - 1;
+	r->bulk.size = size.bulk;
+	r->bulk.released = word64(r, RING_BULK_TAIL_AT);
 	r->fd = fd;
 	return r;
 }
 
-static bool size_ok(uint64_t size)
+static bool part_ok(uint64_t size)
 {
 	return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && (size & (size - 1)) == 0;
 }
 
+static bool size_ok(struct ring_size size)
+{
+	return part_ok(size.records) && (size.bulk == 0 || part_ok(size.bulk));
+}
+
+static off_t file_size(struct ring_size size)
+{
+	return (off_t)(RING_HEADER + size.records + size.bulk);
+}
+
 /* Takes fd over.  Its bytes are zero. */
-static struct ring *new_ring(int fd, size_t size, const uint8_t session[LOG_SESSION],
+static struct ring *new_ring(int fd, struct ring_size size, const uint8_t session[LOG_SESSION],
 	struct err *e)
 {
 	struct ring *r = map_ring(fd, size, e);
@@ -139,18 +157,20 @@ static struct ring *new_ring(int fd, size_t size, const uint8_t session[LOG_SESS
 	memcpy(r->session, session, LOG_SESSION);
 	memcpy(r->base + RING_SESSION_AT, session, LOG_SESSION);
 	put32(r->base + RING_VERSION_AT, RING_VERSION);
-	put64(r->base + RING_SIZE_AT, size);
+	put64(r->base + RING_SIZE_AT, size.records);
+	put64(r->base + RING_BULK_SIZE_AT, size.bulk);
 	memcpy(r->base + RING_MAGIC_AT, RING_MAGIC, 8);
 	return r;
 }
 
-static struct ring *wrong_size(size_t size, struct err *e)
+static struct ring *wrong_size(struct ring_size size, struct err *e)
 {
-	err_set(e, ST_USAGE, "a ring of %zu bytes: give a power of two from 128 KiB to 64 MiB", size);
+	err_set(e, ST_USAGE, "a ring of %zu and %zu bytes: give powers of two from 128 KiB to "
+		"64 MiB", size.records, size.bulk);
 	return NULL;
 }
 
-struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e)
+struct ring *ring_create(struct ring_size size, const uint8_t session[LOG_SESSION], struct err *e)
 {
 	int fd;
 
@@ -158,7 +178,7 @@ struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct
 		return wrong_size(size, e);
 	fd = memfd_create("ttd-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Nobody can make it shorter under the other one's feet. */
-	if (fd >= 0 && ftruncate(fd, (off_t)(RING_HEADER + size)) == 0 &&
+	if (fd >= 0 && ftruncate(fd, file_size(size)) == 0 &&
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
 		return new_ring(fd, size, session, e);
 	err_set(e, ST_HOST, "cannot make the event ring: %s", strerror(errno));
@@ -168,8 +188,8 @@ struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct
 }
 
 /* The lock says that its process lives.  Room is reserved: a store must not fail later. */
-struct ring *ring_create_file(size_t size, const uint8_t session[LOG_SESSION], const char *path,
-	struct err *e)
+struct ring *ring_create_file(struct ring_size size, const uint8_t session[LOG_SESSION],
+	const char *path, struct err *e)
 {
 	struct ring *r = NULL;
 	int fd;
@@ -181,7 +201,7 @@ struct ring *ring_create_file(size_t size, const uint8_t session[LOG_SESSION], c
 		err_set(e, ST_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
 		return NULL;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fallocate(fd, 0, 0, (off_t)(RING_HEADER + size)) == 0) {
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fallocate(fd, 0, 0, file_size(size)) == 0) {
 		r = new_ring(fd, size, session, e);
 	} else {
 		err_set(e, ST_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
@@ -200,16 +220,16 @@ static struct ring *attach(int fd, struct err *e)
 	uint8_t head[RING_HEADER];
 	struct ring *r = NULL;
 	struct stat st;
-	uint64_t size;
+	struct ring_size size;
 
 	if (fstat(fd, &st) != 0 || pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head ||
 		memcmp(head + RING_MAGIC_AT, RING_MAGIC, 8) != 0) {
 		err_set(e, ST_HOST, "not an event ring");
 		return NULL;
 	}
-	size = get64(head + RING_SIZE_AT);
+	size = (struct ring_size){ get64(head + RING_SIZE_AT), get64(head + RING_BULK_SIZE_AT) };
 	if (get32(head + RING_VERSION_AT) != RING_VERSION || !size_ok(size) ||
-		(uint64_t)st.st_size != RING_HEADER + size) {
+		st.st_size != file_size(size)) {
 		err_set(e, ST_HOST, "an event ring of another version, or damaged");
 		return NULL;
 	}
@@ -276,8 +296,11 @@ void ring_free(struct ring *r)
 
 int ring_fd(const struct ring *r) { return r->fd; }
 const uint8_t *ring_session(const struct ring *r) { return r->session; }
+struct bulk *ring_bulk(struct ring *r) { return &r->bulk; }
 
 /* ---- records ---- */
+
+enum { WHERE = 7, INLINE = 0, IN_BULK = 1 }; /* whose offset is all that follows the record */
 
 static uint32_t record_size(uint32_t len)
 {
@@ -290,7 +313,7 @@ static void write_head(uint8_t b[RING_RECORD], const struct log_record *rec, uin
 	b[4] = rec->type;
 	b[5] = rec->flags;
 	b[6] = rec->check;
-	b[7] = 0;
+	b[WHERE] = INLINE;
 	put32(b + 8, rec->code);
 	put32(b + 12, rec->error);
 	put32(b + 16, rec->len);
@@ -304,9 +327,8 @@ static void write_head(uint8_t b[RING_RECORD], const struct log_record *rec, uin
 	put64(b + 72, rec->value2);
 }
 
-/* `b` is our own copy (G5).  Whether it is a record is log_put()'s to say. */
-static bool read_record(const uint8_t b[RING_RECORD], uint32_t n, const uint8_t *data,
-	struct log_record *rec)
+/* Everything but the data. */
+static void read_head(const uint8_t b[RING_RECORD], struct log_record *rec)
 {
 	log_record_clear(rec);
 	rec->type = b[4];
@@ -319,39 +341,96 @@ static bool read_record(const uint8_t b[RING_RECORD], uint32_t n, const uint8_t 
 		.rip = get64(b + 40), .rcx = get64(b + 48), .tsc = get64(b + 56) };
 	rec->value = get64(b + 64);
 	rec->value2 = get64(b + 72);
-	if (rec->len > EVENT_LONG_MAX || record_size(rec->len) != n)
+}
+
+static bool read_inline(const uint8_t *data, uint32_t n, struct log_record *rec)
+{
+	if (record_size(rec->len) != n)
 		return false;
-	if (rec->len > EVENT_DATA_MAX)
-		rec->bytes = data;
-	else
+	if (rec->len <= EVENT_DATA_MAX) {
 		memcpy(rec->data, data, rec->len);
+		return true;
+	}
+	rec->bytes = data;
+	rec->stays = true;
 	return true;
+}
+
+/* What is in the bulk follows the last that was read there, and all of it fits in there. */
+static bool read_bulk(struct ring *r, uint64_t at, uint32_t n, struct log_record *rec)
+{
+	uint64_t end = at + bulk_room(rec->len);
+
+	if (record_size(sizeof at) != n || rec->len <= EVENT_DATA_MAX || at % BULK_ALIGN != 0 ||
+		at < r->bulk_read || end < at || end - r->bulk_tail > r->bulk.size)
+		return false;
+	rec->bytes = r->bulk.base + (at & (r->bulk.size - 1));
+	rec->stays = true;
+	r->bulk_read = end;
+	return true;
+}
+
+/* `b` is our own copy (G5).  Whether it is a record is log_put()'s to say. */
+static bool read_record(struct ring *r, const uint8_t b[RING_RECORD], uint32_t n,
+	const uint8_t *data, struct log_record *rec)
+{
+	read_head(b, rec);
+	if (rec->len > EVENT_LONG_MAX)
+		return false;
+	return b[WHERE] == INLINE ? read_inline(data, n, rec)
+		: b[WHERE] == IN_BULK && read_bulk(r, get64(data), n, rec);
 }
 
 /* ---- producer ---- */
 
+static bool room_for(struct ring *r, uint32_t n)
+{
+	uint64_t used = r->head - r->tail, tail;
+
+	if (used + n <= r->size)
+		return true;
+	tail = load64(r, RING_TAIL_AT);
+	if (tail - r->tail <= used) /* G2 */
+		r->tail = tail;
+	return r->head - r->tail + n <= r->size;
+}
+
+static bool crosses_quarter(uint64_t from, uint64_t to, uint64_t size)
+{
+	return ((from ^ to) & (size / 4)) != 0;
+}
+
+/* Its data are in the bulk; true when the consumer should look after them. */
+static bool put_bulk(struct ring *r, uint8_t *p, const struct log_record *rec)
+{
+	uint64_t before = r->bulk.logged, at = bulk_offset(&r->bulk, rec->bytes, before);
+
+	p[WHERE] = IN_BULK;
+	put64(p + RING_RECORD, at);
+	r->bulk.logged = at + bulk_room(rec->len);
+	__atomic_store_n(word64(r, RING_BULK_HEAD_AT), r->bulk.logged, __ATOMIC_RELEASE);
+	return crosses_quarter(before, r->bulk.logged, r->bulk.size);
+}
+
 bool ring_put(struct ring *r, const struct log_record *rec)
 {
-	uint32_t n = record_size(rec->len);
-	uint64_t before = r->head - r->tail;
+	bool in_bulk = rec->bytes != NULL && bulk_holds(&r->bulk, rec->bytes), urgent;
+	uint32_t len = in_bulk ? sizeof(uint64_t) : rec->len, n = record_size(len);
 	uint8_t *p = r->data + (r->head & r->mask);
 
-	if (before + n > r->size) {
-		uint64_t tail = load64(r, RING_TAIL_AT);
-
-		if (tail - r->tail <= before) /* G2 */
-			r->tail = tail;
-		before = r->head - r->tail;
-		if (before + n > r->size)
-			return false;
-	}
+	if (!room_for(r, n))
+		return false;
 	write_head(p, rec, n);
-	memcpy(p + RING_RECORD, log_record_bytes(rec), rec->len);
-	memset(p + RING_RECORD + rec->len, 0, n - RING_RECORD - rec->len);
+	urgent = crosses_quarter(r->head, r->head + n, r->size);
+	if (in_bulk)
+		urgent |= put_bulk(r, p, rec);
+	else
+		memcpy(p + RING_RECORD, log_record_bytes(rec), len);
+	memset(p + RING_RECORD + len, 0, n - RING_RECORD - len);
 	r->head += n;
 	__atomic_store_n(word64(r, RING_HEAD_AT), r->head, __ATOMIC_RELEASE);
-	/* A sleeping consumer is woken at a quarter of the ring, once. */
-	if ((r->head ^ (r->head - n)) & (r->size / 4) && load32(r, RING_ASLEEP_AT))
+	/* A sleeping consumer is woken at a quarter of the ring or of the bulk, once. */
+	if (urgent && load32(r, RING_ASLEEP_AT))
 		wake(r, RING_BELL_AT);
 	return true;
 }
@@ -400,6 +479,7 @@ int ring_start(struct ring *r, uint64_t stream, struct err *e)
 	r->head = head;
 	r->read = stream;
 	r->tail = tail;
+	r->bulk_tail = r->bulk_read = load64(r, RING_BULK_TAIL_AT);
 	ring_release(r, stream);
 	return 0;
 }
@@ -418,7 +498,7 @@ int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct e
 	n = get32(b);
 	if (n < RING_RECORD || n > RING_RECORD_MAX || (n & 7) != 0 || n > r->head - r->read)
 		return err_set(e, ST_HOST, "the event ring is damaged: a record of %u bytes", n);
-	if (!read_record(b, n, p + RING_RECORD, out))
+	if (!read_record(r, b, n, p + RING_RECORD, out))
 		return err_set(e, ST_HOST, "the event ring is damaged: a record makes no sense");
 	r->read += n;
 	*stream = r->read;
@@ -427,6 +507,8 @@ int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct e
 
 void ring_release(struct ring *r, uint64_t stream)
 {
+	r->bulk_tail = r->bulk_read;
+	__atomic_store_n(word64(r, RING_BULK_TAIL_AT), r->bulk_tail, __ATOMIC_RELEASE);
 	r->tail = stream;
 	__atomic_store_n(word64(r, RING_TAIL_AT), stream, __ATOMIC_SEQ_CST);
 	if (load32(r, RING_WAITING_AT))
@@ -436,7 +518,18 @@ void ring_release(struct ring *r, uint64_t stream)
 bool ring_pressed(const struct ring *r)
 {
 	return r->read - r->tail >= r->size / 2 ||
-		(r->read != r->tail && load32(r, RING_WAITING_AT));
+		(r->bulk.size != 0 && r->bulk_read - r->bulk_tail >= r->bulk.size / 2) ||
+		(r->read != r->tail && ring_full(r));
+}
+
+uint64_t ring_released(const struct ring *r)
+{
+	return load64(r, RING_TAIL_AT);
+}
+
+bool ring_full(const struct ring *r)
+{
+	return load32(r, RING_WAITING_AT) != 0;
 }
 
 bool ring_closed(const struct ring *r)
@@ -450,7 +543,8 @@ void ring_sleep(struct ring *r, unsigned ms)
 
 	store32(r, RING_ASLEEP_AT, 1);
 	if (load32(r, RING_CLOSED_AT) == 0 &&
-		load64(r, RING_HEAD_AT) - r->read < r->size / 4)
+		load64(r, RING_HEAD_AT) - r->read < r->size / 4 &&
+		load64(r, RING_BULK_HEAD_AT) - r->bulk_read <= r->bulk.size / 4)
 		nap(r, RING_BELL_AT, seen, ms);
 	store32(r, RING_ASLEEP_AT, 0);
 }

@@ -10,13 +10,14 @@
 #ifndef TTD_EVENT_RING_H
 #define TTD_EVENT_RING_H
 
+#include "event/bulk.h"
 #include "event/log.h"
 
 enum {
-	RING_VERSION = 2,
-	RING_SIZE = 1 << 20, /* of the data, when nobody says */
-	RING_SIZE_NET = 4 << 20, /* when there is a network: some 10 ms of a busy one */
-	RING_SIZE_MIN = 128 << 10,
+	RING_VERSION = 3,
+	RING_SIZE = 1 << 20, /* of the records */
+	RING_BULK = 8 << 20, /* of long data, when there is a network: some 10 ms of a busy one */
+	RING_SIZE_MIN = 128 << 10, /* of either */
 	RING_SIZE_MAX = 64 << 20,
 	RING_HEADER = 4096,
 	RING_RECORD = 80,
@@ -26,22 +27,28 @@ enum {
 /* Offsets in the header. */
 enum {
 	RING_MAGIC_AT = 0, RING_VERSION_AT = 8, RING_SIZE_AT = 16, RING_SESSION_AT = 24,
-	RING_HEAD_AT = 64, RING_CLOSED_AT = 72,
-	RING_TAIL_AT = 128, RING_FAILED_AT = 136,
+	RING_BULK_SIZE_AT = 40,
+	RING_HEAD_AT = 64, RING_CLOSED_AT = 72, RING_BULK_HEAD_AT = 80,
+	RING_TAIL_AT = 128, RING_FAILED_AT = 136, RING_BULK_TAIL_AT = 144,
 	RING_BELL_AT = 192, RING_ASLEEP_AT = 196,
 	RING_ROOM_AT = 256, RING_WAITING_AT = 260,
 };
 
 struct ring;
 
+/* In bytes; bulk may be 0. */
+struct ring_size {
+	size_t records, bulk;
+};
+
 /* A new ring, for its producer. */
-struct ring *ring_create(size_t size, const uint8_t session[LOG_SESSION], struct err *e);
+struct ring *ring_create(struct ring_size size, const uint8_t session[LOG_SESSION], struct err *e);
 /*
  * The same in a file, which also outlives a process that both fills and empties it:
  * ring_find() is for whoever comes next.  ring_free() removes the file.
  */
-struct ring *ring_create_file(size_t size, const uint8_t session[LOG_SESSION], const char *path,
-	struct err *e);
+struct ring *ring_create_file(struct ring_size size, const uint8_t session[LOG_SESSION],
+	const char *path, struct err *e);
 /* The other end, from a memfd that somebody handed over; dups fd. */
 struct ring *ring_attach(int fd, struct err *e);
 /* The other end of a ring that this process has made. */
@@ -55,6 +62,8 @@ const uint8_t *ring_session(const struct ring *r);
 
 /* ---- producer ---- */
 
+/* For long data, which ring_put() then leaves where they are. */
+struct bulk *ring_bulk(struct ring *r);
 /* false: no room. */
 bool ring_put(struct ring *r, const struct log_record *rec);
 /* Sleeps until there may be room, at most ms. */
@@ -68,14 +77,16 @@ void ring_close(struct ring *r); /* no more records follow */
 /* Where to go on reading; -1 when it does not lie between tail and head. */
 int ring_start(struct ring *r, uint64_t stream, struct err *e);
 /*
- * 1: *out and the stream offset behind it; 0: nothing there now; -1: nonsense.  Its bytes stay until
- * they are released, but may lie where the producer can write: copy, then look.
+ * 1: *out and the stream offset behind it; 0: nothing there now; -1: nonsense.  Its bytes
+ * stay until they are released, but may lie where the producer can write: copy, then look.
  */
 int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e);
-/* Everything up to here is in the log: gives the room back. */
+/* What was taken, up to here, is in the log: gives the room back. */
 void ring_release(struct ring *r, uint64_t stream);
 /* What was taken and not released holds the producer up, or soon will. */
 bool ring_pressed(const struct ring *r);
+uint64_t ring_released(const struct ring *r); /* [any thread] up to where */
+bool ring_full(const struct ring *r); /* [any thread] the producer waits for room */
 bool ring_closed(const struct ring *r); /* and nothing is left to take */
 /* Sleeps until the ring fills up or closes, at most ms. */
 void ring_sleep(struct ring *r, unsigned ms);

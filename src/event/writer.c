@@ -9,8 +9,8 @@
  *      network may be so much that compressing it would hold the guest up, or
  *      compressed already.  So a chunk that is mostly such bulk is compressed
  *      only where a sample says that it can be, and while that takes no more than
- *      a small part of the time; else it goes from the encoder to the file as
- *      it is, without another copy.
+ *      a small part of the time; else it goes to the file as it is, from where it lies:
+ *      in the encoder or, if it is long, where whoever put it keeps it.
  */
 #define _GNU_SOURCE /* pwritev */
 #include <errno.h>
@@ -31,8 +31,8 @@ enum {
 	SAMPLE = 8 << 10, /* of the middle of a chunk that is mostly bulk: */
 	WORTH = 8,        /* it must become smaller by such a part */
 	SHARE = 16,       /* the part of the time that bulk may take, */
-	CREDIT_NS = 20000000, /* of which so much may be saved up */
-	PARTS = 3,        /* of a chunk: header, columns, the last column */
+	CREDIT_NS = 4000000, /* of which so much may be saved up */
+	PARTS = 2 + REST_PARTS, /* of a chunk: header, columns, the last column */
 };
 
 struct log_writer {
@@ -98,29 +98,36 @@ static int append(struct log_writer *w, struct iovec *part, unsigned n)
 
 static struct iovec part_of(const struct wbuf *b)
 {
-	return (struct iovec){ .iov_base = b->p, .iov_len = b->len };
+	return iov_of(b->p, b->len);
 }
 
-/* As it is: payload and, behind it, more.  They are not changed. */
-static int put_as_is(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
-	const struct wbuf *more, struct err *e)
+static size_t all_of(const struct iovec *part, unsigned n)
 {
-	static const struct wbuf nothing;
+	size_t all = 0;
+
+	while (n > 0)
+		all += part[--n].iov_len;
+	return all;
+}
+
+/* As it is: payload and, behind it, what is in more[0..n).  They are not changed. */
+static int put_as_is(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
+	const struct iovec *more, unsigned n, struct err *e)
+{
 	uint8_t header[CHUNK_HEADER];
-	struct iovec part[PARTS] = {
-		{ .iov_base = header, .iov_len = sizeof header }, part_of(payload),
-		part_of(more != NULL ? more : &nothing),
-	};
-	size_t n = part[1].iov_len + part[2].iov_len;
+	struct iovec part[PARTS] = { iov_of(header, sizeof header), part_of(payload) };
+	size_t all = payload->len + all_of(more, n);
 	int error;
 
-	if (payload->bad || n > PAYLOAD_MAX)
+	for (unsigned i = 0; i < n; i++)
+		part[2 + i] = more[i];
+	if (payload->bad || all > PAYLOAD_MAX)
 		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
 	c->seq = w->seq;
 	c->coding = CODING_PLAIN;
-	c->raw = c->stored = (uint32_t)n;
-	chunk_write_parts(header, c, w->session, part + 1, PARTS - 1);
-	error = append(w, part, PARTS);
+	c->raw = c->stored = (uint32_t)all;
+	chunk_write_parts(header, c, w->session, part + 1, 1 + n);
+	error = append(w, part, 2 + n);
 	if (error != 0)
 		return fail(w, "cannot write", error, e);
 	w->seq++;
@@ -148,7 +155,7 @@ static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *p
 	int level, struct err *e)
 {
 	uint8_t header[CHUNK_HEADER];
-	struct iovec part[2] = { { .iov_base = header, .iov_len = sizeof header } };
+	struct iovec part[2] = { iov_of(header, sizeof header) };
 	size_t n;
 	int error;
 
@@ -158,7 +165,7 @@ static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *p
 		return -1;
 	n = ZSTD_compressCCtx(w->zstd, w->out.p, w->out.cap, payload->p, payload->len, level);
 	if (ZSTD_isError(n) || n >= payload->len)
-		return put_as_is(w, c, payload, NULL, e);
+		return put_as_is(w, c, payload, NULL, 0, e);
 	c->seq = w->seq;
 	c->coding = CODING_ZSTD;
 	c->raw = (uint32_t)payload->len;
@@ -185,7 +192,7 @@ static int put_plain(struct log_writer *w, enum chunk_kind kind, const struct wb
 	};
 
 	return kind != CHUNK_INDEX ? put_chunk(w, &c, payload, ZSTD_LEVEL, e)
-		: put_as_is(w, &c, payload, NULL, e);
+		: put_as_is(w, &c, payload, NULL, 0, e);
 }
 
 static struct log_writer *new_writer(const char *path, bool sync, struct err *e)
@@ -219,7 +226,7 @@ static int write_start(struct log_writer *w, const struct log_create *p, struct 
 {
 	static const uint8_t none[LOG_SESSION];
 	uint8_t header[FILE_HEADER];
-	struct iovec part = { .iov_base = header, .iov_len = sizeof header };
+	struct iovec part = iov_of(header, sizeof header);
 	struct wbuf meta = {0};
 	struct timespec now;
 	int rc;
@@ -388,29 +395,47 @@ static bool affordable(struct log_writer *w)
 	return w->credit_ns > 0;
 }
 
-/* The sample is of where most of the bulk is; a wrong guess costs time or room only. */
-static bool compressible(struct log_writer *w, const struct wbuf *b)
+/*
+ * The sample is of where most of the bulk is, and a copy: the bulk may lie where another
+ * process can write.  A wrong guess costs time or room only.
+ */
+static bool compressible(struct log_writer *w, const struct iovec *part, unsigned n)
 {
-	size_t n = b->len < SAMPLE ? b->len : SAMPLE;
+	size_t skip = (all_of(part, n) - SAMPLE) / 2, packed;
+	uint8_t sample[SAMPLE];
+	struct wbuf b = { .p = sample, .cap = sizeof sample };
 	struct err none;
 
-	if (room_for(w, n, &none) != 0)
+	for (; skip >= part->iov_len; part++)
+		skip -= part->iov_len;
+	for (; b.len < SAMPLE; part++, skip = 0) {
+		size_t k = part->iov_len - skip, room = SAMPLE - b.len;
+
+		wbuf_put(&b, (const uint8_t *)part->iov_base + skip, k < room ? k : room);
+	}
+	if (room_for(w, SAMPLE, &none) != 0)
 		return false;
-	n = ZSTD_compressCCtx(w->zstd, w->out.p, w->out.cap, b->p + (b->len - n) / 2, n,
-		ZSTD_LEVEL_BULK);
-	return !ZSTD_isError(n) && n <= SAMPLE - SAMPLE / WORTH;
+	packed = ZSTD_compressCCtx(w->zstd, w->out.p, w->out.cap, sample, SAMPLE, ZSTD_LEVEL_BULK);
+	return !ZSTD_isError(packed) && packed <= SAMPLE - SAMPLE / WORTH;
+}
+
+static void gather(struct log_writer *w, const struct iovec *part, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		wbuf_put(&w->payload, part[i].iov_base, part[i].iov_len);
 }
 
 /* W3 */
-static int put_bulk(struct log_writer *w, struct chunk *c, struct err *e)
+static int put_bulk(struct log_writer *w, struct chunk *c, const struct iovec *rest, unsigned n,
+	struct err *e)
 {
 	uint64_t start;
 	int rc;
 
-	if (!affordable(w) || !compressible(w, &w->enc.rest))
-		return put_as_is(w, c, &w->payload, &w->enc.rest, e);
+	if (!affordable(w) || !compressible(w, rest, n))
+		return put_as_is(w, c, &w->payload, rest, n, e);
 	start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	wbuf_put(&w->payload, w->enc.rest.p, w->enc.rest.len);
+	gather(w, rest, n);
 	rc = put_chunk(w, c, &w->payload, ZSTD_LEVEL_BULK, e);
 	w->credit_ns -= (int64_t)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);
 	return rc;
@@ -418,13 +443,14 @@ static int put_bulk(struct log_writer *w, struct chunk *c, struct err *e)
 
 static int put_records(struct log_writer *w, struct chunk *c, struct err *e)
 {
-	const struct encoder *enc = &w->enc;
+	struct iovec rest[REST_PARTS];
+	unsigned n = encode_rest(&w->enc, rest);
 
 	w->payload.len = 0;
-	encode_finish(enc, &w->payload);
-	if (enc->rest.len >= SAMPLE && enc->bulk > encode_size(enc) / 2)
-		return put_bulk(w, c, e);
-	wbuf_put(&w->payload, enc->rest.p, enc->rest.len);
+	encode_finish(&w->enc, &w->payload);
+	if (w->enc.bulk >= SAMPLE && w->enc.bulk > encode_size(&w->enc) / 2)
+		return put_bulk(w, c, rest, n, e);
+	gather(w, rest, n);
 	return put_chunk(w, c, &w->payload, ZSTD_LEVEL, e);
 }
 

@@ -164,8 +164,11 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 		.ring = sink_ring(r->sink), .witnesses = r->meta.witnesses, .interval = r->meta.interval,
 		.stalled = stalled, .ctx = r,
 	};
-	struct source *inner = live_create(live, e);
+	struct live_params with_bulk = *live;
+	struct source *inner;
 
+	with_bulk.bulk = ring_bulk(p.ring);
+	inner = live_create(&with_bulk, e);
 	if (inner != NULL)
 		r->source = record_create(inner, &p, e);
 	return r->source;

@@ -19,7 +19,7 @@ static int ring_path(char path[RUNTIME_PATH], const uint8_t session[LOG_SESSION]
 	return runtime_path(path, name, ".ring", e);
 }
 
-struct ring *salvage_ring(size_t size, const uint8_t session[LOG_SESSION], struct err *e)
+struct ring *salvage_ring(struct ring_size size, const uint8_t session[LOG_SESSION], struct err *e)
 {
 	char path[RUNTIME_PATH];
 	struct ring *r = NULL;

@@ -13,7 +13,7 @@
 #include "event/ring.h"
 
 /* A ring that can be salvaged, or where that cannot be, one that cannot. */
-struct ring *salvage_ring(size_t size, const uint8_t session[LOG_SESSION], struct err *e);
+struct ring *salvage_ring(struct ring_size size, const uint8_t session[LOG_SESSION], struct err *e);
 
 /*
  * Appends to the log what its dead process has left, if anything.  Where that is

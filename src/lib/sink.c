@@ -65,9 +65,9 @@ static struct sink *new_sink(const struct sink_params *p, struct err *e)
 	return s;
 }
 
-static size_t ring_size(const struct sink *s)
+static struct ring_size ring_size(const struct sink *s)
 {
-	return s->p.meta->vifs[0] != '\0' ? RING_SIZE_NET : RING_SIZE;
+	return (struct ring_size){ RING_SIZE, s->p.meta->vifs[0] != '\0' ? RING_BULK : 0 };
 }
 
 /* ---- in this process ---- */

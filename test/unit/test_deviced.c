@@ -309,7 +309,7 @@ static void wrong_places(void **state)
 	static struct wire_request q;
 	static struct wire_reply reply;
 	uint8_t session[LOG_SESSION] = {1};
-	struct ring *r = ring_create(RING_SIZE_MIN, session, NULL);
+	struct ring *r = ring_create((struct ring_size){ RING_SIZE_MIN, 0 }, session, NULL);
 
 	assert_non_null(r);
 	q = (struct wire_request){.kind = WIRE_RESUME, .name = "bad", .meta = meta};

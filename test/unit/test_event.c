@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "event/live.h"
+#include "event/ring.h"
 
 static void count(void *ctx)
 {
@@ -127,11 +128,79 @@ static void wakes(void **state)
 	}
 }
 
+enum { FRAMES = 20000 };
+
+static uint32_t frame_len(unsigned i)
+{
+	return i * 7919 % (EVENT_LONG_MAX - 1) + 1;
+}
+
+/* Both ends tell which frame it is. */
+static void *receive(void *ctx)
+{
+	static uint8_t frame[EVENT_LONG_MAX];
+	struct source *s = ctx;
+	struct event ev = { .type = EV_NET, .bytes = frame };
+
+	for (unsigned i = 0; i < FRAMES; i++) {
+		ev.len = frame_len(i);
+		frame[0] = (uint8_t)i;
+		frame[ev.len - 1] = (uint8_t)i;
+		while (s->ops->push(s, &ev) != 0)
+			usleep(100);
+	}
+	return NULL;
+}
+
+/* A guest and a log that take frames from the bulk, and those for which it had no room. */
+static void from_the_bulk(void **state)
+{
+	static const uint8_t session[LOG_SESSION];
+	struct err e;
+	struct ring *r = ring_create((struct ring_size){ RING_SIZE_MIN, 4 * RING_SIZE_MIN }, session, &e);
+	struct ring *c = ring_attach_own(r, &e);
+	struct live_params p = { .slice = 1000, .bulk = ring_bulk(r) };
+	struct source *s = live_create(&p, &e);
+	struct log_record rec = { .type = LOG_INPUT, .code = EV_NET }, got;
+	struct source_pos pos = {0};
+	unsigned bulk = 0;
+	struct event ev;
+	uint64_t stream;
+	pthread_t t;
+
+	(void)state;
+	s->ops->boot(s, &ev);
+	pthread_create(&t, NULL, receive, s);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		s->ops->idle(s, &pos, SOURCE_NEVER, &ev);
+		assert_int_equal(ev.len, frame_len(i));
+		rec.len = ev.len;
+		rec.bytes = event_bytes(&ev);
+		bulk += bulk_holds(ring_bulk(r), rec.bytes);
+		assert_true(ring_put(r, &rec));
+		assert_int_equal(ring_take(c, &got, &stream, &e), 1);
+		assert_int_equal(got.len, ev.len);
+		assert_int_equal(log_record_bytes(&got)[0], (uint8_t)i);
+		assert_int_equal(log_record_bytes(&got)[got.len - 1], (uint8_t)i);
+		ring_release(c, stream); /* the guest is not done yet: it must still be there */
+		if (i % 100 == 0)
+			usleep(1000);
+		assert_int_equal(event_bytes(&ev)[ev.len - 1], (uint8_t)i);
+		assert_int_equal(event_bytes(&ev)[0], (uint8_t)i);
+	}
+	pthread_join(t, NULL);
+	assert_true(bulk > 100 && bulk < FRAMES - 100);
+	s->ops->destroy(s);
+	ring_free(c);
+	ring_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_order), cmocka_unit_test(bounded),
 		cmocka_unit_test(follows_the_clock), cmocka_unit_test(wakes),
+		cmocka_unit_test(from_the_bulk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

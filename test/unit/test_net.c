@@ -232,10 +232,12 @@ struct wire {
 	uint32_t len;
 };
 
-static void heard(void *ctx, const struct net_frame *f)
+static void heard(void *ctx, uint8_t *prefix, const struct net_frame *f)
 {
 	struct wire *w = ctx;
 
+	assert_ptr_equal(f->p, prefix + NET_PREFIX);
+	memset(prefix, 0xff, NET_PREFIX);
 	pthread_mutex_lock(&w->lock);
 	w->len = f->len < sizeof w->last ? f->len : sizeof w->last;
 	memcpy(w->last, f->p, w->len);

@@ -1,7 +1,8 @@
 /*
  * test_ring.c - the shared ring and its consumer: wrapping, a full ring,
- * hostile contents, and a consumer that dies and is replaced.
+ * hostile contents, a consumer that dies and is replaced, one that hardly gets to run.
  */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +13,10 @@
 
 #include <cmocka.h>
 #include <pthread.h>
-#include <sys/mman.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,13 +63,90 @@ static struct log_record nth(uint64_t i)
 	return r;
 }
 
+static const struct ring_size small = { RING_SIZE_MIN, 2 * RING_SIZE_MIN };
+
 static struct ring *new_ring(const uint8_t session[LOG_SESSION])
 {
 	struct err e;
-	struct ring *r = ring_create(RING_SIZE_MIN, session, &e);
+	struct ring *r = ring_create(small, session, &e);
 
 	assert_non_null(r);
 	return r;
+}
+
+/* Three of four long ones by way of the bulk, where there is room. */
+static bool put_nth(struct ring *r, uint64_t i)
+{
+	struct log_record rec = nth(i);
+	uint8_t *p = rec.bytes != NULL && i / 50 % 4 != 0 ? bulk_alloc(ring_bulk(r), rec.len) : NULL;
+	bool put;
+
+	if (p != NULL) {
+		memcpy(p, rec.bytes, rec.len);
+		rec.bytes = p;
+	}
+	put = ring_put(r, &rec);
+	if (p != NULL)
+		bulk_done(ring_bulk(r), p, rec.len);
+	return put;
+}
+
+/* What waits is not overwritten, whoever of the two is late; nor does it matter what was passed over. */
+static void bulk(void **unused)
+{
+	static const uint8_t session[LOG_SESSION];
+	struct { uint8_t *p; uint32_t len; uint8_t is; } q[4096];
+	struct ring *r = new_ring(session), *c;
+	struct bulk *b = ring_bulk(r);
+	unsigned head = 0, mid = 0, tail = 0, full = 0, passed = 0; /* put, with the guest, logged */
+	struct log_record rec = { .type = LOG_INPUT, .code = EV_NET };
+	uint64_t stream;
+	struct err e;
+
+	(void)unused;
+	c = ring_attach(ring_fd(r), &e);
+	assert_non_null(c);
+	assert_null(bulk_alloc(b, (uint32_t)small.bulk + 1));
+	for (unsigned n = 0; n < 200000; n++) {
+		unsigned i = head % 4096, what = (unsigned)below(4);
+
+		if (what < 2 && head - tail < 4096) {
+			q[i].len = (uint32_t)(EVENT_DATA_MAX + 1 + below(below(2) ? 2000 : 60000));
+			q[i].p = bulk_alloc(b, q[i].len);
+			q[i].is = (uint8_t)below(256);
+			full += q[i].p == NULL;
+			if (q[i].p != NULL && below(10) == 0) {
+				passed++; /* its record is lost */
+			} else if (q[i].p != NULL) {
+				assert_true(bulk_holds(b, q[i].p));
+				memset(q[i].p, q[i].is, q[i].len);
+				head++;
+			}
+		} else if (what == 2 && mid < head) {
+			i = mid % 4096;
+			rec.len = q[i].len;
+			rec.bytes = q[i].p;
+			if (!ring_put(r, &rec))
+				continue;
+			assert_int_equal(q[i].p[q[i].len - 1], q[i].is);
+			bulk_done(b, q[i].p, q[i].len);
+			mid++;
+		} else if (what == 3 && tail < mid) {
+			struct log_record got;
+
+			i = tail % 4096;
+			assert_int_equal(ring_take(c, &got, &stream, &e), 1);
+			assert_true(got.stays && got.len == q[i].len);
+			assert_int_equal(got.bytes[0], q[i].is);
+			assert_int_equal(got.bytes[got.len - 1], q[i].is);
+			tail++;
+			if (below(3) == 0)
+				ring_release(c, stream);
+		}
+	}
+	assert_true(full > 100 && passed > 100 && tail > 10000);
+	ring_free(r);
+	ring_free(c);
 }
 
 static void wraps(void **unused)
@@ -83,8 +163,7 @@ static void wraps(void **unused)
 	assert_memory_equal(ring_session(c), session, LOG_SESSION);
 	while (out < 50000) {
 		for (uint64_t n = below(1000); n > 0; n--) {
-			rec = nth(in);
-			if (!ring_put(r, &rec))
+			if (!put_nth(r, in))
 				break;
 			in++;
 		}
@@ -111,14 +190,12 @@ static void hostile(void **unused)
 		struct log_record rec;
 		uint64_t stream;
 		struct err e;
-		uint8_t *p = mmap(NULL, RING_HEADER + RING_SIZE_MIN, PROT_READ | PROT_WRITE, MAP_SHARED,
+		uint8_t *p = mmap(NULL, RING_HEADER + small.records, PROT_READ | PROT_WRITE, MAP_SHARED,
 			ring_fd(r), 0);
 
 		c = ring_attach(ring_fd(r), &e);
-		for (uint64_t i = 0; i < 20; i++) {
-			rec = nth(i);
-			ring_put(r, &rec);
-		}
+		for (uint64_t i = 0; i < 20; i++)
+			put_nth(r, below(3) ? i : 55); /* a long one, in the bulk */
 		for (unsigned k = 0; k < 4; k++) {
 			size_t at = below(2) ? below(300) : RING_HEADER + below(2000);
 
@@ -130,7 +207,7 @@ static void hostile(void **unused)
 		ring_start(c, below(4000), &e);
 		ring_free(c);
 		c = ring_attach(ring_fd(r), &e); /* may be refused */
-		munmap(p, RING_HEADER + RING_SIZE_MIN);
+		munmap(p, RING_HEADER + small.records);
 		ring_free(c);
 		ring_free(r);
 	}
@@ -175,28 +252,60 @@ static void put_final(struct ring *r, uint64_t n)
 	ring_close(r);
 }
 
-static void thread(void **unused)
+static void through_a_thread(uint64_t n)
 {
-	enum { N = 200000 };
 	struct log_writer *w = new_log();
 	struct ring *r = new_ring(log_writer_session(w));
 	struct drain_thread *t;
-	struct log_record rec;
 	struct err e;
 
-	(void)unused;
 	t = drain_start(r, w, 0, &e);
 	assert_non_null(t);
-	for (uint64_t i = 0; i < N; i++) {
-		rec = nth(i);
-		while (!ring_put(r, &rec))
+	for (uint64_t i = 0; i < n; i++) {
+		while (!put_nth(r, i))
 			ring_wait_room(r, 50);
 	}
-	put_final(r, N);
+	put_final(r, n);
 	assert_int_equal(drain_join(t, &e), 0);
 	log_writer_close(w);
 	ring_free(r);
-	check_log(N, true);
+	check_log(n, true);
+}
+
+static void thread(void **unused)
+{
+	(void)unused;
+	through_a_thread(200000);
+}
+
+static void *spin(void *stop)
+{
+	while (!atomic_load((atomic_bool *)stop))
+		;
+	return NULL;
+}
+
+/* No CPU has time for a thread of class SCHED_IDLE. */
+static void busy(void **unused)
+{
+	atomic_bool stop = false;
+	pthread_t spinner[3];
+	cpu_set_t all, one;
+
+	(void)unused;
+	sched_getaffinity(0, sizeof all, &all);
+	CPU_ZERO(&one);
+	for (int i = 0; CPU_COUNT(&one) == 0; i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	sched_setaffinity(0, sizeof one, &one); /* this thread, and those it makes */
+	for (int i = 0; i < 3; i++)
+		pthread_create(&spinner[i], NULL, spin, &stop);
+	through_a_thread(20000);
+	atomic_store(&stop, true);
+	for (int i = 0; i < 3; i++)
+		pthread_join(spinner[i], NULL);
+	sched_setaffinity(0, sizeof all, &all);
 }
 
 /* The consumer is a process that is killed again and again. */
@@ -236,7 +345,6 @@ static void killed(void **unused)
 	struct log_writer *w = new_log();
 	struct ring *r = new_ring(log_writer_session(w));
 	uint8_t session[LOG_SESSION];
-	struct log_record rec;
 	unsigned deaths = 0;
 	int status;
 	pid_t pid;
@@ -246,8 +354,7 @@ static void killed(void **unused)
 	log_writer_close(w);
 	pid = consumer(ring_fd(r), session);
 	for (uint64_t i = 0; i < N; i++) {
-		rec = nth(i);
-		while (!ring_put(r, &rec))
+		while (!put_nth(r, i))
 			ring_wait_room(r, 5);
 		if (below(8000) == 0) {
 			kill(pid, SIGKILL);
@@ -269,15 +376,13 @@ static void killed(void **unused)
 static void record_alone(const char *file, volatile uint64_t *put)
 {
 	struct log_writer *w = new_log();
-	struct log_record rec;
 	struct err e;
-	struct ring *r = ring_create_file(RING_SIZE_MIN, log_writer_session(w), file, &e);
+	struct ring *r = ring_create_file(small, log_writer_session(w), file, &e);
 
 	if (r == NULL || drain_start(r, w, 0, &e) == NULL)
 		_exit(1);
 	for (;; (*put)++) {
-		rec = nth(*put);
-		while (!ring_put(r, &rec))
+		while (!put_nth(r, *put))
 			ring_wait_room(r, 50);
 	}
 }
@@ -343,8 +448,9 @@ static void left_behind(void **unused)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wraps), cmocka_unit_test(hostile), cmocka_unit_test(thread),
-		cmocka_unit_test(killed), cmocka_unit_test(left_behind),
+		cmocka_unit_test(wraps), cmocka_unit_test(bulk), cmocka_unit_test(hostile),
+		cmocka_unit_test(thread), cmocka_unit_test(busy), cmocka_unit_test(killed),
+		cmocka_unit_test(left_behind),
 	};
 	int rc;
 

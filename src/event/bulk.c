@@ -1,0 +1,30 @@
+/*
+ * bulk.c - see bulk.h.
+ */
+#include "event/bulk.h"
+
+#include <stddef.h>
+
+uint8_t *bulk_alloc(struct bulk *b, uint32_t len)
+{
+	uint64_t n = bulk_room(len), at = b->head, released, done;
+
+	if (b->size == 0 || n > b->size)
+		return NULL;
+	done = atomic_load_explicit(&b->done, memory_order_acquire);
+	released = __atomic_load_n(b->released, __ATOMIC_ACQUIRE);
+	if (released - b->freed <= b->head - b->freed) /* B3 */
+		b->freed = released;
+	if (at + n - (done < b->freed ? done : b->freed) > b->size)
+		return NULL;
+	b->head += n;
+	return b->base + (at & (b->size - 1));
+}
+
+void bulk_done(struct bulk *b, const uint8_t *p, uint32_t len)
+{
+	uint64_t done = atomic_load_explicit(&b->done, memory_order_relaxed);
+
+	atomic_store_explicit(&b->done, bulk_offset(b, p, done) + bulk_room(len),
+		memory_order_release);
+}

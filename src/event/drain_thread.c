@@ -1,0 +1,224 @@
+/*
+ * drain_thread.c - a thread that drains; see drain.h.
+ *
+ * Where the guest has a network, much is logged just when everybody has work: the
+ * guest, the network's thread, whoever it talks to.  Of them only the log can wait.  So
+ * the thread has a helper of class SCHED_IDLE, which gives way at once.  But on a machine
+ * that is busy with other things too such a thread may not run for seconds: one that has
+ * not begun in time is not asked any more for a while, and the work is done without it.
+ *
+ *  T1. Who drains is the helper while it is BUSY, and the thread else.
+ */
+#define _GNU_SOURCE /* SCHED_IDLE */
+#include "event/drain.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { IN_TIME_MS = 40, ALONE_MS = 10000 };
+
+enum helper { NONE, FREE, ASKED, BUSY, TO_END };
+
+struct drain_thread {
+	struct ring *ring;
+	struct drain *drain;
+	pthread_t thread, help;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum helper helper;
+	bool leave;            /* the helper is to come back soon */
+	uint64_t alone_until;  /* ms */
+	enum drain_status status;
+	struct err err;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void set_helper(struct drain_thread *t, enum helper to)
+{
+	t->helper = to;
+	pthread_cond_broadcast(&t->changed);
+}
+
+/* Until there is nothing to do. */
+static void work(struct drain_thread *t)
+{
+	do
+		t->status = drain_step(t->drain, &t->err);
+	while (t->status == DRAIN_MORE && !__atomic_load_n(&t->leave, __ATOMIC_RELAXED));
+}
+
+static void *help(void *arg)
+{
+	struct drain_thread *t = arg;
+	const struct sched_param none = {0};
+	int rc = pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+
+	pthread_mutex_lock(&t->lock);
+	set_helper(t, rc == 0 ? FREE : TO_END);
+	while (t->helper != TO_END) {
+		if (t->helper != ASKED) {
+			pthread_cond_wait(&t->changed, &t->lock);
+			continue;
+		}
+		set_helper(t, BUSY);
+		pthread_mutex_unlock(&t->lock);
+		work(t);
+		pthread_mutex_lock(&t->lock);
+		set_helper(t, FREE);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+/* Waits as long as the helper is what it is, at most so long (0: for ever). */
+static bool wait_while(struct drain_thread *t, enum helper is, unsigned ms)
+{
+	uint64_t until = now_ms() + ms;
+	const struct timespec ts = { .tv_sec = (time_t)(until / 1000),
+		.tv_nsec = (long)(until % 1000) * 1000000 };
+	int rc = 0;
+
+	while (t->helper == is && rc == 0)
+		rc = ms == 0 ? pthread_cond_wait(&t->changed, &t->lock)
+			: pthread_cond_timedwait(&t->changed, &t->lock, &ts);
+	return t->helper != is;
+}
+
+/* false: it has no time for it, or so little that the guest has to wait. */
+static bool helped(struct drain_thread *t)
+{
+	uint64_t before = ring_released(t->ring);
+	bool in_time;
+
+	pthread_mutex_lock(&t->lock);
+	set_helper(t, ASKED);
+	in_time = wait_while(t, ASKED, IN_TIME_MS);
+	if (!in_time)
+		set_helper(t, FREE);
+	while (in_time && !wait_while(t, BUSY, IN_TIME_MS)) {
+		in_time = ring_released(t->ring) != before && !ring_full(t->ring);
+		before = ring_released(t->ring);
+	}
+	if (t->helper == BUSY) {
+		__atomic_store_n(&t->leave, true, __ATOMIC_RELAXED);
+		wait_while(t, BUSY, 0);
+		__atomic_store_n(&t->leave, false, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return in_time;
+}
+
+static void turn(struct drain_thread *t)
+{
+	if (t->helper != NONE && now_ms() >= t->alone_until) {
+		if (helped(t))
+			return;
+		t->alone_until = now_ms() + ALONE_MS;
+	}
+	work(t);
+}
+
+static void *run(void *arg)
+{
+	struct drain_thread *t = arg;
+
+	for (;;) {
+		turn(t);
+		if (t->status == DRAIN_DONE || t->status == DRAIN_FAILED)
+			return NULL;
+		ring_sleep(t->ring, DRAIN_MS);
+	}
+}
+
+/* It does without one where there is none to be had. */
+static void start_helper(struct drain_thread *t)
+{
+	if (ring_bulk(t->ring)->size == 0 || pthread_create(&t->help, NULL, help, t) != 0)
+		return;
+	pthread_mutex_lock(&t->lock);
+	wait_while(t, NONE, 0);
+	pthread_mutex_unlock(&t->lock);
+	if (t->helper == TO_END) {
+		pthread_join(t->help, NULL);
+		t->helper = NONE;
+	}
+}
+
+static void end_helper(struct drain_thread *t)
+{
+	if (t->helper == NONE)
+		return;
+	pthread_mutex_lock(&t->lock);
+	set_helper(t, TO_END);
+	pthread_mutex_unlock(&t->lock);
+	pthread_join(t->help, NULL);
+}
+
+static void free_thread(struct drain_thread *t)
+{
+	end_helper(t);
+	drain_free(t->drain);
+	ring_free(t->ring);
+	pthread_cond_destroy(&t->changed);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+static void init_lock(struct drain_thread *t)
+{
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->changed, &a);
+	pthread_condattr_destroy(&a);
+	pthread_mutex_init(&t->lock, NULL);
+}
+
+struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t stream,
+	struct err *e)
+{
+	struct drain_thread *t = calloc(1, sizeof *t);
+	int rc;
+
+	if (t == NULL) {
+		err_set(e, ST_HOST, "out of memory for the event log");
+		return NULL;
+	}
+	init_lock(t);
+	t->ring = ring_attach_own(r, e);
+	if (t->ring != NULL)
+		t->drain = drain_create(t->ring, w, stream, e);
+	if (t->drain != NULL) {
+		start_helper(t);
+		rc = pthread_create(&t->thread, NULL, run, t);
+		if (rc == 0)
+			return t;
+		err_set(e, ST_HOST, "cannot start the log's thread: %s", strerror(rc));
+	}
+	free_thread(t);
+	return NULL;
+}
+
+int drain_join(struct drain_thread *t, struct err *e)
+{
+	int rc = 0;
+
+	pthread_join(t->thread, NULL);
+	if (t->status == DRAIN_FAILED) {
+		*e = t->err;
+		rc = -1;
+	}
+	free_thread(t);
+	return rc;
+}

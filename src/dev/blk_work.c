@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "util/thread.h"
+#include "util/xxh.h"
 
 size_t completion(const struct request *r, uint8_t p[COMPLETION_MAX])
 {

@@ -12,10 +12,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "util/fullio.h"
+#include "util/xxh.h"
 
 uint64_t cluster_digest(uint64_t cluster, const void *p)
 {

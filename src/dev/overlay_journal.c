@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "util/xxh.h"
 
 enum { VERSION = 1, LAST = 1, FIRST_JOURNAL = 1 };
 

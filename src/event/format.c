@@ -3,8 +3,7 @@
  */
 #include "event/format.h"
 
-#define XXH_STATIC_LINKING_ONLY /* the state on the stack */
-#include <xxhash.h>
+#include "util/xxh.h"
 
 enum { /* file header */
 	H_VERSION = 8, H_LENGTH = 10, H_ZERO = 12, H_SESSION = 16, H_CREATED = 32, H_ZERO2 = 40,

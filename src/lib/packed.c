@@ -17,12 +17,12 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "lib/pack.h"
 #include "lib/packing.h"
 #include "lib/trace.h"
 #include "lib/vm.h"
+#include "util/xxh.h"
 
 enum { KEEP_DAYS = 14, DAY = 24 * 3600 };
 

@@ -16,14 +16,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#define XXH_STATIC_LINKING_ONLY /* the state on the stack */
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "event/varint.h"
 #include "util/bytes.h"
 #include "util/checked.h"
 #include "util/fullio.h"
+#include "util/xxh.h"
 
 struct pack {
 	char path[4096], trace[PACK_NAME + 1];

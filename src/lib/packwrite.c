@@ -17,12 +17,11 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#define XXH_STATIC_LINKING_ONLY /* the state on the stack */
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "event/varint.h"
 #include "util/bytes.h"
+#include "util/xxh.h"
 
 enum { LEVEL = 6, PIECE = PACK_CHUNK };
 

@@ -13,13 +13,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "lib/pack.h"
 #include "lib/packed.h"
 #include "lib/salvage.h"
 #include "lib/vm.h"
 #include "util/parse.h"
+#include "util/xxh.h"
 
 #define LOG_PREFIX "ttd.log."
 #define LATEST "latest"

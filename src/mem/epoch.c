@@ -11,10 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "mem/priv.h"
+#include "util/xxh.h"
 
 enum { MAP_BATCH = 4096 }; /* pages asked of the kernel at a time */
 

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "mem/priv.h"
 #include "util/hugemap.h"
+#include "util/xxh.h"
 
 static void *map(size_t n, bool low)
 {

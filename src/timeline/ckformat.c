@@ -5,10 +5,8 @@
 
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "event/varint.h"
+#include "util/xxh.h"
 
 static const uint8_t magic[8] = { 'T', 'T', 'D', 'C', 'K', 'P', '\r', '\n' };
 static const uint8_t chunk_magic[4] = { 'T', 'T', 'D', 'K' };

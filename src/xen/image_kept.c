@@ -17,10 +17,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "util/fullio.h"
+#include "util/xxh.h"
 
 enum { KEPT = 4, LEVEL = 1, PATH = 4096 };
 

@@ -7,11 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "event/detail.h"
 #include "event/log.h"
+#include "util/xxh.h"
 
 /*
  * The general registers and the mode in 8 bits.  Flags are left out: some are

@@ -7,12 +7,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#define XXH_STATIC_LINKING_ONLY
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "lib/pack.h"
 #include "util/bytes.h"
+#include "util/xxh.h"
 
 static const uint8_t make_pack_id[PACK_ID] = "make_pack";
 

@@ -4,8 +4,8 @@
  * Where the guest has a network, much is logged just when everybody has work: the
  * guest, the network's thread, whoever it talks to.  Of them only the log can wait.  So
  * the thread has a helper of class SCHED_IDLE, which gives way at once.  But on a machine
- * that is busy with other things too such a thread may not run for seconds: one that has
- * not begun in time is not asked any more for a while, and the work is done without it.
+ * that is busy with other things too such a thread may not run for seconds: one that does
+ * not get on is not asked any more for a while, and the work is done without it.
  *
  *  T1. Who drains is the helper while it is BUSY, and the thread else.
  */
@@ -18,9 +18,18 @@
 #include <string.h>
 #include <time.h>
 
-enum { IN_TIME_MS = 40, ALONE_MS = 10000 };
+enum {
+	LOOK_MS = 40,     /* between looks at the helper */
+	STAND_MS = 1000,  /* it may stand so long while there is no haste */
+	ALONE_MS = 10000, /* then it is left alone for so long */
+};
 
 enum helper { NONE, FREE, ASKED, BUSY, TO_END };
+
+struct progress {
+	uint64_t released;
+	unsigned stood_ms;
+};
 
 struct drain_thread {
 	struct ring *ring;
@@ -80,42 +89,49 @@ static void *help(void *arg)
 	return NULL;
 }
 
-/* Waits as long as the helper is what it is, at most so long (0: for ever). */
-static bool wait_while(struct drain_thread *t, enum helper is, unsigned ms)
+/* Waits until it has nothing to do, at most so long (0: for ever). */
+static bool wait_for_helper(struct drain_thread *t, unsigned ms)
 {
 	uint64_t until = now_ms() + ms;
 	const struct timespec ts = { .tv_sec = (time_t)(until / 1000),
 		.tv_nsec = (long)(until % 1000) * 1000000 };
 	int rc = 0;
 
-	while (t->helper == is && rc == 0)
+	while ((t->helper == ASKED || t->helper == BUSY) && rc == 0)
 		rc = ms == 0 ? pthread_cond_wait(&t->changed, &t->lock)
 			: pthread_cond_timedwait(&t->changed, &t->lock, &ts);
-	return t->helper != is;
+	return t->helper == FREE;
 }
 
-/* false: it has no time for it, or so little that the guest has to wait. */
+/* The helper is not done yet.  Does it get on, or is there no haste? */
+static bool in_time(struct drain_thread *t, struct progress *was)
+{
+	struct progress is = { .released = ring_released(t->ring) };
+
+	if (is.released == was->released)
+		is.stood_ms = was->stood_ms + LOOK_MS;
+	*was = is;
+	return !ring_full(t->ring) &&
+		is.stood_ms < (ring_urgent(t->ring) ? LOOK_MS : STAND_MS);
+}
+
+/* false: it gets no time for it, or so little that the guest would have to wait. */
 static bool helped(struct drain_thread *t)
 {
-	uint64_t before = ring_released(t->ring);
-	bool in_time;
+	struct progress was = { .released = ring_released(t->ring) };
+	bool done;
 
 	pthread_mutex_lock(&t->lock);
 	set_helper(t, ASKED);
-	in_time = wait_while(t, ASKED, IN_TIME_MS);
-	if (!in_time)
+	while (!(done = wait_for_helper(t, LOOK_MS)) && in_time(t, &was))
+		;
+	if (t->helper == ASKED)
 		set_helper(t, FREE);
-	while (in_time && !wait_while(t, BUSY, IN_TIME_MS)) {
-		in_time = ring_released(t->ring) != before && !ring_full(t->ring);
-		before = ring_released(t->ring);
-	}
-	if (t->helper == BUSY) {
-		__atomic_store_n(&t->leave, true, __ATOMIC_RELAXED);
-		wait_while(t, BUSY, 0);
-		__atomic_store_n(&t->leave, false, __ATOMIC_RELAXED);
-	}
+	__atomic_store_n(&t->leave, !done, __ATOMIC_RELAXED);
+	wait_for_helper(t, 0);
+	__atomic_store_n(&t->leave, false, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&t->lock);
-	return in_time;
+	return done;
 }
 
 static void turn(struct drain_thread *t)
@@ -146,7 +162,8 @@ static void start_helper(struct drain_thread *t)
 	if (ring_bulk(t->ring)->size == 0 || pthread_create(&t->help, NULL, help, t) != 0)
 		return;
 	pthread_mutex_lock(&t->lock);
-	wait_while(t, NONE, 0);
+	while (t->helper == NONE)
+		pthread_cond_wait(&t->changed, &t->lock);
 	pthread_mutex_unlock(&t->lock);
 	if (t->helper == TO_END) {
 		pthread_join(t->help, NULL);

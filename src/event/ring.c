@@ -527,6 +527,13 @@ uint64_t ring_released(const struct ring *r)
 	return load64(r, RING_TAIL_AT);
 }
 
+bool ring_urgent(const struct ring *r)
+{
+	return load32(r, RING_CLOSED_AT) != 0 ||
+		load64(r, RING_HEAD_AT) - load64(r, RING_TAIL_AT) > r->size / 2 ||
+		load64(r, RING_BULK_HEAD_AT) - load64(r, RING_BULK_TAIL_AT) > r->bulk.size / 2;
+}
+
 bool ring_full(const struct ring *r)
 {
 	return load32(r, RING_WAITING_AT) != 0;

@@ -30,8 +30,8 @@ enum {
 	ZSTD_LEVEL = 3, ZSTD_LEVEL_BULK = 1,
 	SAMPLE = 8 << 10, /* of the middle of a chunk that is mostly bulk: */
 	WORTH = 8,        /* it must become smaller by such a part */
-	SHARE = 16,       /* the part of the time that bulk may take, */
-	CREDIT_NS = 4000000, /* of which so much may be saved up */
+	SHARE = 32,       /* the part of the time that bulk may take, */
+	CREDIT_NS = 2000000, /* of which so much may be saved up */
 	PARTS = 2 + REST_PARTS, /* of a chunk: header, columns, the last column */
 };
 
@@ -429,14 +429,17 @@ static void gather(struct log_writer *w, const struct iovec *part, unsigned n)
 static int put_bulk(struct log_writer *w, struct chunk *c, const struct iovec *rest, unsigned n,
 	struct err *e)
 {
-	uint64_t start;
+	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	int rc;
 
-	if (!affordable(w) || !compressible(w, rest, n))
+	if (!affordable(w))
 		return put_as_is(w, c, &w->payload, rest, n, e);
-	start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	gather(w, rest, n);
-	rc = put_chunk(w, c, &w->payload, ZSTD_LEVEL_BULK, e);
+	if (compressible(w, rest, n)) {
+		gather(w, rest, n);
+		rc = put_chunk(w, c, &w->payload, ZSTD_LEVEL_BULK, e);
+	} else {
+		rc = put_as_is(w, c, &w->payload, rest, n, e);
+	}
 	w->credit_ns -= (int64_t)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);
 	return rc;
 }

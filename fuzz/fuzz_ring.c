@@ -103,6 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		.tsc_mul = 1 << 30, .witnesses = 0x7e };
 	static const uint8_t session[LOG_SESSION] = "fuzz";
 	struct log_create c = { .meta = &meta, .session = "fuzz", .force = true };
+	struct ring_size size = { .records = RING_SIZE_MIN };
 	enum drain_status status = DRAIN_FAILED;
 	struct ring *producer, *r;
 	struct log_writer *w;
@@ -117,7 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (fd < 0)
 		return 0;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	producer = ring_create((struct ring_size){ RING_SIZE_MIN, p[0] & BULK ? RING_SIZE_MIN : 0 }, session, &e);
+	size.bulk = p[0] & BULK ? RING_SIZE_MIN : 0;
+	producer = ring_create(size, session, &e);
 	w = log_create(path, &c, &e);
 	if (producer == NULL || w == NULL)
 		abort();

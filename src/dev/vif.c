@@ -66,7 +66,8 @@ static void received(void *ctx, uint8_t *prefix, const struct net_frame *f)
 	struct vif *v = ctx;
 
 	net_frame_prefix(f, prefix);
-	v->dev.bus->ops->post(&v->dev, prefix, NET_PREFIX + (size_t)f->len); /* or it is lost, as on a wire */
+	/* Or it is lost, as on a wire. */
+	v->dev.bus->ops->post(&v->dev, prefix, NET_PREFIX + (size_t)f->len);
 }
 
 static int vif_announce(struct dev *dev, struct err *e)

@@ -3,7 +3,17 @@
  */
 #include "event/bulk.h"
 
+#include <assert.h>
 #include <stddef.h>
+
+/* Where what is in use begins (B1). */
+static uint64_t in_use(const struct bulk *b, uint64_t done)
+{
+	uint64_t from = done < b->freed ? done : b->freed;
+
+	assert(from <= b->head && b->head - from <= b->size);
+	return from;
+}
 
 uint8_t *bulk_alloc(struct bulk *b, uint32_t len)
 {
@@ -15,7 +25,7 @@ uint8_t *bulk_alloc(struct bulk *b, uint32_t len)
 	released = __atomic_load_n(b->released, __ATOMIC_ACQUIRE);
 	if (released - b->freed <= b->head - b->freed) /* B3 */
 		b->freed = released;
-	if (at + n - (done < b->freed ? done : b->freed) > b->size)
+	if (at + n - in_use(b, done) > b->size)
 		return NULL;
 	b->head += n;
 	return b->base + (at & (b->size - 1));

@@ -38,7 +38,10 @@ static inline uint64_t bulk_room(uint32_t len)
 	return ((uint64_t)len + BULK_ALIGN - 1) & ~(uint64_t)(BULK_ALIGN - 1);
 }
 
-/* [one producer at a time] Room for len bytes, in the order in which they will be used; NULL: none. */
+/*
+ * [one producer at a time] Room for len bytes, which will be used in the order in which it
+ * was asked for; NULL: there is none.
+ */
 uint8_t *bulk_alloc(struct bulk *b, uint32_t len);
 /* [vCPU thread] The guest needs neither this any more nor what came before. */
 void bulk_done(struct bulk *b, const uint8_t *p, uint32_t len);

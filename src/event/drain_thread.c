@@ -21,7 +21,8 @@
 enum {
 	LOOK_MS = 40,     /* between looks at the helper */
 	STAND_MS = 1000,  /* it may stand so long while there is no haste */
-	ALONE_MS = 10000, /* then it is left alone for so long */
+	ALONE_MS = 250,   /* then it is left alone for so long, each time twice as long */
+	ALONE_MAX_MS = 32000,
 };
 
 enum helper { NONE, FREE, ASKED, BUSY, TO_END };
@@ -40,6 +41,7 @@ struct drain_thread {
 	enum helper helper;
 	bool leave;            /* the helper is to come back soon */
 	uint64_t alone_until;  /* ms */
+	unsigned alone_ms;     /* the next time */
 	enum drain_status status;
 	struct err err;
 };
@@ -137,9 +139,12 @@ static bool helped(struct drain_thread *t)
 static void turn(struct drain_thread *t)
 {
 	if (t->helper != NONE && now_ms() >= t->alone_until) {
-		if (helped(t))
+		if (helped(t)) {
+			t->alone_ms = ALONE_MS;
 			return;
-		t->alone_until = now_ms() + ALONE_MS;
+		}
+		t->alone_until = now_ms() + t->alone_ms;
+		t->alone_ms = t->alone_ms < ALONE_MAX_MS ? 2 * t->alone_ms : ALONE_MAX_MS;
 	}
 	work(t);
 }
@@ -213,6 +218,7 @@ struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t 
 		return NULL;
 	}
 	init_lock(t);
+	t->alone_ms = ALONE_MS;
 	t->ring = ring_attach_own(r, e);
 	if (t->ring != NULL)
 		t->drain = drain_create(t->ring, w, stream, e);

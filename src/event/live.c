@@ -3,10 +3,10 @@
  *
  * Producers append to a locked list; who finds it empty bumps an eventfd, so that
  * a sleeping vCPU thread wakes, and kicks a running one.  They take turns, as the bulk
- * (bulk.h) is in the list's order, but copy without holding the vCPU thread up.  stop() only stores a flag and writes
- * the eventfd: both are allowed in a signal handler.  Guest time and host
- * time are compared as ns since boot(); the guest's may lag, and is then
- * moved forward by one EV_TIME.
+ * (bulk.h) is in the list's order, but copy without holding the vCPU thread up.  stop()
+ * only stores a flag and writes the eventfd: both are allowed in a signal handler.
+ * Guest time and host time are compared as ns since boot(); the guest's may lag, and is
+ * then moved forward by one EV_TIME.
  */
 #define _GNU_SOURCE /* ppoll */
 #include "event/live.h"

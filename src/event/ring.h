@@ -86,7 +86,8 @@ void ring_release(struct ring *r, uint64_t stream);
 /* What was taken and not released holds the producer up, or soon will. */
 bool ring_pressed(const struct ring *r);
 uint64_t ring_released(const struct ring *r); /* [any thread] up to where */
-bool ring_urgent(const struct ring *r); /* [any thread] half of it is not released, or it is closed */
+/* [any thread] Half of it is not released, or it is closed. */
+bool ring_urgent(const struct ring *r);
 bool ring_full(const struct ring *r); /* [any thread] the producer waits for room */
 bool ring_closed(const struct ring *r); /* and nothing is left to take */
 /* Sleeps until the ring fills up or closes, at most ms. */

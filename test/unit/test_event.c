@@ -157,7 +157,8 @@ static void from_the_bulk(void **state)
 {
 	static const uint8_t session[LOG_SESSION];
 	struct err e;
-	struct ring *r = ring_create((struct ring_size){ RING_SIZE_MIN, 4 * RING_SIZE_MIN }, session, &e);
+	const struct ring_size size = { RING_SIZE_MIN, 4 * RING_SIZE_MIN };
+	struct ring *r = ring_create(size, session, &e);
 	struct ring *c = ring_attach_own(r, &e);
 	struct live_params p = { .slice = 1000, .bulk = ring_bulk(r) };
 	struct source *s = live_create(&p, &e);

@@ -91,7 +91,10 @@ static bool put_nth(struct ring *r, uint64_t i)
 	return put;
 }
 
-/* What waits is not overwritten, whoever of the two is late; nor does it matter what was passed over. */
+/*
+ * What waits is not overwritten, whoever of the two is late; nor does it matter what was
+ * passed over.
+ */
 static void bulk(void **unused)
 {
 	static const uint8_t session[LOG_SESSION];

@@ -10,7 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "util/clock.h"
 
 enum { LAST_MAX = 4096 };
 
@@ -23,14 +24,6 @@ struct drain {
 	bool done, failed;
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 struct drain *drain_create(struct ring *r, struct log_writer *w, uint64_t stream, struct err *e)
 {
 	struct drain *d = calloc(1, sizeof *d);
@@ -42,7 +35,7 @@ struct drain *drain_create(struct ring *r, struct log_writer *w, uint64_t stream
 	d->ring = r;
 	d->log = w;
 	d->stream = d->committed = stream;
-	d->last_commit = now_ms();
+	d->last_commit = clock_ms();
 	if (ring_start(r, stream, e) == 0)
 		return d;
 	free(d);
@@ -66,7 +59,7 @@ static int commit(struct drain *d, struct err *e)
 	errno = 0;
 	if (log_commit(d->log, d->stream, e) != 0)
 		return -1;
-	d->last_commit = now_ms();
+	d->last_commit = clock_ms();
 	if (d->committed != d->stream)
 		ring_release(d->ring, d->stream);
 	d->committed = d->stream;
@@ -135,7 +128,7 @@ enum drain_status drain_step(struct drain *d, struct err *e)
 		d->done = true;
 		return commit(d, e) != 0 ? failed(d) : DRAIN_DONE;
 	}
-	if (now_ms() - d->last_commit >= DRAIN_MS && commit(d, e) != 0)
+	if (clock_ms() - d->last_commit >= DRAIN_MS && commit(d, e) != 0)
 		return failed(d);
 	return more ? DRAIN_MORE : DRAIN_IDLE;
 }

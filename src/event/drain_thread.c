@@ -12,11 +12,12 @@
 #define _GNU_SOURCE /* SCHED_IDLE */
 #include "event/drain.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "util/clock.h"
+#include "util/thread.h"
 
 enum {
 	LOOK_MS = 40,     /* between looks at the helper */
@@ -45,14 +46,6 @@ struct drain_thread {
 	enum drain_status status;
 	struct err err;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void set_helper(struct drain_thread *t, enum helper to)
 {
@@ -94,7 +87,7 @@ static void *help(void *arg)
 /* Waits until it has nothing to do, at most so long (0: for ever). */
 static bool wait_for_helper(struct drain_thread *t, unsigned ms)
 {
-	uint64_t until = now_ms() + ms;
+	uint64_t until = clock_ms() + ms;
 	const struct timespec ts = { .tv_sec = (time_t)(until / 1000),
 		.tv_nsec = (long)(until % 1000) * 1000000 };
 	int rc = 0;
@@ -138,12 +131,12 @@ static bool helped(struct drain_thread *t)
 
 static void turn(struct drain_thread *t)
 {
-	if (t->helper != NONE && now_ms() >= t->alone_until) {
+	if (t->helper != NONE && clock_ms() >= t->alone_until) {
 		if (helped(t)) {
 			t->alone_ms = ALONE_MS;
 			return;
 		}
-		t->alone_until = now_ms() + t->alone_ms;
+		t->alone_until = clock_ms() + t->alone_ms;
 		t->alone_ms = t->alone_ms < ALONE_MAX_MS ? 2 * t->alone_ms : ALONE_MAX_MS;
 	}
 	work(t);
@@ -164,7 +157,7 @@ static void *run(void *arg)
 /* It does without one where there is none to be had. */
 static void start_helper(struct drain_thread *t)
 {
-	if (ring_bulk(t->ring)->size == 0 || pthread_create(&t->help, NULL, help, t) != 0)
+	if (ring_bulk(t->ring)->size == 0 || thread_start(&t->help, help, t) != 0)
 		return;
 	pthread_mutex_lock(&t->lock);
 	while (t->helper == NONE)
@@ -196,17 +189,6 @@ static void free_thread(struct drain_thread *t)
 	free(t);
 }
 
-static void init_lock(struct drain_thread *t)
-{
-	pthread_condattr_t a;
-
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->changed, &a);
-	pthread_condattr_destroy(&a);
-	pthread_mutex_init(&t->lock, NULL);
-}
-
 struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t stream,
 	struct err *e)
 {
@@ -217,14 +199,14 @@ struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t 
 		err_set(e, ST_HOST, "out of memory for the event log");
 		return NULL;
 	}
-	init_lock(t);
+	thread_lock_init(&t->lock, &t->changed);
 	t->alone_ms = ALONE_MS;
 	t->ring = ring_attach_own(r, e);
 	if (t->ring != NULL)
 		t->drain = drain_create(t->ring, w, stream, e);
 	if (t->drain != NULL) {
 		start_helper(t);
-		rc = pthread_create(&t->thread, NULL, run, t);
+		rc = thread_start(&t->thread, run, t);
 		if (rc == 0)
 			return t;
 		err_set(e, ST_HOST, "cannot start the log's thread: %s", strerror(rc));

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
+
 #define NS_PER_SEC UINT64_C(1000000000)
 
 enum {
@@ -53,14 +55,6 @@ struct live {
 	size_t queued_bytes;
 	struct item *taken; /* the bytes that were handed out last */
 };
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t host_ns(const struct live *l)
 {

@@ -25,6 +25,7 @@
 
 #include "event/codec.h"
 #include "event/format.h"
+#include "util/clock.h"
 
 enum {
 	ZSTD_LEVEL = 3, ZSTD_LEVEL_BULK = 1,
@@ -371,14 +372,6 @@ int log_put(struct log_writer *w, const struct log_record *r, struct err *e)
 size_t log_pending(const struct log_writer *w)
 {
 	return encode_size(&w->enc);
-}
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 /* There is time for it. */

@@ -31,6 +31,7 @@
 
 #include "lib/runtime.h"
 #include "lib/vm.h"
+#include "util/thread.h"
 
 enum {
 	OUTPUT = 1 << 18, PART = 4096, SESSIONS = 64,
@@ -414,14 +415,9 @@ static int claim(struct ttd_control *c, const char *name, unsigned flags, struct
 
 static int start(struct ttd_control *c, struct err *e)
 {
-	pthread_condattr_t attr;
 	int rc;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&c->lock, NULL);
+	thread_lock_init(&c->lock, &c->changed);
 	c->output = malloc(OUTPUT);
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->destroy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

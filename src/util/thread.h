@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 /* What pthread_create() returns. */
 static inline int thread_start(pthread_t *t, void *(*fn)(void *ctx), void *ctx)
@@ -21,6 +22,18 @@ static inline int thread_start(pthread_t *t, void *(*fn)(void *ctx), void *ctx)
 	rc = pthread_create(t, NULL, fn, ctx);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc;
+}
+
+/* A lock, and something to wait for under it whose timeouts are of CLOCK_MONOTONIC. */
+static inline void thread_lock_init(pthread_mutex_t *lock, pthread_cond_t *changed)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(changed, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(lock, NULL);
 }
 
 #endif

@@ -22,6 +22,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import against  # noqa: E402
 import devices  # noqa: E402
 import engines  # noqa: E402
 import guest as guest_files  # noqa: E402
@@ -50,12 +51,15 @@ def options():
     p.add_argument("--engines", default=env("BENCH_ENGINES") or
                    "native,ttd,icount,rr,rr-replay,run,record,replay", metavar="NAME,...",
                    help="default native,ttd,icount,rr,rr-replay,run,record,replay; there is "
-                   "tcg too")
+                   "tcg too; with --against ttd, record and replay count")
     p.add_argument("--memory", type=int, default=int(env("BENCH_MEMORY") or 256), metavar="MB",
                    help="of each guest (default 256)")
     p.add_argument("--travel", type=int, default=int(env("BENCH_TRAVEL") or 60),
                    metavar="SECONDS", help="CPU time of the recording that is gone to and fro in "
                    "(default 60)")
+    p.add_argument("--against", default=env("BENCH_AGAINST"), metavar="FILE",
+                   help="compare with that ttd, of another build, and with nothing else: each "
+                   "workload at the same time on one CPU")
     p.add_argument("--json", default=env("BENCH_JSON"), metavar="FILE",
                    help="write all figures there as well")
     p.add_argument("--no-profile", action="store_true", default=bool(env("BENCH_NO_PROFILE")),
@@ -237,6 +241,12 @@ def main():
     try:
         with tempfile.TemporaryDirectory(prefix="ttd-bench.", dir=memory_folder()) as tmp:
             bench.prepare(tmp)
+            if o.against:
+                pairs = against.Against(bench, o.against)
+                pairs.rounds(say)
+                say("")
+                pairs.show(sys.stdout)
+                return
             if not bench.guest.qemu and set(o.engines) - engines.FAST:
                 raise engines.Failed("no qemu-system-x86_64; install qemu-system-x86 or give "
                                      "BENCH_ENGINES=native,ttd")

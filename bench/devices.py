@@ -32,7 +32,7 @@ COSTS = (("record", "run"), ("replay", "record"), ("rr", "icount"))
 
 
 def ttd_devices(image, what):
-    return ["--disk", image + ",raw,xvda,rw"] if what == "disk" else ["--vif", "user"]
+    return ["--disk", image + ",raw,xvda,rw"] if what == "disk" else ["--vif", "user,hostloopback=1"]
 
 
 def qemu_devices(image, what, rr):

@@ -42,7 +42,7 @@ static void start(struct world *w, bool virtual_clock)
 		.physical = 512};
 	struct disk_overlay_params op = {.dir = "/dev/shm"};
 	struct disk *disk;
-	struct err e;
+	struct ttd_error e;
 
 	disk = disk_open("xvda", base(), DISK_OVERLAY, &e);
 	if (disk == NULL || disk_add_overlay(disk, &op, &e) != 0)

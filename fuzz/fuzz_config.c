@@ -26,14 +26,14 @@ static void warn(void *ctx, const char *line)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	struct err e = {.status = ST_OK};
+	struct ttd_error e = {.status = TTD_OK};
 	struct config c;
 
 	if (config_parse("fuzz", (const char *)p, n, &c, warn, NULL, &e) == 0) {
 		if (c.name == NULL || c.cmdline == NULL || (c.kernel == NULL && !c.replay) ||
 			c.memory_mb < 64 || c.memory_mb > 65536 || (c.record && c.replay))
 			abort();
-	} else if (e.status == ST_OK || e.text[0] == '\0' || strchr(e.text, '\n') != NULL) {
+	} else if (e.status == TTD_OK || e.text[0] == '\0' || strchr(e.text, '\n') != NULL) {
 		abort();
 	}
 	config_free(&c);

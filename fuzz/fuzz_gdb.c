@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "gdb/packet.h"
-#include "gdb/session.h"
+#include "gdb/client.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -20,10 +20,10 @@ static void regs(void *ctx, struct gdb_regs *r)
 	memset(r, 0x5a, sizeof *r);
 }
 
-static int set_regs(void *ctx, const struct gdb_regs *r, struct err *e)
+static int set_regs(void *ctx, const struct gdb_regs *r, struct ttd_error *e)
 {
 	(void)ctx;
-	return r->rip == 1 ? err_set(e, ST_USAGE, "no") : 0;
+	return r->rip == 1 ? err_set(e, TTD_USAGE, "no") : 0;
 }
 
 static size_t get_memory(void *ctx, uint64_t va, void *p, size_t n)
@@ -34,14 +34,14 @@ static size_t get_memory(void *ctx, uint64_t va, void *p, size_t n)
 	return n;
 }
 
-static int set_memory(void *ctx, uint64_t va, const void *p, size_t n, struct err *e)
+static int set_memory(void *ctx, uint64_t va, const void *p, size_t n, struct ttd_error *e)
 {
 	volatile uint8_t sum = 0;
 
 	(void)ctx;
 	for (size_t i = 0; i < n; i++)
 		sum = (uint8_t)(sum + ((const uint8_t *)p)[i]);
-	return va == 0 ? err_set(e, ST_USAGE, "no") : 0;
+	return va == 0 ? err_set(e, TTD_USAGE, "no") : 0;
 }
 
 static void check_point(enum gdb_point type, uint64_t addr, uint64_t len)
@@ -118,7 +118,7 @@ static int check(void *ctx, const void *bytes, size_t n)
 	return 0;
 }
 
-static enum gdb_end line(struct gdb_session *s, const uint8_t *p, size_t n)
+static enum gdb_end line(struct gdb_client *s, const uint8_t *p, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
 	enum gdb_end end;
@@ -126,16 +126,16 @@ static enum gdb_end line(struct gdb_session *s, const uint8_t *p, size_t n)
 	char tail[3];
 
 	if (n > 0 && p[0] == 0xff)
-		return gdb_session_feed(s, p + 1, n - 1);
+		return gdb_client_feed(s, p + 1, n - 1);
 	for (size_t i = 0; i < n; i++)
 		sum = (uint8_t)(sum + p[i]);
 	tail[0] = '#';
 	tail[1] = digits[sum >> 4];
 	tail[2] = digits[sum & 15];
-	end = gdb_session_feed(s, "$", 1);
+	end = gdb_client_feed(s, "$", 1);
 	if (end == GDB_GOES_ON)
-		end = gdb_session_feed(s, p, n);
-	return end == GDB_GOES_ON ? gdb_session_feed(s, tail, 3) : end;
+		end = gdb_client_feed(s, p, n);
+	return end == GDB_GOES_ON ? gdb_client_feed(s, tail, 3) : end;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -144,11 +144,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	unsigned moves = 0;
 	const struct gdb_target t = { &ops, &moves };
 	const struct gdb_io io = { check, NULL, &in };
-	struct gdb_session *s;
+	struct gdb_client *s;
 	enum gdb_end end = GDB_GOES_ON;
 
 	memset(&in, 0, sizeof in);
-	s = gdb_session_create(&t, &io);
+	s = gdb_client_create(&t, &io);
 	if (s == NULL)
 		return 0;
 	while (n > 0 && end == GDB_GOES_ON) {
@@ -159,6 +159,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		n -= nl == NULL ? k : k + 1;
 		p += nl == NULL ? k : k + 1;
 	}
-	gdb_session_destroy(s);
+	gdb_client_destroy(s);
 	return 0;
 }

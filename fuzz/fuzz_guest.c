@@ -65,9 +65,9 @@ static bool on_module(void *ctx, const struct guest_module *m)
 
 static bool on_user_frame(void *ctx, const struct guest_frame *f)
 {
-	struct user_place p;
+	struct user_spot p;
 
-	if (user_place(ctx, f->where, &p))
+	if (user_spot(ctx, f->where, &p))
 		check_text(p.symbol, sizeof p.symbol);
 	return true;
 }
@@ -92,7 +92,7 @@ static void look(struct model *m)
 	struct guest_task t;
 	uint64_t last = 0;
 	unsigned count = 0;
-	struct err e;
+	struct ttd_error e;
 
 	guest_current(&m->v, &t);
 	guest_tasks(&m->v, true, on_task, &count);

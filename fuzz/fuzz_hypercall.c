@@ -10,9 +10,10 @@
 
 #include "mem/priv.h"
 #include "xen/internal.h"
+#include "xen/state.h"
 
 /* Empty memory is made once and cleaned after use: the TLB is large. */
-static struct mem *take_mem(uint64_t ram, uint64_t extra, struct err *e);
+static struct mem *take_mem(uint64_t ram, uint64_t extra, struct ttd_error *e);
 #define mem_create take_mem
 #include "test/unit/xen_machine.h"
 #undef mem_create
@@ -21,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static struct mem *spare[2];
 
-static struct mem *take_mem(uint64_t ram, uint64_t extra, struct err *e)
+static struct mem *take_mem(uint64_t ram, uint64_t extra, struct ttd_error *e)
 {
 	struct mem *m = spare[0];
 
@@ -38,7 +39,7 @@ static void give_back(struct domain *d)
 
 	tlb_flush_all(m);
 	m->dirty_code.n = 0;
-	m->root[MEM_KERNEL] = m->root[MEM_USER] = MFN_NONE;
+	m->mmu.root[MEM_KERNEL] = m->mmu.root[MEM_USER] = MFN_NONE;
 	memset(m->ram, 0, m->all_pages << PAGE_SHIFT);
 	memset(m->frames, 0, m->all_pages * sizeof *m->frames);
 	spare[1] = spare[0];
@@ -109,25 +110,54 @@ static void do_arguments(struct domain *d, struct rbuf *r)
 	}
 }
 
+/* Event channels and grants, with arguments where they are looked for. */
+static void do_table_op(struct domain *d, struct rbuf *r)
+{
+	uint8_t what = rbuf_u8(r), count = rbuf_u8(r) & 3;
+	unsigned nr = what & 0x80 ? __HYPERVISOR_grant_table_op : __HYPERVISOR_event_channel_op;
+	uint64_t words[5];
+
+	for (unsigned i = 0; i < 5; i++)
+		words[i] = what & 0x40 ? value(r) : rbuf_u8(r) | (uint64_t)rbuf_u8(r) << 32;
+	mem_write_frame(d->mem, MFN(ARG_PFN), 0, words, sizeof words);
+	call(d, nr, what & 15, ARG, count, 0);
+}
+
+/* An entry of the grant table, or a word of a page that is the event array now. */
+static void do_entry(struct domain *d, struct rbuf *r)
+{
+	const struct fifo_state *f = &d->ev.fifo;
+	uint8_t ref = rbuf_u8(r), kind = rbuf_u8(r);
+	uint64_t v = value(r);
+
+	if (kind & 0x80)
+		mem_write_frame(d->mem, f->on ? f->page[0] : MFN(50), ref * 4, &v, 4);
+	else if (kind & 0x40)
+		mem_write_frame(d->mem, d->grant.first, ref * 8, &v, 8);
+	else
+		mem_write_frame(d->mem, d->grant.first, ref * 8,
+			&(uint64_t){ 1 | (kind & 3) << 2 | (kind & 4) << 14 | MFN(v & 0xff) << 32 }, 8);
+}
+
 static void do_exception(struct domain *d, struct rbuf *r)
 {
 	uint8_t how = rbuf_u8(r), vector = rbuf_u8(r);
 
 	switch (how % 5) {
 	case 0:
-		trap_exception(d, vector, how & 0x80, rbuf_u16(r));
+		trap_exception(current_vcpu(d), vector, how & 0x80, rbuf_u16(r));
 		break;
 	case 1:
-		trap_page_fault(d, value(r), vector);
+		trap_page_fault(current_vcpu(d), value(r), vector);
 		break;
 	case 2:
-		trap_int(d, vector, 2);
+		trap_int(current_vcpu(d), vector, 2);
 		break;
 	case 3:
-		trap_syscall(d, 2);
+		trap_syscall(current_vcpu(d), 2);
 		break;
 	default:
-		trap_sysenter(d, 2);
+		trap_sysenter(current_vcpu(d), 2);
 	}
 }
 
@@ -148,7 +178,7 @@ static void do_emulate(struct domain *d, struct rbuf *r)
 	x.priv.port = rbuf_u16(r);
 	x.priv.value = value(r);
 	x.priv.ea = value(r);
-	handle_exit(d, &x);
+	handle_exit(current_vcpu(d), &x);
 }
 
 static void do_rings(struct domain *d, struct rbuf *r)
@@ -165,7 +195,7 @@ static void do_rings(struct domain *d, struct rbuf *r)
 
 static void do_registers(struct domain *d, struct rbuf *r)
 {
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	uint8_t what = rbuf_u8(r);
 	uint64_t v = value(r);
 
@@ -184,6 +214,17 @@ static uint64_t soon(struct source *s, const struct source_pos *now)
 {
 	(void)s;
 	return now->icount + 1000;
+}
+
+/* As many entries are pinned as are counted, and no port leads astray. */
+static void check_pins(struct domain *d)
+{
+	uint32_t n = 0;
+
+	for (uint32_t ref = 0; ref < GRANT_ENTRIES; ref++)
+		n += d->grant.active[ref].pin != 0;
+	if (n != d->grant.pinned)
+		abort();
 }
 
 static void check_state(struct domain *d)
@@ -207,7 +248,7 @@ static void check_state(struct domain *d)
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static void (*const steps[])(struct domain *d, struct rbuf *r) = {
-		do_hypercall, do_hypercall, do_arguments, do_arguments, do_exception, do_emulate,
+		do_hypercall, do_table_op, do_arguments, do_entry, do_exception, do_emulate,
 		do_rings, do_registers,
 	};
 	struct rbuf r = { .p = p, .len = n };
@@ -230,8 +271,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	/* Both are slow: the first byte says whether. */
 	if (n > 0 && p[0] % 4 == 0)
 		mem_check(d->mem);
-	if (n > 0 && p[0] % 16 == 0)
+	if (n > 0 && p[0] % 16 == 0) {
+		check_pins(d);
 		check_state(d);
+	}
 	give_back(d);
 	return 0;
 }

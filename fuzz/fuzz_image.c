@@ -4,9 +4,9 @@
  */
 #include <stdlib.h>
 
-#include "xen/elfnotes.h"
-#include "xen/image.h"
-#include "xen/layout.h"
+#include "loader/elfnotes.h"
+#include "loader/image.h"
+#include "loader/layout.h"
 
 enum { MAX_IMAGE = 4 << 20, RAM_PAGES = 64 << 8 };
 
@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct image elf;
 	struct elf_kernel k;
 	struct layout l;
-	struct err e;
+	struct ttd_error e;
 
 	if (image_unpack("fuzz", p, n, MAX_IMAGE, &elf, &e) != 0)
 		return 0;

@@ -18,7 +18,7 @@ enum { RECORDS_MAX = 1 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-static const uint8_t session[LOG_SESSION] = "fuzz";
+static const uint8_t run_id[RUN_ID] = "fuzz";
 
 static void take_detail(const struct log_record *rec)
 {
@@ -40,7 +40,7 @@ static void read_all(int fd)
 	struct log_record rec;
 	struct log_tail tail;
 	struct log_reader *r;
-	struct err e;
+	struct ttd_error e;
 	char path[40], text[300];
 	uint64_t last = 0, errors = 0, records = 0;
 	int rc;
@@ -52,7 +52,7 @@ static void read_all(int fd)
 	log_tail(r, &tail, &e);
 	while ((rc = log_next(r, &rec, &e)) != 0) {
 		if (rc < 0) {
-			if (e.status != ST_DAMAGED || ++errors > log_size(r))
+			if (e.status != TTD_DAMAGED || ++errors > log_size(r))
 				abort();
 			continue;
 		}
@@ -82,7 +82,7 @@ static void put_chunk(int fd, unsigned kind, uint64_t seq, const void *p, size_t
 		.stored = (uint32_t)n, .records = records };
 	uint8_t head[CHUNK_HEADER];
 
-	chunk_write(head, &c, session, p);
+	chunk_write(head, &c, run_id, p);
 	put(fd, head, sizeof head);
 	put(fd, p, n);
 }
@@ -96,7 +96,7 @@ static void build(int fd, const uint8_t *p, size_t n)
 	struct wbuf m = {0};
 	uint64_t seq = 1;
 
-	header_write(head, session, 0);
+	header_write(head, run_id, 0);
 	put(fd, head, sizeof head);
 	meta_write(&m, &meta);
 	put_chunk(fd, CHUNK_META, 0, m.p, m.len, 0);

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "lib/pack.h"
 #include "test/unit/make_pack.h"
+#include "trace/pack.h"
 
 enum { BYTES_MAX = 64 << 20 };
 
@@ -35,7 +35,7 @@ static void read_all(int fd)
 {
 	char path[40];
 	struct pack *p;
-	struct err e;
+	struct ttd_error e;
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	p = pack_open(path, &e);

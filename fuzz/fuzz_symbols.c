@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/btf.h"
 #include "inspect/user.h"
 #include "test/unit/guest_model.h"
 #include "test/unit/kallsyms_model.h"
@@ -51,7 +52,7 @@ static void kallsyms(const uint8_t *p, size_t n, bool late)
 
 static void types(const uint8_t *p, size_t n)
 {
-	struct btf_member m;
+	struct type_member m;
 	struct wbuf w = {0};
 	struct btf *b;
 

@@ -20,7 +20,7 @@ static struct vif *create(struct fake_bus **b)
 		{"feature-sg", "1"}, {"feature-gso-tcpv4", "1"}, {"feature-gso-tcpv6", "1"} };
 	struct vif_spec spec;
 	struct vif *v;
-	struct err e;
+	struct ttd_error e;
 
 	if (vif_spec_parse("none", "f", 0, &spec, NULL, NULL, &e) != 0 ||
 		(v = vif_create(&spec, 0, false, &e)) == NULL)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/wire.h"
+#include "daemon/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 

@@ -12,7 +12,7 @@
 #include <xen/io/xs_wire.h>
 
 #include "util/bytes.h"
-#include "xen/xenstore.h"
+#include "xenstore/xenstore.h"
 
 struct world {
 	uint8_t page[4096];

@@ -28,13 +28,17 @@ _ttd()
 		mapfile -t COMPREPLY < <(compgen -W "host virtual" -- "$cur")
 		return
 		;;
+	--cpu)
+		mapfile -t COMPREPLY < <(compgen -W "v2 v3 max" -- "$cur")
+		return
+		;;
 	--on-reboot)
 		mapfile -t COMPREPLY < <(compgen -W "restart exit" -- "$cur")
 		return
 		;;
 	--vif)
 		compopt -o nospace
-		_ttd_words "user tap none mac= backend= hostfwd=tcp: bridge= ifname= mtu= ipv6=1" "$cur"
+		_ttd_words "user tap none mac= backend= hostfwd=tcp: hostloopback=1 restrict=1 bridge= ifname= mtu= ipv6=1" "$cur"
 		return
 		;;
 	--disk | --disk-base)
@@ -42,14 +46,14 @@ _ttd()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--memory | --extra | --name | --stop-at | --at | --to | --checkpoint-every | \
-		--checkpoint-space)
+	--memory | --maxmem | --extra | --cmdline | --name | --stop-at | --at | --to | --checkpoint-every | \
+		--checkpoint-space | --max-size)
 		return
 		;;
 	esac
 	case $cmd:$cur in
 	*:-*) ;;
-	console:* | pause:* | unpause:* | shutdown:* | reboot:* | destroy:*)
+	console:* | pause:* | unpause:* | mem-set:* | shutdown:* | reboot:* | destroy:*)
 		_ttd_words "$("${COMP_WORDS[0]}" list 2>/dev/null | sed '1d; s/ .*//')" "$cur"
 		return
 		;;
@@ -66,7 +70,7 @@ _ttd()
 	create:*)
 		if [ "$COMP_CWORD" -gt 2 ]; then
 			compopt -o nospace
-			_ttd_words "name= memory= extra= disk= vif= on_poweroff= on_reboot= on_crash= time_travel=" \
+			_ttd_words "name= memory= maxmem= strict_mmu= extra= disk= vif= on_poweroff= on_reboot= on_crash= time_travel=" \
 				"$cur"
 		else
 			compopt -o filenames
@@ -88,7 +92,7 @@ _ttd_deviced()
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
-	*) _ttd_words "--file --directory --force --sync --daemon --quiet --help --version" "$cur" ;;
+	*) _ttd_words "--file --directory --force --sync --daemon --no-sandbox --quiet --help --version" "$cur" ;;
 	esac
 }
 complete -F _ttd_deviced ttd-deviced

@@ -9,9 +9,7 @@
 #ifndef TTD_GDB_H
 #define TTD_GDB_H
 
-#ifndef TTD_TTD_H
-#error "include <ttd/ttd.h>"
-#endif
+#include <ttd/session.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,11 +25,19 @@ TTD_API void ttd_gdb_close(struct ttd_gdb *g);
 TTD_API int ttd_gdb_live(const struct ttd_gdb *g);
 
 /*
- * A listening socket: on the loopback interface, where *port 0 becomes the one that
- * was chosen, or in the file system for this user only.  close() it.  -1: *err.
+ * Where clients come from: a port of the loopback interface, where *port 0 becomes the
+ * one that was chosen, or a socket in the file system, which you remove.  Both are for
+ * this user only; a port also closes what does not begin as a client of gdb's protocol
+ * does, and keeps a socket open to ask the kernel whose a connection is.  To be made before
+ * the session is confined.  NULL: *err.
  */
-TTD_API int ttd_gdb_listen_port(unsigned *port, struct ttd_error *err);
-TTD_API int ttd_gdb_listen_path(const char *path, struct ttd_error *err);
+struct ttd_gdb_listener;
+TTD_API struct ttd_gdb_listener *ttd_gdb_listen_port(unsigned *port, struct ttd_error *err);
+TTD_API struct ttd_gdb_listener *ttd_gdb_listen_path(const char *path, struct ttd_error *err);
+TTD_API void ttd_gdb_unlisten(struct ttd_gdb_listener *l); /* NULL is fine */
+
+/* The next client, a descriptor, for who serves it elsewhere.  -1: *err, or wake_fd is readable. */
+TTD_API int ttd_gdb_accept(struct ttd_gdb_listener *l, int wake_fd, struct ttd_error *err);
 
 enum ttd_gdb_end {
 	TTD_GDB_DETACHED, /* the client is done, or gone: another one may come */
@@ -40,8 +46,8 @@ enum ttd_gdb_end {
 	TTD_GDB_FAILED,   /* *err */
 };
 /* Waits for a client and serves it until it goes. */
-TTD_API enum ttd_gdb_end ttd_gdb_serve(struct ttd_gdb *g, int listener, int wake_fd,
-	struct ttd_error *err);
+TTD_API enum ttd_gdb_end ttd_gdb_serve(struct ttd_gdb *g, struct ttd_gdb_listener *l,
+	int wake_fd, struct ttd_error *err);
 
 #ifdef __cplusplus
 }

@@ -15,9 +15,7 @@
 #ifndef TTD_VIEW_H
 #define TTD_VIEW_H
 
-#ifndef TTD_TTD_H
-#error "include <ttd/ttd.h>"
-#endif
+#include <ttd/session.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,6 +62,8 @@ struct ttd_registers {
 	int user, code64; /* user mode; 64-bit code */
 	uint64_t icount, brctr, guest_ns;
 	uint8_t fx[512];  /* x87 and SSE, as fxsave64 stores them */
+	int avx;          /* the machine has AVX */
+	uint8_t ymm_high[16][16]; /* then, the upper halves of ymm registers */
 };
 TTD_API void ttd_view_registers(const struct ttd_view *view, struct ttd_registers *r);
 /* The name of gpr[i]. */
@@ -79,7 +79,7 @@ TTD_API long long ttd_view_read(const struct ttd_view *view, int space, uint64_t
 	size_t n, struct ttd_error *err);
 /*
  * An address as users write it: a number, a symbol of the kernel's, a
- * register's name, each perhaps with +N or -N behind it.
+ * register's name, each perhaps with +N or -N after it.
  */
 TTD_API int ttd_view_address(const struct ttd_view *view, const char *text, uint64_t *addr,
 	struct ttd_error *err);

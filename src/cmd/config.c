@@ -5,6 +5,7 @@
  * are found by looking for words before a '='; what is found is only asked
  * for, so a word inside of a string does no harm.
  */
+#include "cmd/loglimit.h"
 #include "cmd/config.h"
 
 #include <ctype.h>
@@ -38,12 +39,12 @@ struct parsing {
 	struct config *c;
 	void (*warn)(void *ctx, const char *line);
 	void *ctx;
-	struct err *e;
+	struct ttd_error *e;
 };
 
 static int bad(const struct parsing *p, const char *key, const char *why)
 {
-	return err_set(p->e, ST_USAGE, "%s: %s: %s", p->from, key, why);
+	return err_set(p->e, TTD_USAGE, "%s: %s: %s", p->from, key, why);
 }
 
 /* NULL when it is not set; a list is an error. */
@@ -69,7 +70,7 @@ static int copy(const struct parsing *p, const char *key, char **to)
 		return 0;
 	free(*to);
 	*to = strdup(value);
-	return *to != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
+	return *to != NULL ? 0 : err_set(p->e, TTD_HOST, "out of memory");
 }
 
 static int number(const struct parsing *p, const char *key, uint64_t min, uint64_t max,
@@ -151,7 +152,7 @@ static int travel_item(const struct parsing *p, char *s, bool *record, bool *rep
 		if (strcmp(s, "trace") == 0 && *value != '\0') {
 			free(p->c->trace);
 			p->c->trace = strdup(value);
-			return p->c->trace != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
+			return p->c->trace != NULL ? 0 : err_set(p->e, TTD_HOST, "out of memory");
 		}
 	}
 	return bad(p, "time_travel", "knows ttd_flag=1, tt_replay_flag=1 and trace=TRACE");
@@ -160,7 +161,7 @@ static int travel_item(const struct parsing *p, char *s, bool *record, bool *rep
 static int travel_text(const struct parsing *p, const char *text, bool *record, bool *replay)
 {
 	char *s = strdup(text), *rest = s, *item;
-	int rc = s != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
+	int rc = s != NULL ? 0 : err_set(p->e, TTD_HOST, "out of memory");
 
 	while (rc == 0 && (item = strsep(&rest, ",")) != NULL)
 		rc = travel_item(p, item, record, replay);
@@ -239,7 +240,7 @@ static int command_line(const struct parsing *p)
 		root != NULL ? root : "", root != NULL && extra != NULL ? " " : "",
 		extra != NULL ? extra : "") < 0)
 		p->c->cmdline = NULL;
-	return p->c->cmdline != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
+	return p->c->cmdline != NULL ? 0 : err_set(p->e, TTD_HOST, "out of memory");
 }
 
 static int clock_of(const struct parsing *p)
@@ -252,6 +253,18 @@ static int clock_of(const struct parsing *p)
 		return bad(p, "clock", "give host or virtual");
 	p->c->virtual_clock = value != NULL && strcmp(value, "virtual") == 0;
 	return 0;
+}
+
+static int cpu_of(const struct parsing *p)
+{
+	const char *value;
+
+	if (string(p, "cpu", &value) != 0)
+		return -1;
+	if (value != NULL && strcmp(value, "v2") != 0 && strcmp(value, "v3") != 0 &&
+	    strcmp(value, "max") != 0)
+		return bad(p, "cpu", "give v2, v3 or max");
+	return copy(p, "cpu", &p->c->cpu);
 }
 
 /* A list of strings, of which one may stand alone. */
@@ -276,10 +289,10 @@ static int strings(const struct parsing *p, const char *key, char ***to, unsigne
 			return bad(p, key, "is not a list of strings");
 		(*to)[i] = strdup(text);
 		if ((*to)[i] == NULL)
-			return err_set(p->e, ST_HOST, "out of memory");
+			return err_set(p->e, TTD_HOST, "out of memory");
 		*count = (unsigned)i + 1;
 	}
-	return *to != NULL ? 0 : err_set(p->e, ST_HOST, "out of memory");
+	return *to != NULL ? 0 : err_set(p->e, TTD_HOST, "out of memory");
 }
 
 static int disks(const struct parsing *p)
@@ -303,21 +316,54 @@ static int disks(const struct parsing *p)
 	return 0;
 }
 
+static int memory(const struct parsing *p)
+{
+	uint64_t mb = 256, max;
+
+	if (number(p, "memory", 64, 65536, "give megabytes from 64 to 65536", &mb) != 0)
+		return -1;
+	max = mb;
+	if (number(p, "maxmem", mb, 65536, "give megabytes, from memory to 65536", &max) != 0)
+		return -1;
+	p->c->memory_mb = (uint32_t)mb;
+	p->c->maxmem_mb = (uint32_t)max;
+	return 0;
+}
+
+static int log_limit(const struct parsing *p)
+{
+	const char *value;
+
+	if (string(p, "log_limit", &value) != 0)
+		return -1;
+	return value == NULL || parse_log_limit(value, &p->c->log_limit) == 0 ? 0
+		: bad(p, "log_limit", LOG_LIMIT_HOW);
+}
+
+static int truth(const struct parsing *p, const char *key, bool *to)
+{
+	uint64_t v = 0;
+
+	if (number(p, key, 0, 1, "give 0 or 1", &v) != 0)
+		return -1;
+	*to = v == 1;
+	return 0;
+}
+
 static int take_keys(const struct parsing *p)
 {
 	struct config *c = p->c;
-	uint64_t memory = 256;
 
 	if (copy(p, "name", &c->name) != 0 || copy(p, "kernel", &c->kernel) != 0 ||
 		copy(p, "ramdisk", &c->ramdisk) != 0 || check_type(p) != 0 ||
-		check_vcpus(p) != 0 || number(p, "memory", 64, 65536,
-		"give megabytes from 64 to 65536", &memory) != 0 || command_line(p) != 0 ||
-		clock_of(p) != 0 || disks(p) != 0 || action(p, "on_poweroff", &c->on_poweroff) != 0 ||
+		check_vcpus(p) != 0 || memory(p) != 0 || truth(p, "strict_mmu", &p->c->strict_mmu) != 0 ||
+		truth(p, "untrusted", &p->c->untrusted) != 0 || command_line(p) != 0 ||
+		clock_of(p) != 0 || cpu_of(p) != 0 || log_limit(p) != 0 || disks(p) != 0 ||
+		action(p, "on_poweroff", &c->on_poweroff) != 0 ||
 		action(p, "on_reboot", &c->on_reboot) != 0 ||
 		action(p, "on_crash", &c->on_crash) != 0 || time_travel(p) != 0 ||
 		strings(p, "vif", &c->vifs, &c->nvifs) != 0)
 		return -1;
-	c->memory_mb = (uint32_t)memory;
 	if (c->name == NULL)
 		return bad(p, "name", "is missing");
 	if (c->kernel == NULL && !c->replay)
@@ -328,9 +374,10 @@ static int take_keys(const struct parsing *p)
 /* ---- keys that have no effect ---- */
 
 static const char *const known[] = {
-	"name", "kernel", "ramdisk", "memory", "vcpus", "maxvcpus", "root", "extra", "cmdline",
+	"name", "kernel", "ramdisk", "memory", "maxmem", "strict_mmu", "vcpus", "maxvcpus", "root",
+	"extra", "cmdline",
 	"on_poweroff", "on_reboot", "on_crash", "time_travel", "clock", "type", "builder", "vif",
-	"disk",
+	"disk", "log_limit", "cpu", "untrusted",
 };
 
 static bool is_known(const char *key)
@@ -399,12 +446,12 @@ static int report(const struct parsing *p, char *text, size_t n)
 {
 	if (text != NULL && n > 0)
 		text[strcspn(text, "\n")] = '\0';
-	return err_set(p->e, ST_USAGE, "%.400s", text != NULL && *text != '\0' ? text
+	return err_set(p->e, TTD_USAGE, "%.400s", text != NULL && *text != '\0' ? text
 		: "the configuration cannot be parsed");
 }
 
 int config_parse(const char *from, const char *text, size_t n, struct config *c,
-	void (*warn)(void *ctx, const char *line), void *ctx, struct err *e)
+	void (*warn)(void *ctx, const char *line), void *ctx, struct ttd_error *e)
 {
 	struct parsing p = {.from = from, .c = c, .warn = warn, .ctx = ctx, .e = e};
 	char *said = NULL;
@@ -414,11 +461,11 @@ int config_parse(const char *from, const char *text, size_t n, struct config *c,
 
 	*c = (struct config){.on_reboot = ACTION_RESTART};
 	if (n > TEXT_MAX || memchr(text, 0, n) != NULL)
-		return err_set(e, ST_USAGE, "%s: is not a configuration file", from);
+		return err_set(e, TTD_USAGE, "%s: is not a configuration file", from);
 	to = open_memstream(&said, &nsaid);
 	p.x = to != NULL ? xlu_cfg_init(to, from) : NULL;
 	if (p.x == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 	} else if (xlu_cfg_readdata(p.x, text, (int)n) != 0) {
 		fflush(to);
 		report(&p, said, nsaid);
@@ -435,7 +482,7 @@ int config_parse(const char *from, const char *text, size_t n, struct config *c,
 	return rc;
 }
 
-static int slurp(const char *path, FILE *to, struct err *e)
+static int slurp(const char *path, FILE *to, struct ttd_error *e)
 {
 	FILE *f = fopen(path, "re");
 	char buf[4096];
@@ -444,29 +491,29 @@ static int slurp(const char *path, FILE *to, struct err *e)
 	int rc = 0;
 
 	if (f == NULL)
-		return err_set(e, ST_HOST, "%s: %s", path, strerror(errno));
+		return err_set(e, TTD_HOST, "%s: %s", path, strerror(errno));
 	if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode))
-		rc = err_set(e, ST_HOST, "%s: is a folder", path);
+		rc = err_set(e, TTD_HOST, "%s: is a folder", path);
 	while (rc == 0 && (n = fread(buf, 1, sizeof buf, f)) > 0) {
 		total += n;
 		if (total > TEXT_MAX)
-			rc = err_set(e, ST_USAGE, "%s: is too long for a configuration file", path);
+			rc = err_set(e, TTD_USAGE, "%s: is too long for a configuration file", path);
 		fwrite(buf, 1, n, to);
 	}
 	if (rc == 0 && ferror(f))
-		rc = err_set(e, ST_HOST, "%s: cannot be read", path);
+		rc = err_set(e, TTD_HOST, "%s: cannot be read", path);
 	fclose(f);
 	return rc;
 }
 
 /* As a shell left it: a value without quotes is a string all the same. */
-static int put_word(const char *word, FILE *to, struct err *e)
+static int put_word(const char *word, FILE *to, struct ttd_error *e)
 {
 	const char *value = strchr(word, '=');
 	char quote;
 
 	if (value == NULL || value == word)
-		return err_set(e, ST_USAGE, "create: '%s': give KEY=VALUE", word);
+		return err_set(e, TTD_USAGE, "create: '%s': give KEY=VALUE", word);
 	value++;
 	fprintf(to, "\n%.*s = ", (int)(value - 1 - word), word);
 	if (*value == '[' || *value == '"' || *value == '\'') {
@@ -485,7 +532,7 @@ static int put_word(const char *word, FILE *to, struct err *e)
 }
 
 int config_read(const char *path, char *const *words, int nwords, struct config *c,
-	void (*warn)(void *ctx, const char *line), void *ctx, struct err *e)
+	void (*warn)(void *ctx, const char *line), void *ctx, struct ttd_error *e)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -494,13 +541,13 @@ int config_read(const char *path, char *const *words, int nwords, struct config 
 
 	*c = (struct config){0};
 	if (to == NULL)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	rc = slurp(path, to, e);
 	for (int i = 0; rc == 0 && i < nwords; i++)
 		rc = put_word(words[i], to, e);
 	fputc('\n', to);
 	if (fclose(to) != 0 && rc == 0)
-		rc = err_set(e, ST_HOST, "out of memory");
+		rc = err_set(e, TTD_HOST, "out of memory");
 	if (rc == 0)
 		rc = config_parse(path, text, n, c, warn, ctx, e);
 	free(text);
@@ -514,6 +561,7 @@ void config_free(struct config *c)
 	free(c->ramdisk);
 	free(c->cmdline);
 	free(c->trace);
+	free(c->cpu);
 	for (unsigned i = 0; i < c->nvifs; i++)
 		free(c->vifs[i]);
 	free(c->vifs);

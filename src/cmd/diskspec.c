@@ -18,7 +18,7 @@ static bool is_nbd(const char *s)
 		strncmp(s, "nbd+", 4) == 0 || strncmp(s, "nbds+", 5) == 0;
 }
 
-/* ",xvda,w" behind the target, not ",raw,xvda,w" or ",vdev=xvda". */
+/* ",xvda,w" after the target, not ",raw,xvda,w" or ",vdev=xvda". */
 static bool is_old(const char *rest)
 {
 	size_t n = *rest == ',' ? strcspn(rest + 1, ",=") : 0;
@@ -28,7 +28,7 @@ static bool is_old(const char *rest)
 
 /*
  * An address has colons and slashes that libxlutil takes for something else.
- * As the first word it goes up to the comma, behind target= up to the end.
+ * As the first word it goes up to the comma, after target= up to the end.
  */
 static int take_address(const char *spec, char **plain, char **address)
 {
@@ -53,13 +53,13 @@ static int take_address(const char *spec, char **plain, char **address)
 	return 0;
 }
 
-static int bad(const char *from, const char *spec, const char *why, struct err *e)
+static int bad(const char *from, const char *spec, const char *why, struct ttd_error *e)
 {
-	return err_set(e, ST_USAGE, "%.60s: '%.150s': %s", from, spec, why);
+	return err_set(e, TTD_USAGE, "%.60s: '%.150s': %s", from, spec, why);
 }
 
 /* What libxlutil said, as one line, without the names that it gives to things. */
-static int bad_syntax(const char *from, const char *spec, const char *said, struct err *e)
+static int bad_syntax(const char *from, const char *spec, const char *said, struct ttd_error *e)
 {
 	const char *what = said != NULL ? strstr(said, "config parsing error") : NULL;
 	char line[160];
@@ -71,7 +71,8 @@ static int bad_syntax(const char *from, const char *spec, const char *said, stru
 		: "is no disk specification; give FILE,raw,xvda,rw or the like", e);
 }
 
-static int check(const char *from, const char *spec, const libxl_device_disk *x, struct err *e)
+static int check(const char *from, const char *spec, const libxl_device_disk *x,
+	struct ttd_error *e)
 {
 	switch (x->format) {
 	case LIBXL_DISK_FORMAT_UNKNOWN:
@@ -108,21 +109,21 @@ static void dispose(libxl_device_disk *x)
 }
 
 static int add(struct disk_list *l, const char *from, const char *name, const char *target,
-	const struct ttd_disk *how, struct err *e)
+	const struct ttd_disk *how, struct ttd_error *e)
 {
 	struct ttd_disk *d = &l->disk[l->n];
 
 	if (l->n == TTD_DISKS_MAX)
-		return err_set(e, ST_USAGE, "%.60s: a guest may have %d disks", from, TTD_DISKS_MAX);
+		return err_set(e, TTD_USAGE, "%.60s: a guest may have %d disks", from, TTD_DISKS_MAX);
 	*d = *how;
 	d->name = strdup(name);
 	d->target = strdup(target);
 	l->n++;
-	return d->name != NULL && d->target != NULL ? 0 : err_set(e, ST_HOST, "out of memory");
+	return d->name != NULL && d->target != NULL ? 0 : err_set(e, TTD_HOST, "out of memory");
 }
 
 static int parse(struct disk_list *l, const char *from, const char *spec, const char *plain,
-	const char *address, struct err *e)
+	const char *address, struct ttd_error *e)
 {
 	libxl_device_disk x = {0};
 	struct ttd_disk how = {0};
@@ -133,7 +134,7 @@ static int parse(struct disk_list *l, const char *from, const char *spec, const 
 	int rc = -1;
 
 	if (cfg == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 	} else if (xlu_disk_parse(cfg, 1, &plain, &x) != 0) {
 		fflush(to);
 		bad_syntax(from, spec, said, e);
@@ -153,19 +154,20 @@ static int parse(struct disk_list *l, const char *from, const char *spec, const 
 	return rc;
 }
 
-int disk_list_add(struct disk_list *l, const char *from, const char *spec, struct err *e)
+int disk_list_add(struct disk_list *l, const char *from, const char *spec, struct ttd_error *e)
 {
 	char *plain = NULL, *address = NULL;
 	int rc = take_address(spec, &plain, &address);
 
-	rc = rc == 0 ? parse(l, from, spec, plain, address, e) : err_set(e, ST_HOST,
+	rc = rc == 0 ? parse(l, from, spec, plain, address, e) : err_set(e, TTD_HOST,
 		"out of memory");
 	free(plain);
 	free(address);
 	return rc;
 }
 
-int disk_list_add_base(struct disk_list *l, const char *from, const char *word, struct err *e)
+int disk_list_add_base(struct disk_list *l, const char *from, const char *word,
+	struct ttd_error *e)
 {
 	const char *eq = strchr(word, '=');
 	struct ttd_disk how = {0};

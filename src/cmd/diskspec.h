@@ -19,9 +19,10 @@ struct disk_list {
 };
 
 /* -1: *e, which begins with `from`. */
-int disk_list_add(struct disk_list *l, const char *from, const char *spec, struct err *e);
+int disk_list_add(struct disk_list *l, const char *from, const char *spec, struct ttd_error *e);
 /* "xvda=/path" for replay's --disk-base. */
-int disk_list_add_base(struct disk_list *l, const char *from, const char *word, struct err *e);
+int disk_list_add_base(struct disk_list *l, const char *from, const char *word,
+	struct ttd_error *e);
 void disk_list_free(struct disk_list *l);
 
 #endif

@@ -45,16 +45,16 @@ void code_addr(struct tr *t, int64_t off)
 	}
 	e_load(&t->o, R11, field(&t->c->pcbase));
 	if (off != (int32_t)off) { /* a page beyond what a displacement can tell */
-		e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)(off / 2)));
+		e_rm(&t->o, !t->compat, X_LEA, R11, EA_BASE(R11, (int32_t)(off / 2)));
 		off -= off / 2;
 	}
-	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(R11, (int32_t)off));
+	e_rm(&t->o, !t->compat, X_LEA, R11, EA_BASE(R11, (int32_t)off));
 }
 
 static void add_segment(struct tr *t, int seg)
 {
 	if (seg >= 0)
-		e_rm(&t->o, 1, 0x03, R11, field(&t->c->s.seg_base[seg]));
+		e_rm(&t->o, 1, X_ADD_R, R11, field(&t->c->s.seg_base[seg]));
 }
 
 void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
@@ -62,14 +62,14 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 	const struct insn_mem *m = &in->mem;
 	bool narrow = t->compat || m->addr32;
 	int base = m->base, index = m->index;
-	unsigned scale = m->scale == 8 ? 3 : m->scale == 4 ? 2 : m->scale == 2 ? 1 : 0;
+	unsigned scale = mem_scale(m);
 	int32_t disp = (int32_t)m->disp + (base == RSP ? rsp_bias : 0);
 	struct out *o = &t->o;
 
 	if (m->rip) {
 		code_addr(t, in->off + in->len + m->disp);
 		if (narrow)
-			e_rr(o, 0, 0x89, R11, R11);
+			e_rr(o, 0, X_MOV, R11, R11);
 		add_segment(t, m->seg);
 		return;
 	}
@@ -92,20 +92,20 @@ void access_addr(struct tr *t, const struct insn *in, int rsp_bias)
 			t->delta_reg = NO_REG;
 		}
 		if (index < 0 && disp == 0)
-			e_rr(o, !narrow, 0x89, base, R11);
+			e_rr(o, !narrow, X_MOV, base, R11);
 		else
-			e_rm(o, !narrow, 0x8d, R11, (struct ea){ base, index, scale, disp });
+			e_rm(o, !narrow, X_LEA, R11, EA(base, index, scale, disp));
 	}
 	if (m->addr16)
-		e_rr(o, 0, 0x0fb7, R11, R11);
+		e_rr(o, 0, X_MOVZX16, R11, R11);
 	add_segment(t, m->seg);
 	if (t->compat && m->seg >= 0)
-		e_rr(o, 0, 0x89, R11, R11);
+		e_rr(o, 0, X_MOV, R11, R11);
 }
 
 void access_entry(struct tr *t, uint32_t op, int reg, unsigned field)
 {
-	e_rm(&t->o, 1, op, reg, EA_BASE(R10, (int32_t)(lo(access_tlb(t)->e) + field)));
+	e_rm(&t->o, 1, op, reg, EA_REGION(R10, lo(access_tlb(t)->e) + field));
 }
 
 /* The inline lookup; leaves r10 = offset of the entry, r11 = offset in the page. */
@@ -122,13 +122,12 @@ void access_lookup(struct tr *t, unsigned tag, unsigned size)
 	o->p += sizeof index_of;
 	e32(o, (TLB_SIZE - 1) << TLB_ENTRY_SHIFT);
 	from = o->p;
-	access_entry(t, 0x33, R11, tag);
+	access_entry(t, X_XOR_R, R11, tag);
 	e_fit_after(o, from, 0, 13);
-	e_rr(o, 1, 0x81, 7, R11);
-	e32(o, PAGE_SIZE - size);
+	e_cmp_imm(o, 1, R11, PAGE_SIZE - size);
 }
 
-void access_slow(struct tr *t, const struct site *s, unsigned tag, uint32_t glue)
+static void access_slow(struct tr *t, const struct site *s, unsigned tag, uint32_t glue)
 {
 	struct cold *k = cold_new(t, COLD_SLOW, e_jcc(&t->o, CC_A));
 
@@ -150,7 +149,7 @@ static void careful_check(struct tr *t, struct site *s, bool write)
 	s->host = lo(t->o.p);
 }
 
-/* What an operand of so many bytes is aligned to when EFLAGS.AC asks for it. */
+/* What an operand of this many bytes is aligned to when EFLAGS.AC asks for it. */
 unsigned ac_unit(unsigned size)
 {
 	switch (size) {
@@ -168,7 +167,7 @@ static void alignment_check(struct tr *t, const struct site *s, unsigned size)
 
 	if (!(t->b->mode & BM_AC) || unit == 1)
 		return;
-	e_rr(&t->o, 0, 0xf7, 0, R11); /* test $(unit - 1), r11d */
+	e_rr(&t->o, 0, X_UNARY, EXT_TEST, R11);
 	e32(&t->o, unit - 1);
 	k = cold_new(t, COLD_AC, e_jcc(&t->o, CC_NE));
 	k->site = s;
@@ -186,13 +185,94 @@ void access_check(struct tr *t, struct site *s, unsigned size, bool write)
 {
 	t->delta_reg = NO_REG;
 	s->size = (uint16_t)size;
+	if (t->native)
+		return;
 	alignment_check(t, s, size);
 	if (t->careful) {
 		careful_check(t, s, write);
 		return;
 	}
 	find_page(t, s, size, write);
-	access_entry(t, 0x03, R11, TLB_HOST);
+	access_entry(t, X_ADD_R, R11, TLB_HOST);
+}
+
+/* reg = what the guest's register holds, in a host's that may be used for it. */
+static int native_reg(struct tr *t, int reg, int scratch)
+{
+	if (!homed(reg))
+		return reg;
+	e_load(&t->o, scratch, home(t, reg));
+	return scratch;
+}
+
+/* With an address of 32 bits; a segment's base is added without disturbing the flags. */
+static struct ea native_narrow(struct tr *t, const struct insn *in)
+{
+	struct insn flat = *in;
+
+	flat.mem.seg = -1;
+	access_addr(t, &flat, 0);
+	if (in->mem.seg >= 0) {
+		e_load(&t->o, R10, field(&t->c->s.seg_base[in->mem.seg]));
+		e_lea(&t->o, R11, EA(R11, R10, 0, 0));
+	}
+	return EA_BASE(R11, 0);
+}
+
+/*
+ * The operand as the host has it in the mapped space: the guest's own form, but for
+ * registers at home in memory, segments, and what is relative to rip.  Leaves flags alone.
+ */
+struct ea access_native(struct tr *t, const struct insn *in)
+{
+	const struct insn_mem *m = &in->mem;
+	unsigned scale = mem_scale(m);
+	int base = m->base, index = m->index;
+	uint64_t va = m->rip ? t->page + in->off + in->len + (uint64_t)m->disp : (uint64_t)m->disp;
+	struct out *o = &t->o;
+
+	if (m->addr32)
+		return native_narrow(t, in);
+	if (base < 0 && index < 0 && m->seg < 0) {
+		if ((int64_t)va == (int32_t)va)
+			return EA(-1, -1, 0, (int32_t)va);
+		e_imm(o, R11, va);
+		return EA_BASE(R11, 0);
+	}
+	if (m->seg >= 0) {
+		e_load(o, R11, field(&t->c->s.seg_base[m->seg]));
+		if (m->rip || (int64_t)va != (int32_t)va) { /* the latter without registers */
+			e_imm(o, R10, va);
+			e_lea(o, R11, EA(R11, R10, 0, 0));
+			return EA_BASE(R11, 0);
+		}
+		if (base >= 0)
+			e_lea(o, R11, EA(native_reg(t, base, R10), R11, 0, 0));
+		base = R11;
+	} else {
+		base = base < 0 ? base : native_reg(t, base, R11);
+	}
+	index = index < 0 ? index : native_reg(t, index, R10);
+	if (base == R11 && index == R10) { /* leaves one of them to other operands */
+		e_lea(o, R11, EA(R11, R10, scale, (int32_t)m->disp));
+		return EA_BASE(R11, 0);
+	}
+	if (base < 0 && index == R10) {
+		e_lea(o, R11, EA(-1, R10, scale, (int32_t)m->disp));
+		return EA_BASE(R11, 0);
+	}
+	return EA(base, index, scale, (int32_t)m->disp);
+}
+
+/* The same as an address in r11. */
+static void native_addr(struct tr *t, const struct insn *in)
+{
+	struct ea ea = access_native(t, in);
+
+	if (ea.base < 0 && ea.index < 0)
+		e_imm(&t->o, R11, (uint64_t)(int64_t)ea.disp);
+	else if (ea.base != R11 || ea.index >= 0 || ea.disp != 0)
+		e_lea(&t->o, R11, ea);
 }
 
 /*
@@ -222,14 +302,19 @@ struct ea access_operand(struct tr *t, const struct insn *in)
 	s = site_here(t, in, m->size);
 	access_addr(t, in, 0);
 	find_page(t, s, m->size, m->write);
-	access_entry(t, 0x8b, R10, TLB_DELTA);
-	return (struct ea){ m->base, R10, 0, (int32_t)m->disp };
+	access_entry(t, X_MOV_R, R10, TLB_DELTA);
+	return EA(m->base, R10, 0, (int32_t)m->disp);
 }
 
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write)
 {
 	struct site *s;
 
+	if (t->native) {
+		site_here(t, in, size);
+		native_addr(t, in);
+		return;
+	}
 	flags_free(t);
 	s = site_here(t, in, size);
 	access_addr(t, in, 0);

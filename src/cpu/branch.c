@@ -22,7 +22,7 @@ struct cold *cold_new(struct tr *t, enum cold_kind kind, uint8_t *from)
 	return k;
 }
 
-/* The branch has retired: what follows is behind it. */
+/* The branch has retired: what follows is after it. */
 static void retire_branch(struct tr *t)
 {
 	t->n++;
@@ -59,16 +59,16 @@ static void jump_indirect(struct tr *t, const struct site *s)
 		report(t, s != NULL);
 		return;
 	}
-	e_rr(o, 0, 0x0fb7, R10, R11);     /* movzx r10d, r11w */
+	e_rr(o, 0, X_MOVZX16, R10, R11);
 	from = o->p;
-	e_rr(o, 0, 0x01, R10, R10);
+	e_rr(o, 0, X_ADD, R10, R10);
 	e_fit_after(o, from, 0, 14);
-	e_rm(o, 1, 0x3b, R11, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->va });
+	e_rm(o, 1, X_CMP_R, R11, EA_TABLE(R10, &jc->va));
 	k = cold_new(t, COLD_GLUE, e_jcc(o, CC_NE));
 	k->glue = t->c->glue.indirect;
 	k->site = s;
 	e_fit(o, 8);
-	e_rm(o, 0, 0xff, 4, (struct ea){ -1, R10, 3, (int32_t)(uintptr_t)&jc->host });
+	e_jmp_mem(o, EA_TABLE(R10, &jc->host));
 }
 
 static bool linkable(const struct tr *t, int64_t off)
@@ -103,7 +103,7 @@ static void link_near(struct tr *t, uint8_t *patch, int64_t off, bool plain)
 static uint8_t *jump(struct out *o)
 {
 	e_fit(o, 5);
-	e8(o, 0xe9);
+	e8(o, B_JMP);
 	e32(o, 0);
 	return o->p - 4;
 }
@@ -185,13 +185,13 @@ void op_loop(struct tr *t, const struct insn *in)
 		flags_host(t);
 	flags_before(t, in);
 	if (ecx)
-		e8(o, 0x67);
+		e8(o, B_ADDRSIZE);
 	e8(o, in->opcode);
 	e8(o, 5);
-	e8(o, 0xe9);
+	e8(o, B_JMP);
 	around = o->p;
 	e32(o, 0);
-	e8(o, 0xe9);
+	e8(o, B_JMP);
 	e32(o, 0);
 	retire_branch(t);
 	taken_exit(t, in, o->p - 4);
@@ -209,11 +209,11 @@ static void load_target(struct tr *t, const struct insn *in)
 {
 	if (in->has_mem) {
 		access_mem(t, in, t->compat ? 4 : 8, false);
-		e_rm(&t->o, !t->compat, 0x8b, R11, EA_BASE(R11, 0));
+		e_rm(&t->o, !t->compat, X_MOV_R, R11, EA_BASE(R11, 0));
 	} else if (homed(in->rm)) {
 		e_load(&t->o, R11, home(t, in->rm));
 	} else {
-		e_rr(&t->o, !t->compat, 0x89, in->rm, R11);
+		e_rr(&t->o, !t->compat, X_MOV, in->rm, R11);
 	}
 }
 
@@ -259,11 +259,11 @@ void op_ret(struct tr *t, const struct insn *in)
 	jump_indirect(t, s);
 }
 
-/* ---- what stands behind the block ---- */
+/* ---- what stands after the block ---- */
 
 static void cold_slow(struct tr *t, const struct cold *k)
 {
-	access_entry(t, 0x33, R11, k->tag);
+	access_entry(t, X_XOR_R, R11, k->tag);
 	glue_call(t, k->site, k->glue);
 }
 
@@ -302,7 +302,7 @@ static void cold_far(struct tr *t, const struct cold *k)
 	t->fs = (enum fstate)k->fl;
 	t->rec = k->rec;
 	flags_saved(t);
-	e_rm(o, 0, 0xff, 1, field(&l->left));      /* decl left */
+	e_rm(o, 0, X_BRANCH, EXT_DEC, field(&l->left));
 	not_yet = e_jcc(o, CC_NE);
 	e_imm(o, R10, lo(l));
 	e_jmp(o, t->c->glue.link_saved);
@@ -321,14 +321,12 @@ static void cold_group(struct tr *t, const struct cold *k)
 	uint8_t *across;
 
 	if (k->stack)
-		e_rm(o, 1, 0x33, R11, field(&access_tlb(t)->stack.tag));
+		e_rm(o, 1, X_XOR_R, R11, field(&access_tlb(t)->stack.tag));
 	else
-		access_entry(t, 0x33, R11, k->tag);
-	e_rr(o, 0, 0x89, R11, R10);
-	e_rr(o, 0, 0x81, 4, R10);
-	e32(o, PAGE_SIZE - 1);
-	e_rr(o, 0, 0x81, 7, R10);
-	e32(o, PAGE_SIZE - (k->site->size & (SITE_WRITE - 1u)));
+		access_entry(t, X_XOR_R, R11, k->tag);
+	e_rr(o, 0, X_MOV, R11, R10);
+	e_and_imm(o, 0, R10, PAGE_SIZE - 1);
+	e_cmp_imm(o, 0, R10, PAGE_SIZE - (k->site->size & (SITE_WRITE - 1u)));
 	across = e_jcc(o, CC_A);
 	glue_call(t, k->site, k->stack ? t->c->glue.stack[block_mem_mode(t->b)]
 		: t->c->glue.slow_group);

@@ -1,18 +1,24 @@
 /*
- * cache.c - the code cache: memory below 2 GiB for code and for what describes
- * it, the hash of blocks, links between them, and what happens when guest code
- * or its mapping changes.
+ * cache.c - the code cache: memory in the region for code and for what describes
+ * it, and the hash of blocks.
  *
  * Both memories are filled from the bottom and emptied only as a whole; a dead
  * block's memory stays until then, so stale pointers to it are harmless.
+ *
+ * Code is written at other addresses than it runs at (util/codemap.h).  Processors
+ * notice changes of code by its physical address; what manuals ask for besides, a
+ * serializing instruction, is about processors of another age.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "cpu/emit.h"
 #include "cpu/priv.h"
+#include "util/codemap.h"
 #include "util/hugemap.h"
 
 /* Sites must stay sorted by host address: they have the upper half to themselves. */
@@ -21,19 +27,62 @@ static struct site *site_base(struct cpu *c)
 	return (struct site *)(void *)(c->meta + META_SIZE / 2);
 }
 
+/* A translation is as long as CODE_SLACK at most. */
+static void ahead(const struct cpu *c, uint8_t **huge, const uint8_t *p)
+{
+	while (*huge - p < CODE_SLACK && *huge < c->cold_end) {
+		code_huge(*huge + c->code_write, PIECE);
+		*huge += PIECE;
+	}
+}
+
+/* Before a translation: where it will be written is in huge pages, if the host has some. */
+void cache_ahead(struct cpu *c)
+{
+	ahead(c, &c->huge[0], c->code_p);
+	ahead(c, &c->huge[1], c->cold_p);
+}
+
 static void empty(struct cpu *c)
 {
 	c->code_p = c->glue_end;
 	c->cold_p = c->cold;
 	c->meta_p = c->meta;
 	c->sites = c->site_p = site_base(c);
+	c->huge[0] = c->code;
+	c->huge[1] = c->code + (CODE_SIZE & -PIECE);
+	cache_ahead(c);
 }
 
-int cache_init(struct cpu *c, struct err *e)
+/* ---- processes ---- */
+
+static atomic_uint forks; /* how many there were from the first process to this one */
+static pthread_once_t counting = PTHREAD_ONCE_INIT;
+
+static void in_child(void) { atomic_fetch_add(&forks, 1); }
+static void count_forks(void) { pthread_atfork(NULL, NULL, in_child); }
+
+/* A child must not write into the code that its parent runs. */
+void cache_own(struct cpu *c)
+{
+	unsigned now = atomic_load_explicit(&forks, memory_order_relaxed);
+
+	if (c->forks == now)
+		return;
+	c->forks = now;
+	if (code_map_anew(c->code, CODE_SIZE + COLD_SIZE, c->code_write) != 0)
+		abort(); /* there is nothing that could run */
+	glue_build(c);
+	cache_flush(c);
+}
+
+/* ---- all of it ---- */
+
+int cache_init(struct cpu *c, struct ttd_error *e)
 {
 	uint64_t pages = mem_all_pages(c->mem);
 
-	c->code = huge_map(CODE_SIZE + COLD_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, true);
+	c->code = code_map(CODE_SIZE + COLD_SIZE, &c->code_write);
 	c->meta = huge_map(META_SIZE, PROT_READ | PROT_WRITE, true);
 	c->jc = huge_map(2 * sizeof *c->jc, PROT_READ | PROT_WRITE, true);
 	c->hash = calloc((size_t)1 << HASH_BITS, sizeof *c->hash);
@@ -42,11 +91,13 @@ int cache_init(struct cpu *c, struct err *e)
 	c->jc_used[1] = calloc(JC_SIZE, sizeof **c->jc_used);
 	if (c->code == NULL || c->meta == NULL || c->jc == NULL || c->hash == NULL ||
 	    c->frame_blocks == NULL || c->jc_used[0] == NULL || c->jc_used[1] == NULL)
-		return err_set(e, ST_HOST,
-			"cannot get memory below 2 GiB for the code cache (is writable and executable "
-			"memory forbidden here?)");
+		return err_set(e, TTD_HOST,
+			"cannot get memory for the code cache (is executable memory "
+			"forbidden here?)");
 	c->cold = c->code_end = c->code + CODE_SIZE;
 	c->cold_end = c->cold + COLD_SIZE;
+	pthread_once(&counting, count_forks);
+	c->forks = atomic_load(&forks);
 	c->meta_end = c->meta + META_SIZE;
 	for (int mode = 0; mode < 2; mode++)
 		for (unsigned i = 0; i < JC_SIZE; i++)
@@ -58,13 +109,19 @@ int cache_init(struct cpu *c, struct err *e)
 
 void cache_free(struct cpu *c)
 {
-	huge_unmap(c->code, CODE_SIZE + COLD_SIZE);
+	code_unmap(c->code, CODE_SIZE + COLD_SIZE, c->code_write);
 	huge_unmap(c->meta, META_SIZE);
 	huge_unmap(c->jc, 2 * sizeof *c->jc);
 	free(c->hash);
 	free(c->frame_blocks);
 	free(c->jc_used[0]);
 	free(c->jc_used[1]);
+}
+
+void cpu_fork(struct cpu *c, bool too)
+{
+	huge_fork(c->meta, META_SIZE, too);
+	huge_fork(c->jc, 2 * sizeof *c->jc, too);
 }
 
 bool cache_room(struct cpu *c)
@@ -114,77 +171,5 @@ void cache_insert(struct cpu *c, struct block *b)
 		f = &c->frame_blocks[b->mfn2 - MEM_FIRST_MFN];
 		b->frame2_next = *f;
 		*f = b;
-	}
-}
-
-static void unlink_in(struct block *b, bool far_only)
-{
-	struct link **pl = &b->in_links, *l;
-
-	while ((l = *pl) != NULL) {
-		if (far_only && !l->far) {
-			pl = &l->next;
-			continue;
-		}
-		*pl = l->next;
-		l->to = NULL;
-		l->left = LINK_USES;
-		link_set(l, l->stub);
-	}
-}
-
-static void unlink_far(struct cpu *c, enum mem_mode mode)
-{
-	for (struct link *l = c->far_links[mode]; l != NULL; l = l->far_next) {
-		l->listed = false;
-		if (l->to != NULL)
-			unlink_in(l->to, true);
-	}
-	c->far_links[mode] = NULL;
-}
-
-static void kill_block(struct cpu *c, struct block *b)
-{
-	struct block **pb = &c->hash[block_hash(b->phys, b->page, b->mode)];
-
-	b->dead = true;
-	while (*pb != NULL && *pb != b)
-		pb = &(*pb)->hash_next;
-	if (*pb == b)
-		*pb = b->hash_next;
-	unlink_in(b, false);
-}
-
-static void kill_frame(struct cpu *c, mfn_t mfn)
-{
-	struct block *b = c->frame_blocks[mfn - MEM_FIRST_MFN], *next;
-
-	c->frame_blocks[mfn - MEM_FIRST_MFN] = NULL;
-	for (; b != NULL; b = next) {
-		next = b->phys >> PAGE_SHIFT == mfn ? b->frame_next : b->frame2_next;
-		if (!b->dead)
-			kill_block(c, b);
-	}
-	c->stats.code_invalidations++;
-}
-
-void cache_drain(struct cpu *c)
-{
-	bool killed = false;
-	mfn_t mfn;
-
-	while ((mfn = mem_next_dirty_code(c->mem)) != MFN_NONE) {
-		kill_frame(c, mfn);
-		killed = true;
-	}
-	for (int mode = 0; mode < 2; mode++) {
-		uint64_t gen = mem_fetch_gen(c->mem, (enum mem_mode)mode);
-		bool moved = gen != c->fetch_gen[mode];
-
-		c->fetch_gen[mode] = gen;
-		if (moved || killed)
-			jc_flush(c, (enum mem_mode)mode);
-		if (moved)
-			unlink_far(c, (enum mem_mode)mode);
 	}
 }

@@ -25,7 +25,7 @@ static mfn_t translate_page(struct cpu *c, enum mem_mode mode, uint64_t va,
 
 static uint64_t careful(struct cpu *c, uint64_t site, uint64_t va, enum mem_access access)
 {
-	const struct site *s = (const struct site *)(uintptr_t)site;
+	const struct site *s = region_at((uint32_t)site);
 	enum mem_mode mode = block_mem_mode(site_block(s));
 	unsigned off = va & (PAGE_SIZE - 1);
 	unsigned first = s->size <= PAGE_SIZE - off ? s->size : PAGE_SIZE - off;
@@ -35,7 +35,7 @@ static uint64_t careful(struct cpu *c, uint64_t site, uint64_t va, enum mem_acce
 	c->access_va = va;
 	if (c->store_nowhere) {
 		c->ret = (uint64_t)(uintptr_t)(c->bounce_mem + (va & 63));
-		c->resume = s->host;
+		c->resume = region_addr(s->host);
 		return 1;
 	}
 	if (!mem_canonical(va) || !mem_canonical(va + s->size - 1)) {
@@ -61,7 +61,7 @@ static uint64_t careful(struct cpu *c, uint64_t site, uint64_t va, enum mem_acce
 		copy(b->host + first, mem_frame(c->mem, b->mfn[1]), s->size - first);
 	c->nbounce++;
 	c->ret = (uint64_t)(uintptr_t)b->host;
-	c->resume = s->host;
+	c->resume = region_addr(s->host);
 	return 1;
 }
 

@@ -17,13 +17,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cpu/isa.h"
 #include "mem/mem.h"
 #include "mem/watch.h"
 #include "util/bytes.h"
+#include "util/fx.h"
+
+/*
+ * One more whenever the same log would execute differently: instruction or branch
+ * counting, what an instruction does, and also the order of the run loop (xen/run.c).
+ * Then a log of another version is refused, and test/golden needs a new tour.
+ */
+enum { ENGINE_VERSION = 3 };
 
 enum cpu_reg {
 	RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI,
 	R8, R9, R10, R11, R12, R13, R14, R15
+};
+
+/* Exceptions, by the architecture's numbers. */
+enum cpu_vector {
+	VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM, VEC_DF,
+	VEC_TS = 10, VEC_NP, VEC_SS, VEC_GP, VEC_PF, VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM
 };
 
 enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
@@ -57,11 +72,15 @@ struct cpu_state {
 	uint8_t mode;    /* enum mem_mode */
 	uint8_t code64;  /* 1: CS.L; 0: 32-bit compatibility code */
 	uint8_t ts;      /* CR0.TS: FP instructions raise #NM */
+	uint8_t tsd;     /* CR4.TSD: rdtsc and rdtscp in user mode raise #GP; not in cpu_save() */
 	/* TSC = tsc_offset + ((icount * tsc_mul) >> 32), wrapping. */
 	uint64_t tsc_offset;
 	uint64_t tsc_mul;
 	uint32_t tsc_aux; /* rdtscp's ecx */
-	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE64 image */
+	uint8_t fx[FX_SIZE] __attribute__((aligned(16))); /* util/fx.h */
+	uint8_t ymmh[16][16]; /* upper halves; this and xcr0 only where the guest has XSAVE */
+	uint8_t xcr0;         /* cpu_set_xcr0(), */
+	uint8_t fsgsbase;     /* CR4.FSGSBASE: cpu_set_fsgsbase() */
 };
 
 enum cpu_exit_reason {
@@ -150,7 +169,7 @@ struct cpu_exit {
 	uint8_t vector;   /* EXCEPTION, INT */
 	bool has_error;   /* EXCEPTION: an error code belongs to the vector */
 	uint32_t error;
-	uint64_t cr2;     /* EXCEPTION with vector 14 */
+	uint64_t cr2;     /* EXCEPTION with VEC_PF */
 	struct cpu_priv priv;
 	struct cpu_debug debug;
 };
@@ -171,10 +190,23 @@ enum cpu_tier {
 struct cpu;
 
 /* Fails with a clear error on a host without BMI2.  One vCPU per mem. */
-struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e);
+struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct ttd_error *e);
+/* The processor that this runs on: its vendor as CPUID has it, and its signature (leaf 1, eax). */
+void cpu_host(char vendor[16], uint32_t *signature);
 void cpu_destroy(struct cpu *c);
 struct cpu_state *cpu_state(struct cpu *c);
-/* To be called by whoever wrote to state.fx, or used this thread's x87 registers. */
+/*
+ * Before the first run: instruction sets beyond x86-64-v2 (isa.h), which the host must
+ * have, and what rdrand and rdseed answer from.  Without, the guest's CPU has none of them.
+ */
+enum { CPU_SEED = 16 };
+void cpu_show(struct cpu *c, uint64_t isa, const uint8_t seed[CPU_SEED]);
+uint64_t cpu_isa(const struct cpu *c);
+/* Registers that decide what is an instruction. */
+bool cpu_xcr0_valid(uint64_t xcr0);
+void cpu_set_xcr0(struct cpu *c, uint8_t xcr0); /* a valid one */
+void cpu_set_fsgsbase(struct cpu *c, bool on);
+/* To be called by whoever wrote to state.fx or ymmh, or used this thread's x87 registers. */
 void cpu_fx_written(struct cpu *c);
 
 /*
@@ -183,6 +215,42 @@ void cpu_fx_written(struct cpu *c);
  * What it returns is valid until the next cpu_run() or cpu_step_store().
  */
 const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target);
+
+/*
+ * What the hypervisor can complete at once where the guest would leave, so that it goes on
+ * without an exit.  Called with the guest's vector registers live and state.fx not up to
+ * date: neither those nor libc may be used (*_hot.c), but for what cpu_outside() calls.
+ * True: it is done, as if it had been handled, and rip and icount say so; no interrupt is due,
+ * and where inputs or a stop are, cpu_kick() was called.  False: nothing was done, and
+ * the exit is to come.
+ */
+struct cpu_quick_exit {
+	uint8_t len;
+	bool load_seg;  /* else syscall */
+	uint8_t seg;    /* enum cpu_seg, not CS: is to be loaded with */
+	uint16_t sel;
+};
+typedef bool cpu_quick_fn(void *ctx, struct cpu_state *s, const struct cpu_quick_exit *x);
+void cpu_set_quick(struct cpu *c, cpu_quick_fn *fn, void *ctx);
+/* From a cpu_quick_fn: calls fn(ctx) with the guest's vector registers put away. */
+void cpu_outside(struct cpu *c, void (*fn)(void *ctx), void *ctx);
+
+/*
+ * Translated code runs with the host's rsp being the guest's, so no signal handler may
+ * run on it.  cpu_run() gives SA_ONSTACK to whatever handler of the process is without,
+ * when a thread first runs this CPU, at the first cpu_run() after a cpu_begin(), and
+ * from time to time.
+ */
+void cpu_begin(struct cpu *c);
+
+/*
+ * The programs of one address space at a time may be run unchecked (mem/space.h), if
+ * mem_space_enable() said so.  This many instructions of it before that is done: for tests, 1.
+ */
+void cpu_space_after(struct cpu *c, uint64_t n);
+
+/* As mem_fork(), of the tables of the translations. */
+void cpu_fork(struct cpu *c, bool too);
 
 /* Makes cpu_run() return CPU_EXIT_KICK soon.  Any thread or signal handler. */
 void cpu_kick(struct cpu *c);
@@ -197,6 +265,14 @@ void cpu_retire(struct cpu *c, unsigned len);
  * So does TF.  The exit's error holds the DR6 bits: 1 << n, and CPU_DR6_BS.
  */
 #define CPU_DR6_BS 0x4000u
+/*
+ * So it is of an instruction that the hypervisor completes (CPU_EXIT_PRIV), after its
+ * cpu_retire(): by the next cpu_run(), before anything else.  After a load of ss the
+ * processor holds back a watch's for one more instruction, and the single step's
+ * altogether; if that instruction leads into the hypervisor otherwise, it is lost, as
+ * on Xen, which meets it in its own code.  Until then nothing else may interrupt.
+ */
+bool cpu_debug_due(const struct cpu *c);
 void cpu_set_debug(struct cpu *c, const uint64_t dr[4], uint64_t dr7);
 
 /*

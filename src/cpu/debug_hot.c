@@ -108,7 +108,7 @@ bool debug_break(struct cpu *c)
 void debug_exit(struct cpu *c, unsigned bits)
 {
 	c->x.reason = CPU_EXIT_EXCEPTION;
-	c->x.vector = 1;
+	c->x.vector = VEC_DB;
 	c->x.has_error = false;
 	c->x.error = bits;
 }

@@ -11,7 +11,7 @@
  *
  * A block whose first concern with flags is to overwrite them needs neither:
  * its budget check stands right before that instruction (the late check), and
- * when the budget is used up a copy of the instruction runs behind the block,
+ * when the budget is used up a copy of the instruction runs after the block,
  * after which the flags are exact again.
  */
 #include "cpu/trans.h"
@@ -36,19 +36,19 @@ static void emit_sized(struct tr *t, unsigned rr, unsigned ext, int a, const str
 {
 	struct out *o = &t->o;
 	bool w = r->size == 8, byte = r->size == 1;
-	unsigned imm_op = rr == 0x85 ? 0xf7 : 0x81;
+	unsigned imm_op = rr == X_TEST ? X_UNARY : X_ARITH;
 
 	if (r->size == 2)
-		e8(o, 0x66);
+		e8(o, B_OPSIZE);
 	if (r->b != NO_REG) {
 		e_rex(o, w, r->b, -1, a, byte);
 		e8(o, byte ? rr - 1 : rr);
-		e8(o, 0xc0 | ((unsigned)r->b & 7) << 3 | ((unsigned)a & 7));
+		e8(o, MODRM_REG | ((unsigned)r->b & 7) << 3 | ((unsigned)a & 7));
 		return;
 	}
 	e_rex(o, w, 0, -1, a, byte);
 	e8(o, byte ? imm_op - 1 : imm_op);
-	e8(o, 0xc0 | ext << 3 | ((unsigned)a & 7));
+	e8(o, MODRM_REG | ext << 3 | ((unsigned)a & 7));
 	if (byte)
 		e8(o, (uint8_t)r->imm);
 	else if (r->size == 2)
@@ -66,10 +66,10 @@ static void undo(struct tr *t, const struct recipe *r)
 	if (r->b == NO_REG) {
 		e_lea(o, R10, EA_BASE(r->a, r->kind == REC_SUB ? r->imm : -r->imm));
 	} else if (r->kind == REC_SUB) {
-		e_lea(o, R10, (struct ea){ r->a, r->b, 0, 0 });
+		e_lea(o, R10, EA(r->a, r->b, 0, 0));
 	} else {
 		e_mov(o, R10, r->a);
-		e_rr(o, 1, 0x29, r->b, R10);
+		e_rr(o, 1, X_SUB, r->b, R10);
 	}
 }
 
@@ -79,18 +79,18 @@ static void emit_recipe(struct tr *t)
 
 	switch (r->kind) {
 	case REC_TEST:
-		emit_sized(t, 0x85, 0, r->a, r);
+		emit_sized(t, X_TEST, EXT_TEST, r->a, r);
 		break;
 	case REC_SUB:
 		undo(t, r);
-		emit_sized(t, 0x39, 7, R10, r);
+		emit_sized(t, X_CMP, EXT_CMP, R10, r);
 		break;
 	case REC_ADD:
 		undo(t, r);
-		emit_sized(t, 0x01, 0, R10, r);
+		emit_sized(t, X_ADD, EXT_ADD, R10, r);
 		break;
 	default:
-		emit_sized(t, 0x39, 7, r->a, r);
+		emit_sized(t, X_CMP, EXT_CMP, r->a, r);
 	}
 	t->fs = FL_HOST;
 }
@@ -114,9 +114,9 @@ void flags_saved(struct tr *t)
 	if (t->fs != FL_HOST)
 		return;
 	e_mov(o, R10, RAX);
-	e8(o, 0x9f);                                 /* lahf */
-	e_rm(o, 0, 0x0f90, 0, field(&t->c->flags));  /* seto flags */
-	e_rm(o, 0, 0x88, AH, field((char *)&t->c->flags + 1)); /* mov ah, flags + 1 */
+	e8(o, B_LAHF);
+	e_rm(o, 0, X_SETO, 0, field(&t->c->flags));  /* seto flags */
+	e_rm(o, 0, X_MOV8, AH, field((char *)&t->c->flags + 1));
 	e_mov(o, RAX, R10);
 	t->fs = FL_SAVED;
 	t->delta_reg = NO_REG;
@@ -131,10 +131,10 @@ void flags_host(struct tr *t)
 	if (t->fs != FL_SAVED)
 		return;
 	e_mov(o, R10, RAX);
-	e_rm(o, 0, 0x0fb6, RAX, field(&t->c->flags)); /* movzx eax, flags */
-	e8(o, 0x04); e8(o, 0x7f);                     /* add al, 7f: OF */
-	e_rm(o, 0, 0x8a, AH, field((char *)&t->c->flags + 1)); /* mov flags + 1, ah */
-	e8(o, 0x9e);                                  /* sahf */
+	e_rm(o, 0, X_MOVZX8, RAX, field(&t->c->flags));
+	e8(o, B_ADD_AL); e8(o, 0x7f); /* overflows: OF */
+	e_rm(o, 0, X_MOV8_R, AH, field((char *)&t->c->flags + 1));
+	e8(o, B_SAHF);
 	e_mov(o, RAX, R10);
 	t->fs = FL_HOST;
 	t->delta_reg = NO_REG;
@@ -173,7 +173,7 @@ uint8_t *budget_check(struct tr *t)
 	struct out *o = &t->o;
 
 	e_fit(o, BUDGET_CHECK);
-	e8(o, 0x49); e8(o, 0x81); e8(o, 0xef);
+	e_rr(o, 1, X_ARITH, EXT_SUB, R15);
 	piece_cost(t, o->p);
 	e32(o, 0);
 	return e_jcc(o, CC_L);

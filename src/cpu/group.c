@@ -26,7 +26,7 @@ static bool plain_operand(const struct insn *in, int base)
 {
 	return in->kind == K_GENERIC && in->has_mem && in->mem.base == base &&
 		in->mem.index == NO_REG && in->mem.seg < 0 && !in->mem.addr32 && !in->high8 &&
-		in->mem.size <= 16 && in->mem.disp > -REACH && in->mem.disp < REACH;
+		in->mem.size <= 32 && in->mem.disp > -REACH && in->mem.disp < REACH;
 }
 
 /* What an instruction does to memory around base, and to base, which is at `off`. */
@@ -150,13 +150,13 @@ static void plan(struct tr *t, int base)
 
 static bool names_homed(const struct insn *in)
 {
-	return homed(in->reg) || homed(in->rm) || homed(in->opreg);
+	return homed(in->reg) || homed(in->rm) || homed(in->opreg) || homed(in->vreg);
 }
 
 static bool indexed(const struct insn *in)
 {
 	return in->kind == K_GENERIC && in->has_mem && in->mem.index != NO_REG && !in->high8 &&
-		in->mem.size <= 16;
+		in->mem.size <= 32;
 }
 
 static bool same_operand(const struct insn *a, const struct insn *b)
@@ -216,7 +216,7 @@ void plan_groups(struct tr *t)
 	t->ngroups = 0;
 	memset(t->reuse, 0, sizeof t->reuse);
 	memset(t->write_ahead, 0, sizeof t->write_ahead);
-	if (t->compat || t->careful || (t->b->mode & (BM_PLAIN | BM_AC)) ||
+	if (t->compat || t->careful || t->native || (t->b->mode & (BM_PLAIN | BM_AC)) ||
 	    t->c->tier == CPU_REFERENCE)
 		return;
 	for (int i = 0; i < t->count; i++)
@@ -257,7 +257,7 @@ void group_write_ahead(struct tr *t, const struct insn *in)
 	access_addr(t, in, 0);
 	access_lookup(t, TLB_WTAG, in->mem.size);
 	slow(t, in, s, TLB_WTAG);
-	access_entry(t, 0x03, R11, TLB_HOST);
+	access_entry(t, X_ADD_R, R11, TLB_HOST);
 }
 
 /* The current instruction's access around base is covered by a check. */
@@ -292,8 +292,8 @@ static void check_stack(struct tr *t, const struct insn *in, const struct site *
 	struct cold *k;
 
 	e_fit_after(&t->o, from, 7, 14);
-	e_rm(&t->o, 1, 0x33, R11, field(&tlb->stack.tag));
-	e_rm(&t->o, 1, 0x3b, R11, field(stack_limit(tlb, size)));
+	e_rm(&t->o, 1, X_XOR_R, R11, field(&tlb->stack.tag));
+	e_rm(&t->o, 1, X_CMP_R, R11, field(stack_limit(tlb, size)));
 	k = cold_group_new(t, in, s, e_jcc(&t->o, CC_AE));
 	k->stack = true;
 	site_here(t, in, 0);
@@ -321,7 +321,7 @@ static void check(struct tr *t, const struct insn *in, const struct group *g)
 	}
 	access_lookup(t, tag, size);
 	slow(t, in, s, tag);
-	access_entry(t, 0x8b, R10, TLB_DELTA);
+	access_entry(t, X_MOV_R, R10, TLB_DELTA);
 	e_store(&t->o, field(&t->c->delta[g->base]), R10);
 	t->delta_reg = g->base;
 }
@@ -340,5 +340,5 @@ struct ea group_operand(struct tr *t, int base, int disp)
 	if (t->delta_reg != base)
 		e_load(&t->o, R10, field(base == RSP ? &access_tlb(t)->stack.delta : &t->c->delta[base]));
 	t->delta_reg = (int8_t)base;
-	return (struct ea){ base, R10, 0, disp };
+	return EA(base, R10, 0, disp);
 }

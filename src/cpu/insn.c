@@ -6,6 +6,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/insn.h"
+#include "cpu/isa.h"
 
 #define M(name) [ZYDIS_MNEMONIC_##name]
 
@@ -32,7 +33,7 @@ static const uint8_t kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(PREFETCHT1) = K_NOP, M(PREFETCHT2) = K_NOP, M(PREFETCHW) = K_NOP,
 	M(LFENCE) = K_NOP, M(MFENCE) = K_NOP, M(SFENCE) = K_NOP,
 	M(UD0) = K_UD, M(UD1) = K_UD, M(UD2) = K_SPECIAL,
-	/* By hand in sys.c: flags, stack frames, implicit operands. */
+	/* By hand in special.c: flags, stack frames, implicit operands. */
 	M(PUSHF) = K_SPECIAL, M(PUSHFD) = K_SPECIAL, M(PUSHFQ) = K_PUSHF,
 	M(POPF) = K_SPECIAL, M(POPFD) = K_SPECIAL, M(POPFQ) = K_SPECIAL,
 	M(ENTER) = K_SPECIAL, M(XLAT) = K_SPECIAL, M(MASKMOVQ) = K_SPECIAL,
@@ -55,36 +56,37 @@ static const uint8_t kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	M(LSS) = K_SPECIAL, M(INT) = K_SPECIAL, M(INT1) = K_SPECIAL, M(INT3) = K_SPECIAL,
 	M(MONITOR) = K_SPECIAL, M(MWAIT) = K_SPECIAL,
 	M(XGETBV) = K_SPECIAL, M(XSETBV) = K_SPECIAL,
+	/* State, and what is not the host's: special_state.c. */
+	M(XSAVE) = K_SPECIAL, M(XSAVE64) = K_SPECIAL, M(XSAVEOPT) = K_SPECIAL,
+	M(XSAVEOPT64) = K_SPECIAL, M(XRSTOR) = K_SPECIAL, M(XRSTOR64) = K_SPECIAL,
+	M(RDRAND) = K_SPECIAL, M(RDSEED) = K_SPECIAL, M(RDFSBASE) = K_SPECIAL,
+	M(RDGSBASE) = K_SPECIAL, M(WRFSBASE) = K_SPECIAL, M(WRGSBASE) = K_SPECIAL,
+	/* Of whose operand only some is touched: special_vector.c. */
+	M(VMASKMOVPS) = K_SPECIAL, M(VMASKMOVPD) = K_SPECIAL, M(VPMASKMOVD) = K_SPECIAL,
+	M(VPMASKMOVQ) = K_SPECIAL, M(VMASKMOVDQU) = K_SPECIAL,
+	M(VGATHERDPS) = K_SPECIAL, M(VGATHERDPD) = K_SPECIAL, M(VGATHERQPS) = K_SPECIAL,
+	M(VGATHERQPD) = K_SPECIAL, M(VPGATHERDD) = K_SPECIAL, M(VPGATHERDQ) = K_SPECIAL,
+	M(VPGATHERQD) = K_SPECIAL, M(VPGATHERQQ) = K_SPECIAL,
 };
 
-/* Instruction sets the guest's CPUID shows, beside the base (x86-64-v2). */
-static bool shown(const ZydisDecodedInstruction *d)
+/* BMI's are the only ones with VEX that do not touch vector registers. */
+static bool is_bmi(const ZydisDecodedInstruction *d)
 {
-	switch (d->meta.isa_ext) {
-	case ZYDIS_ISA_EXT_BASE:
-	case ZYDIS_ISA_EXT_LONGMODE:
-	case ZYDIS_ISA_EXT_X87:
-	case ZYDIS_ISA_EXT_MMX:
-	case ZYDIS_ISA_EXT_SSE:
-	case ZYDIS_ISA_EXT_SSE2:
-	case ZYDIS_ISA_EXT_SSE3:
-	case ZYDIS_ISA_EXT_SSSE3:
-	case ZYDIS_ISA_EXT_SSE4:
-	case ZYDIS_ISA_EXT_CLFSH:
-	case ZYDIS_ISA_EXT_PAUSE:
-	case ZYDIS_ISA_EXT_RDTSCP:
-	case ZYDIS_ISA_EXT_AMD3DNOW_PREFETCH:
-	case ZYDIS_ISA_EXT_PREFETCHWT1:
-	case ZYDIS_ISA_EXT_MONITOR:
-		return d->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
-	default:
-		return d->mnemonic == ZYDIS_MNEMONIC_XGETBV || d->mnemonic == ZYDIS_MNEMONIC_XSETBV;
-	}
+	return d->meta.isa_ext == ZYDIS_ISA_EXT_BMI1 || d->meta.isa_ext == ZYDIS_ISA_EXT_BMI2;
 }
 
 static bool is_fp(const ZydisDecodedInstruction *d)
 {
+	if (d->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+		return !is_bmi(d);
 	switch (d->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_AES:
+	case ZYDIS_ISA_EXT_PCLMULQDQ:
+	case ZYDIS_ISA_EXT_SHA:
+	case ZYDIS_ISA_EXT_GFNI:
+	case ZYDIS_ISA_EXT_XSAVE:
+	case ZYDIS_ISA_EXT_XSAVEOPT:
+		return d->mnemonic != ZYDIS_MNEMONIC_XGETBV && d->mnemonic != ZYDIS_MNEMONIC_XSETBV;
 	case ZYDIS_ISA_EXT_X87:
 	case ZYDIS_ISA_EXT_MMX:
 	case ZYDIS_ISA_EXT_SSE:
@@ -122,6 +124,7 @@ static bool is_x87(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *
 {
 	return d->meta.isa_ext == ZYDIS_ISA_EXT_X87 || d->meta.isa_ext == ZYDIS_ISA_EXT_MMX ||
 		d->mnemonic == ZYDIS_MNEMONIC_FXRSTOR || d->mnemonic == ZYDIS_MNEMONIC_FXRSTOR64 ||
+		d->mnemonic == ZYDIS_MNEMONIC_FISTTP || /* SSE3's */
 		names_mmx(d, ops);
 }
 
@@ -195,6 +198,10 @@ static void take_reg(struct insn *in, const ZydisDecodedOperand *o)
 	case ZYDIS_OPERAND_ENCODING_OPCODE:
 		in->opreg = (int8_t)r;
 		in->opreg_use |= use;
+		break;
+	case ZYDIS_OPERAND_ENCODING_NDSNDD:
+		in->vreg = (int8_t)r;
+		in->vreg_use |= use;
 		break;
 	default:
 		break;
@@ -292,6 +299,44 @@ static void take_operands(struct insn *in, const ZydisDecodedInstruction *d,
 	}
 }
 
+/*
+ * Does VEX.W mean a 64-bit general register?  32-bit code has none, and its W is ignored.
+ * (vmovd, vcvtsi2sd, vcvtsd2si, vpextrd, vpinsrd, vpcmpestri and their like, and BMI.)
+ */
+static bool w_is_width(const struct insn *in, const ZydisDecodedInstruction *d)
+{
+	switch (in->map) {
+	case 1:
+		return (in->opcode == 0x6e || in->opcode == 0x7e) ? (in->vex & 3) == 1
+			: in->opcode == 0x2a || in->opcode == 0x2c || in->opcode == 0x2d;
+	case 3:
+		return in->opcode == 0x16 || in->opcode == 0x22 || in->opcode == 0x60 ||
+			in->opcode == 0x61 || is_bmi(d);
+	default:
+		return is_bmi(d);
+	}
+}
+
+static void take_vex(struct insn *in, const ZydisDecodedInstruction *d)
+{
+	const uint8_t *p = in->bytes + d->raw.vex.offset;
+	bool code64 = d->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
+	uint8_t rxb = p[0] == 0xc5 ? (uint8_t)(p[1] | 0x60) : p[1];
+
+	in->has_vex = true;
+	in->vex = p[0] == 0xc5 ? p[1] & 0x7f : p[2];
+	if (!code64 && w_is_width(in, d))
+		in->vex &= 0x7f;
+	/* vblendvps, vblendvpd, vpblendvb: the last byte names a register, one of eight. */
+	if (!code64 && in->map == 3 && in->opcode >= 0x4a && in->opcode <= 0x4c)
+		in->bytes[in->len - 1] &= 0x7f;
+	/* Only eight registers are cleared: special_vector.c. */
+	if (!code64 && in->map == 1 && in->opcode == 0x77)
+		in->kind = K_SPECIAL;
+	in->rex = (uint8_t)(0x40 | (in->vex >> 4 & 8) | (code64 ? ~rxb >> 5 & 7 : 0));
+	in->ymm = (in->vex & 4) != 0;
+}
+
 static void take_raw(struct insn *in, const ZydisDecodedInstruction *d)
 {
 	in->has_modrm = (d->attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
@@ -320,13 +365,44 @@ static void take_raw(struct insn *in, const ZydisDecodedInstruction *d)
 		: d->opcode_map == ZYDIS_OPCODE_MAP_0F38 ? 2
 		: d->opcode_map == ZYDIS_OPCODE_MAP_0F3A ? 3 : 0;
 	in->opcode = d->opcode;
+	if (d->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+		take_vex(in, d);
+}
+
+/*
+ * Intel's processors compute SF, ZF, AF and PF of a product, AMD's keep what they
+ * were.  Asked of the processor itself: a product of the same numbers, once with
+ * the four flags set before, once with them clear.
+ */
+static bool product_keeps_flags(void)
+{
+	uint32_t set = 0xd400, clear = 0, n = 3;
+
+	__asm__ ("sahf; imul %1, %1; lahf" : "+a"(set), "+r"(n) : : "cc");
+	n = 3;
+	__asm__ ("sahf; imul %1, %1; lahf" : "+a"(clear), "+r"(n) : : "cc");
+	return ((set ^ clear) & 0xd400) != 0;
+}
+
+/*
+ * Do BMI's leave the flags that their manuals call undefined as they were?  No processor
+ * is known that does; asked all the same.
+ */
+static bool bmi_keeps_flags(void)
+{
+	uint64_t set, clear, n = 0x35, m = 0x1234;
+
+	__asm__ volatile("sahf; andn %2, %1, %1; lahf" : "=a"(set), "+r"(n) : "r"(m), "0"(0xd500) : "cc");
+	n = 0x35;
+	__asm__ volatile("sahf; andn %2, %1, %1; lahf" : "=a"(clear), "+r"(n) : "r"(m), "0"(0) : "cc");
+	return ((set ^ clear) & 0xd400) != 0;
 }
 
 /*
  * What an instruction leaves undefined counts as written when this family of
  * instructions computes it from its operands alone, and as not written (hence
  * preserved) when hardware keeps old flags there: bt*, div, and on some
- * processors bsf and bsr.  Shifts by cl or by zero write nothing for zero.
+ * processors mul, imul, bsf and bsr.  Shifts by cl or by zero write nothing for zero.
  */
 static void take_flags(struct insn *in, const ZydisDecodedInstruction *d)
 {
@@ -341,7 +417,19 @@ static void take_flags(struct insn *in, const ZydisDecodedInstruction *d)
 	case ZYDIS_MNEMONIC_BT: case ZYDIS_MNEMONIC_BTS: case ZYDIS_MNEMONIC_BTR:
 	case ZYDIS_MNEMONIC_BTC: case ZYDIS_MNEMONIC_DIV: case ZYDIS_MNEMONIC_IDIV:
 	case ZYDIS_MNEMONIC_BSF: case ZYDIS_MNEMONIC_BSR:
+	case ZYDIS_MNEMONIC_TZCNT: case ZYDIS_MNEMONIC_LZCNT: /* keep OF, on some processors */
 		in->fl_read = STATUS_FLAGS;
+		written = STATUS_FLAGS;
+		break;
+	case ZYDIS_MNEMONIC_ANDN: case ZYDIS_MNEMONIC_BEXTR: case ZYDIS_MNEMONIC_BZHI:
+	case ZYDIS_MNEMONIC_BLSI: case ZYDIS_MNEMONIC_BLSMSK: case ZYDIS_MNEMONIC_BLSR:
+		if (bmi_keeps_flags())
+			in->fl_read = STATUS_FLAGS;
+		written = STATUS_FLAGS;
+		break;
+	case ZYDIS_MNEMONIC_MUL: case ZYDIS_MNEMONIC_IMUL:
+		if (product_keeps_flags())
+			in->fl_read = STATUS_FLAGS;
 		written = STATUS_FLAGS;
 		break;
 	case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR:
@@ -363,6 +451,15 @@ static void take_flags(struct insn *in, const ZydisDecodedInstruction *d)
 	in->fl_write = (uint16_t)(written & STATUS_FLAGS);
 }
 
+/* From a register, and not cs, which is #UD, nor ss, which holds back traps. */
+static bool loads_data_seg(const struct insn *in)
+{
+	unsigned seg = in->modrm >> 3 & 7;
+
+	return in->map == 0 && in->opcode == 0x8e && !in->has_mem && seg < SEG_COUNT &&
+		seg != SEG_CS && seg != SEG_SS;
+}
+
 static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 	const ZydisDecodedOperand *ops)
 {
@@ -377,7 +474,7 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 	if (seg_operand)
 		in->kind = in->map == 0 && in->opcode == 0x8c &&
 			(in->has_mem || !insn_opsize16(in)) && (in->modrm >> 3 & 7) < SEG_COUNT
-			? K_FROM_SEG : K_SPECIAL;
+			? K_FROM_SEG : loads_data_seg(in) ? K_TO_SEG : K_SPECIAL;
 	if (in->kind == K_CALL || in->kind == K_JMP || in->kind == K_RET) {
 		bool relative = d->raw.imm[0].is_relative;
 
@@ -395,11 +492,12 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		in->kind = K_GENERIC;
 	if (d->mnemonic == ZYDIS_MNEMONIC_CLFLUSH)
 		in->mem.read = true, in->mem.write = false, in->mem.size = 1;
-	/* arpl and pop come to their store late: sysuser.c, sys.c. */
+	/* arpl and pop come to their store late: special_user.c, special.c. */
 	if (in->mem.cs && in->mem.write && in->mnemonic != ZYDIS_MNEMONIC_ARPL)
 		in->kind = in->kind == K_POP ? K_SPECIAL : K_GP;
+	/* Nothing is extended then: a mov, which reads two bytes on AMD's processors, too. */
 	if (in->mnemonic == ZYDIS_MNEMONIC_MOVSXD && insn_opsize16(in))
-		in->mem.size = 2;
+		in->mem.size = 2, in->opcode = 0x8b;
 	/* Hint encodings with a memory form never access it. */
 	if (in->kind == K_NOP)
 		in->has_mem = false;
@@ -411,7 +509,7 @@ static void refine_kind(struct insn *in, const ZydisDecodedInstruction *d,
 		in->kind = K_SPECIAL;
 }
 
-int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
+int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64, uint64_t isa)
 {
 	ZydisDecoder dec;
 	ZydisDecodedInstruction d;
@@ -419,28 +517,29 @@ int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64)
 	ZyanStatus st;
 
 	memset(in, 0, sizeof *in);
-	in->reg = in->rm = in->opreg = NO_REG;
+	in->reg = in->rm = in->opreg = in->vreg = NO_REG;
 	in->mem.base = in->mem.index = NO_REG;
 	in->mem.seg = -1;
 	ZydisDecoderInit(&dec, code64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
 		code64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
 	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
 	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
-	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_LZCNT, ZYAN_FALSE);
-	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_TZCNT, ZYAN_FALSE);
+	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_LZCNT, (isa & ISA_BIT(LZCNT)) != 0);
+	ZydisDecoderEnableMode(&dec, ZYDIS_DECODER_MODE_TZCNT, (isa & ISA_BIT(BMI1)) != 0);
 	st = ZydisDecoderDecodeFull(&dec, p, n, &d, ops);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA)
 		return -1;
 	if (!ZYAN_SUCCESS(st)) {
 		in->kind = st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? K_GP : K_UD;
 		in->len = 1;
+		in->looked = (uint8_t)(n < INSN_MAX ? n : INSN_MAX);
 		return 0;
 	}
-	in->len = d.length;
+	in->len = in->looked = d.length;
 	memcpy(in->bytes, p, d.length);
 	in->mnemonic = (uint16_t)d.mnemonic;
 	in->kind = kinds[d.mnemonic];
-	if (!shown(&d)) {
+	if (isa_of(d.meta.isa_ext, d.encoding, d.mnemonic) & ~isa) {
 		in->kind = K_UD;
 		return 0;
 	}

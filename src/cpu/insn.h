@@ -34,7 +34,8 @@ enum insn_kind {
 	K_FXSAVE,  /* fxsave, fnsave, fnstenv: the FPU's pointers are zeroed */
 	K_SYSCALL,
 	K_IRET,
-	K_SPECIAL, /* leaves translated code; sys.c decides what it is */
+	K_TO_SEG,  /* mov sreg, r32/r64, not ss */
+	K_SPECIAL, /* leaves translated code; special.c decides what it is */
 	K_UD,      /* #UD: invalid or hidden */
 	K_NM,      /* #NM: FP instruction with CR0.TS set */
 	K_GP,      /* #GP: more than 15 bytes, or a write through cs */
@@ -44,6 +45,7 @@ enum insn_kind {
 #define STATUS_FLAGS 0x8d5u
 
 #define NO_REG (-1)
+enum { INSN_MAX = 15 }; /* bytes */
 
 struct insn_mem {
 	int8_t base, index; /* enum cpu_reg or NO_REG */
@@ -63,6 +65,7 @@ enum insn_use { USE_R = 1, USE_W = 2 };
 struct insn {
 	uint8_t kind; /* enum insn_kind */
 	uint8_t len;
+	uint8_t looked;    /* how many bytes decided what it is: len, or more of what is none */
 	uint16_t off;      /* of its first byte in the page */
 	uint16_t mnemonic; /* ZydisMnemonic */
 	uint8_t bytes[15];
@@ -70,17 +73,21 @@ struct insn {
 	uint8_t map;       /* 0: one byte, 1: 0f, 2: 0f 38, 3: 0f 3a */
 	uint8_t mandatory; /* f2, f3 or 0 */
 	bool opsize;       /* an effective 66 */
-	uint8_t rex;       /* the whole byte, 0: none */
+	uint8_t rex;       /* the whole byte, 0: none; of a VEX prefix, the same bits */
+	bool has_vex;
+	uint8_t vex;       /* W vvvv L pp, as the last byte of a long VEX prefix */
 	uint8_t near16;    /* a near branch of 32-bit code with 16-bit operands: its kind */
 	bool has_modrm, has_mem;
 	uint8_t modrm;
 	uint8_t imm_off, imm_len;
 	int8_t reg, rm, opreg; /* general registers in the three fields, or NO_REG */
-	uint8_t reg_use, rm_use, opreg_use;
+	int8_t vreg;       /* and in vvvv */
+	uint8_t reg_use, rm_use, opreg_use, vreg_use;
 	bool high8;        /* an operand is ah, ch, dh or bh */
 	uint8_t width;     /* operand size in bytes */
-	bool fp;           /* x87, MMX or SSE */
+	bool fp;           /* x87, MMX, SSE or AVX */
 	bool x87;          /* of them one that may change x87 or MMX state */
+	bool ymm;          /* of them one that may set upper halves of ymm registers */
 	bool fp_waits;     /* a pending x87 exception comes first */
 	uint16_t fl_read, fl_write; /* status flags */
 	bool writes_rsp;
@@ -91,9 +98,11 @@ struct insn {
 
 /*
  * Decodes from at most n bytes.  0; -1 when the bytes end too early (the
- * instruction crosses the page).  Undecodable and hidden ones are K_UD.
+ * instruction crosses the page).  Undecodable ones, and those that need sets which are not
+ * in isa (isa.h), are K_UD.  Whoever keeps the result has to notice when one of the bytes
+ * looked at changes.
  */
-int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64);
+int insn_decode(struct insn *in, const uint8_t *p, unsigned n, bool code64, uint64_t isa);
 
 /* 66 has no effect beside REX.W. */
 static inline bool insn_opsize16(const struct insn *in)

@@ -7,8 +7,8 @@
  *	r15 = instructions left << 20 | 0xfffff - branches done
  * Guest status flags are, at each point of a block, either in the host's flags
  * or in cpu.flags ("saved": ah as lahf leaves it, al = OF); see flags.c.  DF
- * is always in the host's flags.  Code, tables and this structure lie below
- * 2 GiB, so that code names them by disp32.
+ * is always in the host's flags.  Code, tables and this structure lie in
+ * the region (util/region.h), where 32 bits name a place.
  *
  * Invariants
  *  C1. At every place translated code can leave from there is a site, and a
@@ -16,18 +16,21 @@
  *      and where the flags are.  Registers are never cached across instructions
  *      elsewhere than said above.
  *  C2. A block is paid for piece by piece (subtracted from r15): at its head, where
- *      the budget is checked, up to its first conditional branch, and behind each
+ *      the budget is checked, up to its first conditional branch, and after each
  *      of these, unchecked, up to the next.  So a branch taken owes nothing; an
  *      exit anywhere else gives back what its site says.
  *  C3. Code of user mode is position independent: only cpu.pcbase, the address
  *      of the page being executed, tells where it runs, and so one translation
- *      serves every mapping of its frame.  Code of kernel mode has its address
- *      built in and is keyed by it.
+ *      serves every mapping of its frame.  Code of kernel mode, and that of the mapped
+ *      space (BM_SPACE), has its address built in and is keyed by it.
  *  C4. Direct links join blocks of one page and of different pages; the latter, and
  *      both jump caches, are dropped when mem_fetch_gen() says that a fetch translation
  *      changed.  In user mode a link between pages joins two frames that are both
  *      executed at one address only (mem_fetched_once()): what is wrong for the block
  *      when it runs at another is killed before it does.
+ *  C6. In code of the mapped space an instruction's site stands before its first access of
+ *      memory, and nothing of it is visible to the guest before its last access has
+ *      succeeded: a fault of the host's finds the guest as it was before it.
  *  C5. A block with code of two frames (its only instruction straddles) is
  *      found by the first and valid only if the second still follows.
  */
@@ -39,12 +42,15 @@
 #include "cpu/cpu.h"
 #include "cpu/insn.h"
 #include "cpu/recipe.h"
+#include "mem/space.h"
 #include "mem/tlb.h"
+#include "util/region.h"
 
 enum {
 	CODE_SIZE = 35 << 20,
 	COLD_SIZE = 21 << 20, /* fills at about the same time */
 	META_SIZE = 64 << 20,
+	PIECE = 2 << 20,      /* a huge page */
 	CODE_SLACK = 128 << 10, /* room one block can need */
 	META_SLACK = 64 << 10,
 	HASH_BITS = 16,
@@ -55,7 +61,7 @@ enum {
 	MAX_BLOCK = 48,      /* instructions in a block */
 	MAX_RECIPES = 63,    /* in a block's sites */
 	DECODED_BITS = 8, /* of the decode cache of what leaves translated code */
-	LATE_CHECK = 16,     /* the check of a late one comes within so many */
+	LATE_CHECK = 16,     /* the check of a late one comes within this many */
 	OVERRUN = MAX_BLOCK + LATE_CHECK, /* by fewer than this a budget may be overrun */
 };
 
@@ -71,11 +77,12 @@ enum block_mode {
 	BM_CAREFUL = 32, /* one instruction, by the careful path */
 	BM_BASES = 64, /* 32-bit code with a segment whose base is not zero */
 	BM_PASS = 128, /* breakpoints on its first instruction have been looked at */
+	BM_SPACE = 256, /* user code of the mapped address space (mem/space.h): addresses as they are */
 };
 
 struct site {
-	uint32_t host;  /* where to resume; address below 2 GiB */
-	uint32_t block; /* address of struct block */
+	uint32_t host;  /* where to resume, in the region */
+	uint32_t block; /* place of struct block in the region */
 	uint16_t off;   /* guest instruction, in its page */
 	uint8_t n, b;   /* instructions and branches paid for but not done */
 	uint8_t fl;     /* enum fstate | number of the recipe << 2 */
@@ -98,7 +105,7 @@ struct block {
 	uint32_t entry_far;   /* as saved, r11 = guest pc: from another page */
 	uint16_t n;     /* instructions that retire in it: not one that leaves it */
 	uint8_t first;  /* instructions paid for at its head (C2) */
-	uint8_t mode;   /* enum block_mode */
+	uint16_t mode;  /* enum block_mode */
 	bool dead;
 };
 
@@ -130,7 +137,7 @@ enum leave {
 	LEAVE_FAULT,     /* cpu.x is filled */
 	LEAVE_CAREFUL,   /* run this one instruction by the careful path */
 	LEAVE_PLAIN,     /* go on from here without stack groups */
-	LEAVE_SPECIAL,   /* sys.c looks at the instruction */
+	LEAVE_SPECIAL,   /* special.c looks at the instruction */
 	LEAVE_SYSCALL,
 	LEAVE_LINK,      /* cpu.link wants its target */
 	LEAVE_JUMP,      /* rip is new; find its block */
@@ -166,6 +173,18 @@ struct points {
 	uint64_t rep_rip;         /* of the string instruction that rep_at tells of */
 };
 
+/* policy.c: which address space is mapped. */
+enum { POLICY_ROOTS = 8 };
+struct space_policy {
+	uint64_t after;  /* instructions that a root has run before it is worth it */
+	uint64_t looked, begun; /* icount */
+	uint64_t hold;   /* how long one that did not pay is left alone */
+	struct {
+		mfn_t root;
+		uint64_t ran, last, not_before;
+	} of[POLICY_ROOTS];
+};
+
 struct cpu {
 	struct cpu_state s; /* first: gpr[] are the homes and the spill area */
 
@@ -180,7 +199,9 @@ struct cpu {
 	uint64_t ret;       /* r11 when going on */
 	uint64_t hostflags; /* RFLAGS on leaving translated code */
 	uint32_t host_mxcsr, guest_df;
-	uint8_t whole_fx;   /* x87 state too is to be loaded or saved: glue.c */
+	uint8_t whole_fx;   /* x87 state too is to be loaded or saved, */
+	uint8_t high;       /* and upper halves of ymm registers: glue.c */
+	bool avx;           /* the guest may use these */
 
 	/* What the slow paths tell the dispatcher. */
 	enum leave leave;
@@ -190,8 +211,18 @@ struct cpu {
 	uint64_t access_va; /* operand's address of the last slow access */
 	bool noncanon;      /* cpu.x is #GP for a non-canonical address */
 
+	/* Completes exits without leaving: quick_hot.c. */
+	cpu_quick_fn *quick_fn;
+	void *quick_ctx;
+	bool quick;         /* what runs now may go on after one */
+
 	struct mem *mem;
+	const bool *space_here; /* mem_space_here() */
+	struct mem_fault space_fault; /* of the mapped space, */
+	bool space_careful;           /* or this */
 	enum cpu_tier tier;
+	uint64_t shown, isa; /* sets of instructions: that CPUID shows; that execute now */
+	uint8_t seed[CPU_SEED];
 	uint64_t budget;    /* instructions handed out for this entry */
 	uint64_t fetch_gen[2];
 	volatile int kick;
@@ -201,6 +232,9 @@ struct cpu {
 	/* Code cache. */
 	uint8_t *code, *code_p, *code_end;
 	uint8_t *cold, *cold_p, *cold_end; /* what rarely runs of it, apart */
+	ptrdiff_t code_write;              /* from a place in either to where it is written */
+	uint8_t *huge[2];                  /* both are in huge pages up to here */
+	unsigned forks;                    /* of this process, when the code was its own */
 	uint8_t *meta, *meta_p, *meta_end;
 	struct site *sites, *site_p, *site_end;
 	struct block **hash;
@@ -209,13 +243,14 @@ struct cpu {
 	struct jc_entry (*jc)[JC_SIZE]; /* by mode */
 	uint16_t *jc_used[2];
 	uint32_t jc_nused[2];
-	uint8_t jc_mode[2];         /* block mode of what is in it */
+	uint16_t jc_mode[2];        /* block mode of what is in it */
 	uint8_t *glue_end;
 	struct {
 		uint32_t enter, slow_read, slow_write, slow_group, careful_read, careful_write;
 		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault, misaligned;
-		uint32_t end, string, rdtsc, pushf, iret;
+		uint32_t end, string, rdtsc, pushf, iret, to_seg, outside;
 		uint32_t stack[2], stack_miss; /* by mem_mode */
+		uint32_t space, space_careful;
 	} glue;
 
 	struct block *plain_next; /* run this one next instead of the block at rip */
@@ -233,9 +268,14 @@ struct cpu {
 	struct watch watch[4];
 	bool watching, breaking;  /* some are on data, on instructions */
 	uint8_t hits;             /* DR6 bits of the instruction just completed */
+	uint16_t after;           /* of one that the hypervisor completes: if it does, they are */
+	uint16_t held;            /* still to be reported: state, */
+	bool shadow;              /* after one more instruction, as it was a load of ss */
+	bool after_shadow;
 	uint16_t breaks[BREAKS];  /* offsets in a page where translations stop */
 	unsigned nbreaks;
 
+	struct space_policy policy;
 	struct points points;
 	/* The instructions last decoded one by one, by their bytes and whether 64-bit. */
 	struct decoded {
@@ -245,12 +285,26 @@ struct cpu {
 
 	struct cpu_stats stats;
 	void *sigstack;
+	uint64_t looked; /* when at the process's signals: fault.c */
 };
+
+/* (Not cpu_tsc() of a state made up for it: compilers call memset() to make one.) */
+static inline uint64_t tsc_at(const struct cpu_state *s, uint64_t icount)
+{
+	return s->tsc_offset + (uint64_t)(((unsigned __int128)icount * s->tsc_mul) >> 32);
+}
+
+/* Somebody has written to cpu.s.fx or ymmh. */
+static inline void fx_written(struct cpu *c)
+{
+	c->whole_fx = 1;
+	c->high = c->avx;
+}
 
 static inline uint32_t lo(const void *p) { return (uint32_t)(uintptr_t)p; }
 static inline struct block *site_block(const struct site *s)
 {
-	return (struct block *)(uintptr_t)s->block;
+	return region_at(s->block);
 }
 static inline bool has_bases(const struct cpu *c)
 {
@@ -260,11 +314,13 @@ static inline enum mem_mode block_mem_mode(const struct block *b)
 {
 	return b->mode & BM_USER ? MEM_USER : MEM_KERNEL;
 }
+/* Is its address built in?  (Else it is where pcbase says.) */
+static inline bool mode_is_placed(unsigned mode) { return !(mode & BM_USER) || (mode & BM_SPACE); }
 static inline uint64_t site_rip(const struct cpu *c, const struct site *s)
 {
 	const struct block *b = site_block(s);
 
-	return (b->mode & BM_USER ? c->pcbase : b->page) + s->off;
+	return (mode_is_placed(b->mode) ? b->page : c->pcbase) + s->off;
 }
 
 static inline unsigned block_hash(uint64_t phys, uint64_t page, unsigned mode)
@@ -273,15 +329,17 @@ static inline unsigned block_hash(uint64_t phys, uint64_t page, unsigned mode)
 
 	return (unsigned)((h + mode * 0x7f4a7c15u) >> (64 - HASH_BITS));
 }
-static inline void link_set(struct link *l, uint32_t to)
+static inline void link_set(const struct cpu *c, struct link *l, uint32_t to)
 {
-	put32((void *)(uintptr_t)l->patch, to - (l->patch + 4));
+	put32((uint8_t *)region_at(l->patch) + c->code_write, to - (l->patch + 4));
 }
 
 /* cache.c: blocks, links, jump caches */
-int cache_init(struct cpu *c, struct err *e);
+int cache_init(struct cpu *c, struct ttd_error *e);
 void cache_free(struct cpu *c);
 void cache_flush(struct cpu *c);       /* forget every translation */
+void cache_own(struct cpu *c);         /* in a forked process: code of its own */
+void cache_ahead(struct cpu *c);
 void cache_drain(struct cpu *c);       /* obey what mem says changed */
 bool cache_room(struct cpu *c);
 struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
@@ -303,7 +361,13 @@ uint64_t hot_stop(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_special(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector);
+void cpu_settle(struct cpu *c); /* state.icount, brctr and rflags are up to date */
+#define TO_SEG(seg, reg) ((uint64_t)((seg) | (reg) << 3)) /* what hot_to_seg() is to do */
+uint64_t hot_to_seg(struct cpu *c, uint64_t site, uint64_t what);
+struct block *hot_find(struct cpu *c, uint64_t va); /* NULL: for the dispatcher */
 uint64_t hot_misaligned(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_space(struct cpu *c, uint64_t site, uint64_t va);
+uint64_t hot_space_careful(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va);
 uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc);
 uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused);
@@ -311,6 +375,7 @@ uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused);
 uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux);
 void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct block *b);
 void jc_flush(struct cpu *c, enum mem_mode mode);
+void jc_check(struct cpu *c); /* what the mode's holds is of the block mode, or nothing */
 unsigned cpu_block_mode(const struct cpu *c);
 void site_leave(struct cpu *c, const struct site *s, enum leave why);
 void leave_fault(struct cpu *c, const struct site *s, const struct mem_fault *f);
@@ -339,11 +404,15 @@ bool points_break(struct cpu *c);
 bool points_watch(struct cpu *c);
 void points_free(struct cpu *c);
 
+/* policy.c */
+void policy_init(struct cpu *c);
+void policy_look(struct cpu *c); /* between two runs */
 /* glue.c */
 void glue_build(struct cpu *c);
 /* run.c */
 void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget);
 struct block *block_at(struct cpu *c, unsigned mode, const struct recipe *rec);
+bool x87_plain(const struct cpu *c);
 /* step.c: one instruction at rip by the careful path; true: c->x is an exit */
 bool step_careful(struct cpu *c);
 bool insn_at(struct cpu *c, struct insn *in);
@@ -354,11 +423,11 @@ unsigned ac_unit(unsigned size); /* access.c */
 enum trans_flags { TR_TEMP = 1, TR_CAREFUL = 2, TR_PASS = 4 /* like BM_PASS */ };
 struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
 	unsigned flags, const struct recipe *rec, struct mem_fault *f);
-/* sys.c: the instruction at rip; true: c->x is an exit for the hypervisor */
-bool sys_execute(struct cpu *c);
-bool sys_knows(const struct insn *in);
+/* special.c: the instruction at rip; true: c->x is an exit for the hypervisor */
+bool special_execute(struct cpu *c);
+bool special_knows(const struct insn *in);
 /* fault.c */
-int fault_init(struct cpu *c, struct err *e);
+int fault_init(struct cpu *c, struct ttd_error *e);
 void fault_enter(struct cpu *c); /* this thread runs c now */
 void fault_forget(const struct cpu *c);
 

@@ -12,44 +12,28 @@
 #include <string.h>
 
 #include "cpu/priv.h"
+#include "util/zero.h"
 
 uint64_t cpu_tsc(const struct cpu_state *s)
 {
-	return s->tsc_offset + (uint64_t)(((unsigned __int128)s->icount * s->tsc_mul) >> 32);
+	return tsc_at(s, s->icount);
 }
 
-static void commit(struct cpu *c)
+/* Is the x87 state in cpu.s.fx as after reset?  (FOP, FIP and FDP are not shown.) */
+bool x87_plain(const struct cpu *c)
 {
-	int64_t left = (int64_t)c->count >> COUNT_SHIFT;
-
-	c->s.icount += c->budget - (uint64_t)left;
-	c->s.brctr += COUNT_BRANCHES - (c->count & COUNT_BRANCHES);
-	c->s.rflags = flags_unpack(c->s.rflags, (uint16_t)c->flags);
-	c->s.rflags = (c->s.rflags & ~(uint64_t)FLAG_DF) | (c->hostflags & FLAG_DF);
-}
-
-/* The jump caches know addresses only: they hold blocks of one block mode. */
-static void check_jump_cache(struct cpu *c)
-{
-	uint8_t mode = (uint8_t)cpu_block_mode(c), *held = &c->jc_mode[c->s.mode];
-
-	if (*held != mode)
-		jc_flush(c, (enum mem_mode)c->s.mode);
-	*held = mode;
-}
-
-/* Is the x87 state in cpu.s.fx as after reset?  (FIP and FDP, 6..23, are not shown.) */
-static bool x87_plain(const struct cpu *c)
-{
-	static const uint8_t control[6] = { 0x7f, 0x03 }, registers[128];
+	static const uint8_t control[FX_FOP] = { FX_FCW_RESET & 0xff, FX_FCW_RESET >> 8 };
+	static const uint8_t registers[FX_XMM - FX_ST];
 
 	return memcmp(c->s.fx, control, sizeof control) == 0 &&
-		memcmp(c->s.fx + 32, registers, sizeof registers) == 0;
+		memcmp(c->s.fx + FX_ST, registers, sizeof registers) == 0;
 }
 
 /* Runs on at the entry `host`; afterwards all of the guest's state is in c->s. */
 static void enter_at(struct cpu *c, uint64_t host, uint64_t budget)
 {
+	bool had_high = c->high != 0;
+
 	c->budget = budget;
 	c->count = budget << COUNT_SHIFT | COUNT_BRANCHES;
 	c->flags = flags_pack(c->s.rflags);
@@ -57,16 +41,28 @@ static void enter_at(struct cpu *c, uint64_t host, uint64_t budget)
 	c->pcbase = c->s.rip & PAGE_MASK;
 	c->resume = host;
 	c->ret = c->s.rip;
-	((void (*)(void))(uintptr_t)c->glue.enter)();
+	((void (*)(void))region_at(c->glue.enter))();
 	if (c->whole_fx)
 		c->whole_fx = !x87_plain(c);
-	commit(c);
+	if (c->high)
+		c->high = !is_zero(c->s.ymmh, sizeof c->s.ymmh);
+	else if (had_high)
+		memset(c->s.ymmh, 0, sizeof c->s.ymmh);
+	cpu_settle(c);
+}
+
+/* The same, and on after exits that are completed at once (QE1). */
+static void enter_quick(struct cpu *c, uint64_t host, uint64_t budget)
+{
+	c->quick = c->quick_fn != NULL && !c->watching;
+	enter_at(c, host, budget);
+	c->quick = false;
 }
 
 void cpu_enter(struct cpu *c, const struct block *b, uint64_t budget)
 {
-	check_jump_cache(c);
-	enter_at(c, b->entry_saved, budget);
+	jc_check(c);
+	enter_at(c, region_addr(b->entry_saved), budget);
 }
 
 /*
@@ -79,11 +75,11 @@ static bool enter_known(struct cpu *c, uint64_t left)
 
 	if (left < MAX_BLOCK + OVERRUN)
 		return false;
-	check_jump_cache(c);
+	jc_check(c);
 	if (e->va != c->s.rip)
 		return false;
 	left -= OVERRUN;
-	enter_at(c, e->host, left < MAX_QUANTUM ? left : MAX_QUANTUM);
+	enter_quick(c, e->host, left < MAX_QUANTUM ? left : MAX_QUANTUM);
 	return true;
 }
 
@@ -173,7 +169,7 @@ static bool step_one(struct cpu *c)
 	return !run_temp(c, 1, TR_PASS) || handle(c);
 }
 
-/* An instruction for sys.c, or one where a breakpoint may be. */
+/* An instruction for special.c, or one where a breakpoint may be. */
 static bool special(struct cpu *c)
 {
 	unsigned off = c->s.rip & (PAGE_SIZE - 1);
@@ -181,11 +177,11 @@ static bool special(struct cpu *c)
 
 	if (!debug_stops_at(c, off) &&
 	    !points_stop_at(c, c->s.mode == MEM_KERNEL, c->s.rip - off, off))
-		return sys_execute(c);
+		return special_execute(c);
 	if (points_break(c) || debug_break(c))
 		return true;
-	if (!insn_at(c, &in) || sys_knows(&in))
-		return sys_execute(c);
+	if (!insn_at(c, &in) || special_knows(&in))
+		return special_execute(c);
 	c->plain_next = block_at(c, cpu_block_mode(c) | BM_PLAIN | BM_PASS, NULL);
 	return c->plain_next == NULL;
 }
@@ -244,7 +240,7 @@ static bool step_traced(struct cpu *c)
 
 	if (debug_break(c))
 		return true;
-	if (repeats ? sys_execute(c) : step_one(c))
+	if (repeats ? special_execute(c) : step_one(c))
 		return true;
 	if (c->s.icount == before && !repeats)
 		return false;
@@ -263,7 +259,9 @@ static bool trap_hits(struct cpu *c, bool exit)
 	c->hits = 0;
 	if (!exit)
 		debug_exit(c, hits);
-	else if (c->x.reason == CPU_EXIT_EXCEPTION && c->x.vector == 1)
+	else if (c->x.reason == CPU_EXIT_PRIV)
+		c->after |= (uint16_t)hits;
+	else if (c->x.reason == CPU_EXIT_EXCEPTION && c->x.vector == VEC_DB)
 		c->x.error |= hits;
 	return true;
 }
@@ -293,7 +291,7 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 			return true;
 		if (mem_code_dirty(c->mem) || (!watched && mem_watch_hit(c->mem) != NULL))
 			return false; /* the walk for it set bits that are instructions, or watched */
-		check_jump_cache(c);
+		jc_check(c);
 		jc_insert(c, (enum mem_mode)c->s.mode, c->s.rip, b);
 	}
 	budget = left > OVERRUN ? left - OVERRUN : 0;
@@ -306,27 +304,52 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 		    b->mode & BM_PASS ? TR_PASS : 0))
 			return true;
 	} else {
-		cpu_enter(c, b, budget);
+		jc_check(c);
+		enter_quick(c, region_addr(b->entry_saved), budget);
 	}
 	return handle(c);
+}
+
+/* mov and pop; lss does not need it. */
+static bool loads_ss(const struct cpu_exit *x)
+{
+	return x->priv.op == PRIV_LOAD_SEG && x->priv.index == SEG_SS && !x->priv.after_reg;
+}
+
+/* What is to be reported when the hypervisor has completed the instruction, beside hits. */
+static void note_priv(struct cpu *c, bool traced)
+{
+	if (c->x.reason != CPU_EXIT_PRIV)
+		return;
+	c->after_shadow = loads_ss(&c->x) && !c->shadow;
+	if (traced && !loads_ss(&c->x))
+		c->after |= CPU_DR6_BS;
 }
 
 /* RF lasts for one instruction, and matters only where there are breakpoints. */
 static bool run_some(struct cpu *c, uint64_t left)
 {
 	uint64_t before = c->s.icount;
+	bool traced = (c->s.rflags & FLAG_TF) != 0;
 	bool exit, watched = mem_watch_hit(c->mem) != NULL;
 
 	if (c->points.nbreaks != 0 && points_break(c))
 		return true;
 	if (!c->breaking)
 		c->s.rflags &= ~(uint64_t)FLAG_RF;
-	exit = c->s.rflags & FLAG_TF ? step_traced(c)
-		: c->s.rflags & FLAG_RF ? step_one(c) : run_blocks(c, left);
+	exit = traced ? step_traced(c)
+		: (c->s.rflags & FLAG_RF) || c->held ? step_one(c) : run_blocks(c, left);
 	if (c->s.icount != before)
 		c->s.rflags &= ~(uint64_t)FLAG_RF;
 	if (exit && !watched && c->s.icount == before && c->x.reason == CPU_EXIT_EXCEPTION)
 		mem_watch_undo(c->mem);
+	if (c->held != 0 && (exit || c->s.icount != before)) {
+		c->hits |= (uint8_t)c->held;
+		c->held = 0;
+	}
+	if (exit)
+		note_priv(c, traced);
+	c->shadow = c->held != 0;
 	return c->hits != 0 ? trap_hits(c, exit) : exit;
 }
 
@@ -336,8 +359,11 @@ const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target)
 	bool done = false, resumed = c->rep_at == c->s.icount;
 
 	fault_enter(c);
+	policy_look(c);
 	mem_watch_by_insn(c->mem, true);
 	c->plain_next = NULL;
+	c->after = 0;
+	c->after_shadow = false;
 	memset(&c->x, 0, offsetof(struct cpu_exit, priv)); /* the rest goes with a reason */
 	while (!done) {
 		if (c->rep_cut) {
@@ -354,6 +380,11 @@ const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target)
 			break;
 		}
 		resumed = false;
+		if (c->held != 0 && !c->shadow) {
+			debug_exit(c, c->held);
+			c->held = 0;
+			break;
+		}
 		cache_drain(c);
 		done = run_some(c, target - c->s.icount);
 	}

@@ -15,7 +15,7 @@ struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
 	const struct recipe *rec)
 {
 	uint64_t phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
-	uint64_t page = mode & BM_USER ? 0 : va & PAGE_MASK;
+	uint64_t page = mode_is_placed(mode) ? va & PAGE_MASK : 0;
 	struct block *b;
 
 	for (b = c->hash[block_hash(phys, page, mode)]; b != NULL; b = b->hash_next) {
@@ -42,11 +42,11 @@ void cache_link(struct cpu *c, struct link *l, struct block *to)
 {
 	enum mem_mode mode = block_mem_mode(to);
 
-	if (mode == MEM_USER && !may_link(c, l, to)) {
+	if (!mode_is_placed(to->mode) && !may_link(c, l, to)) {
 		l->left = LINK_USES;
 		return;
 	}
-	link_set(l, l->fl == FL_HOST ? to->entry_host : to->entry_saved);
+	link_set(c, l, l->fl == FL_HOST ? to->entry_host : to->entry_saved);
 	l->to = to;
 	l->next = to->in_links;
 	to->in_links = l;
@@ -69,7 +69,7 @@ void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct bloc
 	if (e->va == ~(uint64_t)i)
 		c->jc_used[mode][c->jc_nused[mode]++] = (uint16_t)i;
 	e->va = va;
-	e->host = b->entry_far;
+	e->host = region_addr(b->entry_far);
 }
 
 void jc_flush(struct cpu *c, enum mem_mode mode)
@@ -84,9 +84,22 @@ void jc_flush(struct cpu *c, enum mem_mode mode)
 
 unsigned cpu_block_mode(const struct cpu *c)
 {
-	return (c->s.mode == MEM_USER ? BM_USER : 0u) | (c->s.code64 ? 0u : BM_COMPAT) |
+	unsigned mode = (c->s.mode == MEM_USER ? BM_USER : 0u) | (c->s.code64 ? 0u : BM_COMPAT) |
 		(c->s.ts ? BM_TS : 0u) | (c->s.rflags & FLAG_AC ? BM_AC : 0u) |
 		(has_bases(c) ? BM_BASES : 0u);
+
+	return *c->space_here && (mode & ~(unsigned)BM_TS) == BM_USER && !c->watching
+		? mode | BM_SPACE : mode;
+}
+
+/* The jump caches know addresses only: they hold blocks of one block mode. */
+void jc_check(struct cpu *c)
+{
+	uint16_t mode = (uint16_t)cpu_block_mode(c), *held = &c->jc_mode[c->s.mode];
+
+	if (*held != mode)
+		jc_flush(c, (enum mem_mode)c->s.mode);
+	*held = mode;
 }
 
 static struct block *find(struct cpu *c, uint64_t va, unsigned mode)
@@ -100,7 +113,7 @@ static struct block *find(struct cpu *c, uint64_t va, unsigned mode)
 	return mem_code_dirty(c->mem) || mem_watch_hit(c->mem) != NULL ? NULL : b;
 }
 
-static struct block *hot_find(struct cpu *c, uint64_t va)
+struct block *hot_find(struct cpu *c, uint64_t va)
 {
 	return find(c, va, cpu_block_mode(c));
 }
@@ -127,7 +140,7 @@ void site_leave(struct cpu *c, const struct site *s, enum leave why)
 
 static const struct site *site_at(uint64_t addr)
 {
-	return (const struct site *)(uintptr_t)addr;
+	return region_at((uint32_t)addr);
 }
 
 uint64_t hot_stop(struct cpu *c, uint64_t site, uint64_t unused)
@@ -144,19 +157,12 @@ uint64_t hot_special(struct cpu *c, uint64_t site, uint64_t unused)
 	return 0;
 }
 
-uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused)
-{
-	(void)unused;
-	site_leave(c, site_at(site), LEAVE_SYSCALL);
-	return 0;
-}
-
 uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector)
 {
 	site_leave(c, site_at(site), LEAVE_FAULT);
 	c->x.reason = CPU_EXIT_EXCEPTION;
 	c->x.vector = (uint8_t)vector;
-	c->x.has_error = vector == 13 || vector == 17;
+	c->x.has_error = vector == VEC_GP || vector == VEC_AC || vector == VEC_SS;
 	c->x.error = 0;
 	c->noncanon = false;
 	return 0;
@@ -170,7 +176,7 @@ uint64_t hot_misaligned(struct cpu *c, uint64_t site, uint64_t va)
 
 	c->access_va = va;
 	if (mem_canonical(va))
-		return hot_fault(c, site, 17);
+		return hot_fault(c, site, VEC_AC);
 	leave_fault(c, s, &f);
 	return 0;
 }
@@ -182,7 +188,7 @@ uint64_t hot_misaligned(struct cpu *c, uint64_t site, uint64_t va)
 static uint64_t leave_noncanonical(struct cpu *c, const struct site *s)
 {
 	c->s.gpr[RSP] -= s->size == SITE_CALL ? -(uint64_t)8 : s->size;
-	return hot_fault(c, lo(s), 13);
+	return hot_fault(c, lo(s), VEC_GP);
 }
 
 uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va)
@@ -199,7 +205,7 @@ uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va)
 void set_fault(struct cpu *c, const struct mem_fault *f)
 {
 	c->x.reason = CPU_EXIT_EXCEPTION;
-	c->x.vector = f->noncanon ? 13 : 14;
+	c->x.vector = f->noncanon ? VEC_GP : VEC_PF;
 	c->x.has_error = true;
 	c->x.error = f->noncanon ? 0 : f->error;
 	c->x.cr2 = f->va;
@@ -228,7 +234,7 @@ static uint64_t slow_access(struct cpu *c, const struct site *s, uint64_t va,
 	}
 	r = debug_fill(c, block_mem_mode(site_block(s)), va, access, &f);
 	if (r == 0) {
-		c->resume = s->host;
+		c->resume = region_addr(s->host);
 		return 1;
 	}
 	if (r > 0)
@@ -248,6 +254,28 @@ uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va)
 	return slow_access(c, site_at(site), va, MEM_WRITE);
 }
 
+/* An access of the mapped space has failed: fault.c has asked why. */
+uint64_t hot_space(struct cpu *c, uint64_t site, uint64_t va)
+{
+	const struct site *s = site_at(site);
+
+	c->stats.tlb_slow++;
+	c->access_va = va;
+	if (c->space_careful)
+		site_leave(c, s, LEAVE_CAREFUL);
+	else
+		leave_fault(c, s, &c->space_fault);
+	return 0;
+}
+
+/* One that cannot be translated with the guest's own operand. */
+uint64_t hot_space_careful(struct cpu *c, uint64_t site, uint64_t unused)
+{
+	(void)unused;
+	site_leave(c, site_at(site), LEAVE_CAREFUL);
+	return 0;
+}
+
 /* Goes on in the plain translation of the instruction at the site, if there is one. */
 static uint64_t go_on_plain(struct cpu *c)
 {
@@ -255,7 +283,7 @@ static uint64_t go_on_plain(struct cpu *c)
 
 	if (to == NULL)
 		return 0;
-	c->resume = to->entry_saved;
+	c->resume = region_addr(to->entry_saved);
 	return 1;
 }
 
@@ -287,7 +315,7 @@ uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va)
 
 	if (!fill_group(c, s, va))
 		return group_fails(c, s);
-	c->resume = s->host;
+	c->resume = region_addr(s->host);
 	return 1;
 }
 
@@ -299,7 +327,7 @@ uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va)
 	if (!fill_group(c, s, va))
 		return group_fails(c, s);
 	tlb_take_stack(mem_tlb(c->mem, block_mem_mode(site_block(s))), va);
-	c->resume = s[1].host;
+	c->resume = region_addr(s[1].host);
 	return 1;
 }
 
@@ -307,8 +335,8 @@ uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va)
 
 uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 {
-	struct link *l = (struct link *)(uintptr_t)addr;
-	uint64_t va = (l->from->mode & BM_USER ? c->pcbase : 0) + l->target;
+	struct link *l = region_at((uint32_t)addr);
+	uint64_t va = (mode_is_placed(l->from->mode) ? 0 : c->pcbase) + l->target;
 	struct block *to = l->rec.kind != REC_NONE ? NULL
 		: find(c, va, cpu_block_mode(c) | (l->plain ? BM_PLAIN : 0u));
 
@@ -321,7 +349,7 @@ uint64_t hot_link(struct cpu *c, uint64_t addr, uint64_t fl)
 		return 0;
 	}
 	cache_link(c, l, to);
-	c->resume = to->entry_saved;
+	c->resume = region_addr(to->entry_saved);
 	return 1;
 }
 
@@ -339,7 +367,7 @@ uint64_t hot_indirect(struct cpu *c, uint64_t site, uint64_t va)
 	}
 	jc_insert(c, (enum mem_mode)c->s.mode, va, to);
 	c->pcbase = va & PAGE_MASK;
-	c->resume = to->entry_saved;
+	c->resume = region_addr(to->entry_saved);
 	return 1;
 }
 
@@ -347,15 +375,15 @@ uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux)
 {
 	const struct site *s = site_at(site);
 	uint64_t left = (uint64_t)((int64_t)c->count >> COUNT_SHIFT) + s->n;
-	struct cpu_state at = { .icount = c->s.icount + c->budget - left,
-		.tsc_offset = c->s.tsc_offset, .tsc_mul = c->s.tsc_mul };
-	uint64_t tsc = cpu_tsc(&at);
+	uint64_t tsc = tsc_at(&c->s, c->s.icount + c->budget - left);
 
+	if (__builtin_expect(c->s.tsd, 0) && c->s.mode == MEM_USER)
+		return hot_fault(c, site, VEC_GP);
 	c->s.gpr[RAX] = (uint32_t)tsc;
 	c->s.gpr[RDX] = tsc >> 32;
 	if (with_aux)
 		c->s.gpr[RCX] = c->s.tsc_aux;
-	c->resume = s->host;
+	c->resume = region_addr(s->host);
 	return 1;
 }
 
@@ -385,7 +413,7 @@ uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused)
 		return hot_special(c, site, unused);
 	*slot = (v & ~(uint64_t)(FLAG_DF | FLAG_RF | FLAG_VM)) | (c->hostflags & FLAG_DF);
 	c->s.gpr[RSP] -= 8;
-	c->resume = site_at(site)->host;
+	c->resume = region_addr(site_at(site)->host);
 	return 1;
 }
 
@@ -412,6 +440,6 @@ uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused)
 	c->hostflags = f[2] & FLAG_DF;
 	c->count -= (uint64_t)1 << COUNT_SHIFT;
 	c->pcbase = c->s.rip & PAGE_MASK;
-	c->resume = to->entry_saved;
+	c->resume = region_addr(to->entry_saved);
 	return 1;
 }

@@ -21,7 +21,7 @@ static void move_rsp(struct tr *t, int by)
 void stack_sync(struct tr *t)
 {
 	if (t->lag != 0)
-		e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RSP, t->lag));
+		e_rm(&t->o, !t->compat, X_LEA, RSP, EA_BASE(RSP, t->lag));
 	t->lag = 0;
 }
 
@@ -54,7 +54,7 @@ static struct ea push_slot(struct tr *t, const struct insn *in)
 		return group_operand(t, RSP, t->lag - 8);
 	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
-	e_rm(&t->o, !t->compat, 0x8d, R11, EA_BASE(RSP, -width(t)));
+	e_rm(&t->o, !t->compat, X_LEA, R11, EA_BASE(RSP, -width(t)));
 	access_check(t, s, (unsigned)width(t), true);
 	return EA_BASE(R11, 0);
 }
@@ -67,7 +67,7 @@ static struct ea pop_slot(struct tr *t, const struct insn *in, int base)
 		return group_operand(t, RSP, t->lag);
 	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
-	e_rr(&t->o, !t->compat, 0x89, base, R11);
+	e_rr(&t->o, !t->compat, X_MOV, base, R11);
 	access_check(t, s, (unsigned)width(t), false);
 	return EA_BASE(R11, 0);
 }
@@ -83,7 +83,7 @@ static int spare(struct tr *t, struct ea slot)
 
 static void store_slot(struct tr *t, struct ea slot, int reg)
 {
-	e_rm(&t->o, !t->compat, 0x89, reg, slot);
+	e_rm(&t->o, !t->compat, X_MOV, reg, slot);
 }
 
 static void push_mem(struct tr *t, const struct insn *in)
@@ -92,7 +92,7 @@ static void push_mem(struct tr *t, const struct insn *in)
 	int tmp;
 
 	access_mem(t, in, (unsigned)width(t), false);
-	e_rm(&t->o, !t->compat, 0x8b, R11, EA_BASE(R11, 0));
+	e_rm(&t->o, !t->compat, X_MOV_R, R11, EA_BASE(R11, 0));
 	e_store(&t->o, field(&t->c->tmp[1]), R11);
 	slot = push_slot(t, in);
 	tmp = spare(t, slot);
@@ -101,10 +101,53 @@ static void push_mem(struct tr *t, const struct insn *in)
 	move_rsp(t, -width(t));
 }
 
+/* In the mapped space: the guest's own instruction, or its like (C6: all are one access or restart). */
+static void native_push(struct tr *t, const struct insn *in, int reg)
+{
+	site_here(t, in, 8);
+	if (in->has_mem) {
+		e_rm(&t->o, 0, X_BRANCH, EXT_PUSH, access_native(t, in));
+	} else if (reg == NO_REG) {
+		e8(&t->o, B_PUSH_IMM);
+		e32(&t->o, (uint32_t)in->imm);
+	} else if (homed(reg)) {
+		e_rm(&t->o, 0, X_BRANCH, EXT_PUSH, home(t, reg));
+	} else {
+		e_push(&t->o, reg);
+	}
+}
+
+/* An address that counts from rsp does so after the pop, also where it is made before it. */
+static void native_pop_mem(struct tr *t, const struct insn *in)
+{
+	struct insn after = *in;
+
+	if (in->mem.base == RSP && (in->mem.addr32 || in->mem.seg >= 0))
+		after.mem.disp += 8;
+	e_rm(&t->o, 0, X_POP_MEM, EXT_POP, access_native(t, &after));
+}
+
+static void native_pop(struct tr *t, const struct insn *in, int reg)
+{
+	site_here(t, in, 8);
+	flags_before(t, in);
+	if (in->has_mem)
+		native_pop_mem(t, in);
+	else if (homed(reg))
+		e_rm(&t->o, 0, X_POP_MEM, EXT_POP, home(t, reg));
+	else
+		e_pop(&t->o, reg);
+}
+
 void op_push(struct tr *t, const struct insn *in)
 {
 	int reg = in->opreg != NO_REG ? in->opreg : in->rm;
 	struct ea slot;
+
+	if (t->native) {
+		native_push(t, in, reg);
+		return;
+	}
 
 	if (in->has_mem) {
 		push_mem(t, in);
@@ -112,7 +155,7 @@ void op_push(struct tr *t, const struct insn *in)
 	}
 	slot = push_slot(t, in);
 	if (reg == NO_REG) {
-		e_rm(&t->o, !t->compat, 0xc7, 0, slot);
+		e_rm(&t->o, !t->compat, X_MOV_IMM, 0, slot);
 		e32(&t->o, (uint32_t)in->imm);
 	} else if (homed(reg)) {
 		int tmp = spare(t, slot);
@@ -131,7 +174,7 @@ static void pop_mem(struct tr *t, const struct insn *in)
 	struct ea slot = pop_slot(t, in, RSP);
 	struct site *s;
 
-	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
+	e_rm(&t->o, !t->compat, X_MOV_R, R11, slot);
 	e_store(&t->o, field(&t->c->tmp[1]), R11);
 	flags_free(t);
 	s = site_here(t, in, (unsigned)width(t));
@@ -147,6 +190,10 @@ void op_pop(struct tr *t, const struct insn *in)
 	int reg = in->opreg != NO_REG ? in->opreg : in->rm;
 	struct ea slot;
 
+	if (t->native) {
+		native_pop(t, in, reg);
+		return;
+	}
 	if (in->has_mem) {
 		pop_mem(t, in);
 		return;
@@ -158,10 +205,10 @@ void op_pop(struct tr *t, const struct insn *in)
 			slot = group_operand(t, RSP, t->lag);
 	}
 	if (homed(reg)) {
-		e_rm(&t->o, !t->compat, 0x8b, R11, slot);
+		e_rm(&t->o, !t->compat, X_MOV_R, R11, slot);
 		e_store(&t->o, home(t, reg), R11);
 	} else {
-		e_rm(&t->o, !t->compat, 0x8b, reg, slot);
+		e_rm(&t->o, !t->compat, X_MOV_R, reg, slot);
 		if (reg == RSP)
 			return;
 	}
@@ -171,21 +218,46 @@ void op_pop(struct tr *t, const struct insn *in)
 /* leave: rsp = rbp, pop rbp */
 void op_leave_frame(struct tr *t, const struct insn *in)
 {
-	struct ea slot = pop_slot(t, in, RBP);
+	struct ea slot;
 
+	if (t->native) {
+		site_here(t, in, 8);
+		flags_before(t, in);
+		e8(&t->o, B_LEAVE);
+		return;
+	}
+	slot = pop_slot(t, in, RBP);
 	flags_before(t, in);
-	e_rm(&t->o, !t->compat, 0x8d, RSP, EA_BASE(RBP, width(t)));
-	e_rm(&t->o, !t->compat, 0x8b, RBP, slot);
+	e_rm(&t->o, !t->compat, X_LEA, RSP, EA_BASE(RBP, width(t)));
+	e_rm(&t->o, !t->compat, X_MOV_R, RBP, slot);
+}
+
+static void native_push_return(struct tr *t, const struct insn *in, uint64_t va)
+{
+	site_here(t, in, 8);
+	if ((int64_t)va == (int32_t)va) {
+		e8(&t->o, B_PUSH_IMM);
+		e32(&t->o, (uint32_t)va);
+	} else {
+		e_imm(&t->o, R11, va);
+		e_push(&t->o, R11);
+	}
 }
 
 void push_return(struct tr *t, const struct insn *in)
 {
-	struct ea slot = push_slot(t, in);
 	uint64_t va = t->page + in->off + in->len;
+	struct ea slot;
 	int tmp;
 
+	if (t->native) {
+		native_push_return(t, in, va);
+		return;
+	}
+	slot = push_slot(t, in);
+
 	if (t->abs && (int64_t)va == (int32_t)va) {
-		e_rm(&t->o, !t->compat, 0xc7, 0, slot);
+		e_rm(&t->o, !t->compat, X_MOV_IMM, 0, slot);
 		e32(&t->o, (uint32_t)va);
 	} else {
 		tmp = spare(t, slot);
@@ -207,8 +279,15 @@ void pop_return(struct tr *t, const struct insn *in)
 	struct ea slot;
 
 	flags_saved(t);
+	if (t->native) {
+		site_here(t, in, 8);
+		e_pop(&t->o, R11);
+		if (in->imm_len != 0)
+			e_lea(&t->o, RSP, EA_BASE(RSP, (uint16_t)in->imm));
+		return;
+	}
 	slot = pop_slot(t, in, RSP);
-	e_rm(&t->o, !t->compat, 0x8b, R11, slot);
+	e_rm(&t->o, !t->compat, X_MOV_R, R11, slot);
 	move_rsp(t, width(t) + (int)(in->imm_len ? (uint16_t)in->imm : 0));
 	stack_sync(t);
 }

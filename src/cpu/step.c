@@ -3,7 +3,7 @@
  */
 #include <Zydis/Mnemonic.h>
 
-#include "cpu/sys.h"
+#include "cpu/special.h"
 
 /* Decodes 15 bytes; what leaves translated code does so again and again. */
 static bool decode_whole(struct cpu *c, const uint8_t *p, struct insn *in)
@@ -16,7 +16,7 @@ static bool decode_whole(struct cpu *c, const uint8_t *p, struct insn *in)
 	memcpy(&head, p, sizeof head);
 	d = &c->decoded[head * UINT64_C(0x9e3779b97f4a7c15) >> (64 - DECODED_BITS)];
 	if (memcmp(key, d->key, sizeof key) != 0) {
-		if (insn_decode(&d->in, p, 15, c->s.code64) != 0) {
+		if (insn_decode(&d->in, p, 15, c->s.code64, c->isa) != 0) {
 			d->key[15] = 0;
 			return false;
 		}
@@ -29,7 +29,7 @@ static bool decode_whole(struct cpu *c, const uint8_t *p, struct insn *in)
 /* The instruction at rip; false when it cannot be fetched. */
 bool insn_at(struct cpu *c, struct insn *in)
 {
-	uint8_t bytes[16];
+	uint8_t bytes[INSN_MAX];
 	unsigned n = PAGE_SIZE - (c->s.rip & (PAGE_SIZE - 1));
 	enum mem_mode mode = (enum mem_mode)c->s.mode;
 	mfn_t mfn = mem_fetch(c->mem, mode, c->s.rip, NULL);
@@ -39,16 +39,19 @@ bool insn_at(struct cpu *c, struct insn *in)
 	if (n >= 15)
 		return decode_whole(c, mem_frame(c->mem, mfn) + PAGE_SIZE - n, in);
 	memcpy(bytes, mem_frame(c->mem, mfn) + PAGE_SIZE - n, n);
-	if (insn_decode(in, bytes, n, c->s.code64) == 0)
+	if (insn_decode(in, bytes, n, c->s.code64, c->isa) == 0)
 		return true;
 	mfn = mem_fetch(c->mem, mode, c->s.rip + n, NULL);
 	if (mfn == MFN_NONE)
 		return false;
 	memcpy(bytes + n, mem_frame(c->mem, mfn), 15 - n);
-	return insn_decode(in, bytes, 15, c->s.code64) == 0;
+	return insn_decode(in, bytes, 15, c->s.code64, c->isa) == 0;
 }
 
-/* SSE operands of 16 bytes and FXSAVE areas must be aligned, but for these. */
+/*
+ * SSE operands of 16 bytes and FXSAVE areas must be aligned, but for some; of AVX only
+ * those of some.
+ */
 static bool needs_alignment(const struct insn *in)
 {
 	switch (in->mnemonic) {
@@ -60,16 +63,31 @@ static bool needs_alignment(const struct insn *in)
 	case ZYDIS_MNEMONIC_PCMPESTRM:
 	case ZYDIS_MNEMONIC_PCMPISTRI:
 	case ZYDIS_MNEMONIC_PCMPISTRM:
+	case ZYDIS_MNEMONIC_SHA1MSG1: /* (AMD's; Intel's want it) */
+	case ZYDIS_MNEMONIC_SHA1MSG2:
+	case ZYDIS_MNEMONIC_SHA1NEXTE:
+	case ZYDIS_MNEMONIC_SHA1RNDS4:
+	case ZYDIS_MNEMONIC_SHA256MSG1:
+	case ZYDIS_MNEMONIC_SHA256MSG2:
+	case ZYDIS_MNEMONIC_SHA256RNDS2:
 		return false;
 	default:
-		return in->mem.size == 512 || in->mem.size == 16;
+		return !in->has_vex && (in->mem.size == 512 || in->mem.size == 16);
+	case ZYDIS_MNEMONIC_VMOVAPS:
+	case ZYDIS_MNEMONIC_VMOVAPD:
+	case ZYDIS_MNEMONIC_VMOVDQA:
+	case ZYDIS_MNEMONIC_VMOVNTPS:
+	case ZYDIS_MNEMONIC_VMOVNTPD:
+	case ZYDIS_MNEMONIC_VMOVNTDQ:
+	case ZYDIS_MNEMONIC_VMOVNTDQA:
+		return true;
 	}
 }
 
 static void general_protection(struct cpu *c)
 {
 	c->x.reason = CPU_EXIT_EXCEPTION;
-	c->x.vector = 13;
+	c->x.vector = VEC_GP;
 	c->x.has_error = true;
 	c->x.error = 0;
 }
@@ -93,18 +111,22 @@ static bool stack_reference(const struct cpu *c, const struct insn *in)
 	/* pop reads the stack first, and may name it as its operand too */
 	if (in->mnemonic == ZYDIS_MNEMONIC_POP && c->access_va == c->s.gpr[RSP])
 		return true;
-	if (in->has_mem && !(uses_stack(in) && c->access_va != sys_ea(c, in)))
+	if (in->has_mem && !(uses_stack(in) && c->access_va != special_ea(c, in)))
 		return in->mem.seg < 0 && (in->mem.base == RSP || in->mem.base == RBP);
 	return uses_stack(in);
 }
 
+/* Bits of its status and control words. */
+enum {
+	X87_EXCEPTIONS = 0x3f,
+	X87_NO_RESULT = 0x19, /* invalid, overflow, underflow: nothing is stored */
+};
+
 /* Has the x87 unit an unmasked exception to report? */
 bool fpu_pending(const struct cpu *c)
 {
-	return (get16(c->s.fx + 2) & ~get16(c->s.fx) & 0x3f) != 0;
+	return (get16(c->s.fx + FX_FSW) & ~get16(c->s.fx + FX_FCW) & X87_EXCEPTIONS) != 0;
 }
-
-enum { X87_NO_RESULT = 0x19 }; /* invalid, overflow, underflow: nothing is stored */
 
 /*
  * An x87 store that meets an unmasked exception stores nothing, so it cannot
@@ -117,7 +139,7 @@ static bool x87_stores_nothing(struct cpu *c, const struct insn *in)
 	struct block *b;
 
 	if (!in->fp_waits || !in->mem.write || (in->opcode & 0xf8) != 0xd8 || in->map != 0 ||
-	    (~get16(c->s.fx) & X87_NO_RESULT) == 0)
+	    (~get16(c->s.fx + FX_FCW) & X87_NO_RESULT) == 0)
 		return false;
 	c->s.rflags &= ~(uint64_t)FLAG_AC;
 	c->store_nowhere = true;
@@ -126,10 +148,10 @@ static bool x87_stores_nothing(struct cpu *c, const struct insn *in)
 		cpu_enter(c, b, b->n);
 	c->store_nowhere = false;
 	c->s.rflags |= before.rflags & FLAG_AC;
-	if (get16(c->s.fx + 2) & ~get16(c->s.fx) & X87_NO_RESULT)
+	if (get16(c->s.fx + FX_FSW) & ~get16(c->s.fx + FX_FCW) & X87_NO_RESULT)
 		return true;
 	c->s = before;
-	c->whole_fx = 1;
+	fx_written(c);
 	c->x = x;
 	return false;
 }
@@ -141,25 +163,27 @@ static bool x87_stores_nothing(struct cpu *c, const struct insn *in)
  */
 bool refine_fault(struct cpu *c)
 {
-	bool pending = fpu_pending(c), unmasked = (~get16(c->s.fx) & X87_NO_RESULT) != 0;
-	bool misaligned = (c->access_va & 15) != 0 && (c->site->size == 16 || c->site->size == 512);
+	bool pending = fpu_pending(c), unmasked = (~get16(c->s.fx + FX_FCW) & X87_NO_RESULT) != 0;
+	bool misaligned = ((c->access_va & 15) != 0 &&
+		(c->site->size == 16 || c->site->size == FX_SIZE)) ||
+		((c->access_va & 31) != 0 && c->site->size == 32);
 	struct insn in;
 
-	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != 14 && c->x.vector != 17 &&
-	    !c->noncanon && !(c->x.vector == 13 && pending)))
+	if (c->x.reason != CPU_EXIT_EXCEPTION || (c->x.vector != VEC_PF && c->x.vector != VEC_AC &&
+	    !c->noncanon && !(c->x.vector == VEC_GP && pending)))
 		return true;
 	if ((!c->noncanon && !misaligned && !pending && !unmasked) || !insn_at(c, &in))
 		return true;
 	if (pending && in.fp_waits) {
-		c->x.vector = 16;
+		c->x.vector = VEC_MF;
 		c->x.has_error = false;
 		c->x.error = 0;
 	} else if (x87_stores_nothing(c, &in)) {
 		return false;
-	} else if (misaligned && c->x.vector != 17 && needs_alignment(&in)) {
+	} else if (misaligned && c->x.vector != VEC_AC && needs_alignment(&in)) {
 		general_protection(c);
 	} else if (c->noncanon && stack_reference(c, &in)) {
-		c->x.vector = 12;
+		c->x.vector = VEC_SS;
 	}
 	return true;
 }
@@ -193,7 +217,7 @@ static bool execute(struct cpu *c)
 		return refine_fault(c);
 	case LEAVE_SPECIAL:
 		c->nbounce = 0;
-		return sys_execute(c);
+		return special_execute(c);
 	default:
 		return false;
 	}
@@ -235,7 +259,7 @@ int cpu_step_store(struct cpu *c, struct cpu_store *w)
 	if (failed || stores != 1 || b->size > sizeof w->bytes || (b->size & (b->size - 1)) != 0 ||
 	    (b->va & (b->size - 1u)) != 0) {
 		c->s = before;
-		c->whole_fx = 1;
+		fx_written(c);
 		return -1;
 	}
 	w->mfn = b->mfn[0];

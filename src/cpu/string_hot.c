@@ -387,7 +387,7 @@ static bool quick(struct cpu *c, uint32_t desc)
 
 uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 {
-	const struct site *at = (const struct site *)(uintptr_t)site;
+	const struct site *at = region_at((uint32_t)site);
 	struct str s;
 	struct mem_fault f;
 	unsigned runs = 0;
@@ -395,14 +395,14 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 
 	c->stats.string_helpers++;
 	if (quick(c, (uint32_t)desc)) {
-		c->resume = at->host;
+		c->resume = region_addr(at->host);
 		return 1;
 	}
 	s = unpack(c, (uint32_t)desc);
 	if (s.rep)
 		set_reg(c, &s, RCX, c->s.gpr[RCX]);
 	if (s.rep && c->s.gpr[RCX] == 0) {
-		c->resume = at->host;
+		c->resume = region_addr(at->host);
 		return 1;
 	}
 	while (!s.rep || (c->s.gpr[RCX] & s.mask) != 0) {
@@ -421,7 +421,7 @@ uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc)
 	}
 	if (s.op == STR_SCAS || s.op == STR_CMPS)
 		c->flags = c->string_flags;
-	c->resume = at->host;
+	c->resume = region_addr(at->host);
 	return 1;
 }
 

@@ -1,6 +1,6 @@
 /*
  * trans.c - one block: decode ahead, decide about flags and stack groups, emit
- * the head, the instructions, the exits, and the cold code behind them.
+ * the head, the instructions, the exits, and the cold code after them.
  *
  * A block is a run of instructions in one page, on through conditional
  * branches not taken, up to a branch or something only the dispatcher can do.
@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cpu/trans.h"
+#include "util/clock.h"
 
 typedef void emitter(struct tr *t, const struct insn *in);
 
@@ -47,8 +48,8 @@ static int decode(struct tr *t, uint64_t va, mfn_t mfn, unsigned limit, struct m
 	while (t->count < (int)limit && off < PAGE_SIZE) {
 		struct insn *in = &t->in[t->count];
 
-		if (insn_decode(in, bytes + off, PAGE_SIZE - off, code64) != 0) {
-			uint8_t both[30];
+		if (insn_decode(in, bytes + off, PAGE_SIZE - off, code64, t->c->isa) != 0) {
+			uint8_t both[2 * INSN_MAX];
 			unsigned head = PAGE_SIZE - off;
 
 			if (t->count > 0) {
@@ -60,10 +61,11 @@ static int decode(struct tr *t, uint64_t va, mfn_t mfn, unsigned limit, struct m
 			if (t->b->mfn2 == MFN_NONE)
 				return -1;
 			memcpy(both, bytes + off, head);
-			memcpy(both + head, mem_frame(t->c->mem, t->b->mfn2), 15);
-			if (insn_decode(in, both, head + 15, code64) != 0) {
+			memcpy(both + head, mem_frame(t->c->mem, t->b->mfn2), INSN_MAX);
+			if (insn_decode(in, both, head + INSN_MAX, code64, t->c->isa) != 0) {
 				in->kind = K_UD;
 				in->len = 1;
+				in->looked = INSN_MAX;
 			}
 			limit = 1;
 		}
@@ -111,15 +113,14 @@ static void head(struct tr *t)
 		t->fs = FL_HOST;
 		flags_saved(t);
 		if (!t->abs) {
-			e8(o, 0xeb);
+			e8(o, B_JMP8);
 			skip = o->p;
 			e8(o, 0);
 		}
 	}
 	b->entry_far = lo(o->p);
 	if (!t->abs && !t->temp) {
-		e_rr(o, 1, 0x81, 4, R11);           /* and $~0xfff, r11 */
-		e32(o, 0xfffff000);
+		e_and_imm(o, 1, R11, 0xfffff000);
 		e_store(o, field(&t->c->pcbase), R11);
 	}
 	if (!t->late)
@@ -132,7 +133,7 @@ static void head(struct tr *t)
 	t->rec = b->rec;
 	t->fs = t->late ? FL_NONE : b->rec.kind != REC_NONE ? FL_RECIPE : FL_SAVED;
 	if (t->temp) {
-		e_rr(o, 1, 0x81, 5, R15);           /* the budget is exact: no check */
+		e_rr(o, 1, X_ARITH, EXT_SUB, R15); /* the budget is exact: no check */
 		piece_cost(t, o->p);
 		e32(o, 0);
 	} else if (!t->late) {
@@ -152,6 +153,10 @@ static void leave_block(struct tr *t, const struct insn *in)
 	case K_IRET:
 		flags_saved(t);
 		op_leave(t, in, t->c->glue.iret, 0);
+		break;
+	case K_TO_SEG:
+		op_leave(t, in, t->c->glue.to_seg, TO_SEG(in->modrm >> 3 & 7u,
+			(in->modrm & 7u) | (in->rex & 1u) << 3));
 		break;
 	case K_UD:
 		op_leave(t, in, t->c->glue.fault, 6);
@@ -183,8 +188,23 @@ static void note_x87(struct tr *t)
 	if (t->x87)
 		return;
 	t->x87 = true;
-	e_rm(&t->o, 0, 0xc6, 0, field(&t->c->whole_fx)); /* movb $1, whole_fx */
+	e_rm(&t->o, 0, X_MOV8_IMM, 0, field(&t->c->whole_fx));
 	e8(&t->o, 1);
+}
+
+/* Upper halves of ymm registers are about to be used, or have just been cleared. */
+static void note_high(struct tr *t, bool used)
+{
+	if (t->high == used && used)
+		return;
+	t->high = used;
+	e_rm(&t->o, 0, X_MOV8_IMM, 0, field(&t->c->high));
+	e8(&t->o, used);
+}
+
+static bool clears_high(const struct insn *in)
+{
+	return in->has_vex && in->map == 1 && in->opcode == B_VZERO;
 }
 
 static void emit_one(struct tr *t, const struct insn *in)
@@ -193,6 +213,8 @@ static void emit_one(struct tr *t, const struct insn *in)
 		stack_sync(t);
 	if (in->x87)
 		note_x87(t);
+	if (in->ymm && in->kind == K_GENERIC && !clears_high(in))
+		note_high(t, true);
 	group_begin(t, in);
 	fit_with_branch(t, in);
 	if (in->kind < sizeof emitters / sizeof *emitters && emitters[in->kind] != NULL)
@@ -205,6 +227,8 @@ static void emit_one(struct tr *t, const struct insn *in)
 		op_helper(t, in, t->c->glue.rdtsc, in->has_modrm && in->modrm == 0xf9);
 	else if (in->kind != K_NOP)
 		leave_block(t, in);
+	if (clears_high(in) && in->kind == K_GENERIC)
+		note_high(t, false);
 }
 
 void piece_cost(struct tr *t, uint8_t *imm)
@@ -282,20 +306,20 @@ static void note_frames(struct tr *t)
 {
 	struct block *b = t->b;
 	const struct insn *last = &t->in[t->count - 1];
-	unsigned from = t->in[0].off, to = last->off + last->len;
+	unsigned from = t->in[0].off, to = last->off + last->looked;
 
 	mem_code_mark(t->c->mem, b->phys >> PAGE_SHIFT, from, to < PAGE_SIZE ? to : PAGE_SIZE);
-	/* (Bytes that are no instruction: all 15 were looked at.) */
 	if (b->mfn2 != MFN_NONE)
-		mem_code_mark(t->c->mem, b->mfn2, 0, to > PAGE_SIZE ? to - PAGE_SIZE : 15);
+		mem_code_mark(t->c->mem, b->mfn2, 0, to - PAGE_SIZE);
 }
 
-static uint64_t now_ns(void)
+/* What has been written is after *end now. */
+static void take_code(const struct tr *t, uint8_t **end)
 {
-	struct timespec ts;
+	uint8_t *p = t->o.p - t->c->code_write;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	t->c->stats.host_bytes += (uint64_t)(p - *end);
+	*end = p;
 }
 
 /* NULL: the first instruction cannot be fetched, *f says why. */
@@ -303,20 +327,22 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	unsigned flags, const struct recipe *rec, struct mem_fault *f)
 {
 	mfn_t mfn = mem_fetch(c->mem, mode & BM_USER ? MEM_USER : MEM_KERNEL, va, f);
-	uint64_t start = now_ns();
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 	struct tr t;
 	struct block *b;
 
 	if (mfn == MFN_NONE)
 		return NULL;
+	cache_ahead(c);
 	b = meta_alloc(c, sizeof *b);
 	t.c = c;
 	t.b = b;
-	t.o.p = c->code_p;
+	t.o.p = c->code_p + c->code_write;
 	t.page = va & PAGE_MASK;
-	t.abs = !(mode & BM_USER);
+	t.abs = mode_is_placed(mode);
 	t.compat = (mode & BM_COMPAT) != 0;
 	t.careful = (flags & TR_CAREFUL) != 0;
+	t.native = (mode & BM_SPACE) && !t.careful;
 	t.temp = (flags & TR_TEMP) != 0;
 	t.pass = (flags & (TR_CAREFUL | TR_PASS)) != 0 || (mode & BM_PASS) != 0;
 	t.count = t.i = t.ncold = t.nrecs = 0;
@@ -324,13 +350,13 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.n = t.br = 0;
 	t.delta_reg = NO_REG;
 	t.lag = 0;
-	t.x87 = false;
+	t.x87 = t.high = false;
 	t.in_cold = NULL;
 	t.next_straddles = false;
 	b->phys = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
 	b->page = t.abs ? t.page : 0;
 	b->mfn2 = MFN_NONE;
-	b->mode = (uint8_t)mode;
+	b->mode = (uint16_t)mode;
 	if (rec != NULL)
 		b->rec = *rec;
 	if (c->tier == CPU_REFERENCE)
@@ -341,18 +367,16 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	piece_begin(&t);
 	head(&t);
 	body(&t);
-	c->stats.host_bytes += (uint64_t)(t.o.p - c->code_p);
-	c->code_p = t.o.p;
-	t.o.p = c->cold_p;
+	take_code(&t, &c->code_p);
+	t.o.p = c->cold_p + c->code_write;
 	cold_emit(&t);
-	c->stats.host_bytes += (uint64_t)(t.o.p - c->cold_p);
-	c->cold_p = t.o.p;
+	take_code(&t, &c->cold_p);
 	b->recs = meta_alloc(c, (size_t)t.nrecs * sizeof *b->recs);
 	memcpy(b->recs, t.recs, (size_t)t.nrecs * sizeof *b->recs);
 	note_frames(&t);
 	c->stats.blocks++;
 	c->stats.guest_insns += (uint64_t)t.count;
 	c->stats.guest_bytes += (uint64_t)t.in[t.count - 1].off + t.in[t.count - 1].len - t.in[0].off;
-	c->stats.translate_ns += now_ns() - start;
+	c->stats.translate_ns += clock_ns(CLOCK_MONOTONIC) - start;
 	return b;
 }

@@ -8,7 +8,7 @@
 #include "cpu/priv.h"
 #include "cpu/recipe.h"
 
-/* Host code that goes behind the block: it runs rarely. */
+/* Host code that goes after the block: it runs rarely. */
 enum cold_kind {
 	COLD_SLOW,   /* a TLB check failed: recover the address, call glue */
 	COLD_GLUE,   /* just call glue with the site */
@@ -49,7 +49,8 @@ struct tr {
 	struct cpu *c;
 	struct block *b;
 	uint64_t page;       /* virtual address of the page */
-	bool abs;            /* addresses built in (kernel) */
+	bool abs;            /* addresses built in: mode_is_placed() */
+	bool native;         /* memory is where the guest has it: BM_SPACE, not careful */
 	bool compat;
 	bool careful, temp;
 	bool pass;          /* breakpoints on the first instruction have been looked at */
@@ -61,10 +62,10 @@ struct tr {
 	struct recipe rec;   /* of the flags as they are now; REC_NONE: unknown */
 	int nrecs;
 	struct recipe recs[MAX_RECIPES]; /* that sites refer to */
-	bool next_straddles; /* the instruction behind the block is in two pages */
+	bool next_straddles; /* the instruction after the block is in two pages */
 	bool late;           /* block head check is still to come */
 	int8_t delta_reg;    /* r10 == cpu.delta[delta_reg]; NO_REG: it holds none */
-	bool x87;            /* cpu.whole_fx has been set */
+	bool x87, high;      /* cpu.whole_fx, cpu.high have been set */
 	int lag;             /* bytes rsp still has to move: see stack.c */
 	bool reuse[MAX_BLOCK];       /* r11 is the operand's host address already */
 	bool write_ahead[MAX_BLOCK]; /* check for writing: a reuse writes */
@@ -72,7 +73,7 @@ struct tr {
 	struct group groups[MAX_BLOCK];
 	int ncold;
 	struct cold cold[5 * MAX_BLOCK];
-	const struct cold *in_cold; /* being emitted, behind all that is not cold */
+	const struct cold *in_cold; /* being emitted, after all that is not cold */
 	struct {
 		uint8_t *cost;        /* where to put it, when its end is known */
 		unsigned n, br;       /* done before it */
@@ -102,6 +103,10 @@ enum { BUDGET_CHECK = 13 };      /* bytes */
 /* access.c: the one module that knows how guest memory is reached */
 struct site *site_here(struct tr *t, const struct insn *in, unsigned size);
 void code_addr(struct tr *t, int64_t off); /* r11 = so far from the start of the code's page */
+static inline unsigned mem_scale(const struct insn_mem *m) /* as SIB has it */
+{
+	return m->scale == 8 ? 3 : m->scale == 4 ? 2 : m->scale == 2 ? 1 : 0;
+}
 void access_addr(struct tr *t, const struct insn *in, int rsp_bias); /* r11 = linear address */
 void access_check(struct tr *t, struct site *s, unsigned size, bool write); /* r11 = host address */
 void access_mem(struct tr *t, const struct insn *in, unsigned size, bool write);
@@ -114,7 +119,7 @@ enum {
 _Static_assert(sizeof(struct tlb_entry) == 1 << TLB_ENTRY_SHIFT, "the index is scaled by that");
 void access_entry(struct tr *t, uint32_t op, int reg, unsigned field); /* op field, reg; of r10's */
 void access_lookup(struct tr *t, unsigned tag, unsigned size);
-void access_slow(struct tr *t, const struct site *s, unsigned tag, uint32_t glue);
+struct ea access_native(struct tr *t, const struct insn *in); /* in native code; takes r10 and r11 */
 struct tlb *access_tlb(struct tr *t);
 
 /* group.c */
@@ -133,7 +138,6 @@ void op_fxsave(struct tr *t, const struct insn *in);
 void op_helper(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
 void op_from_seg(struct tr *t, const struct insn *in);
 void op_leave(struct tr *t, const struct insn *in, uint32_t glue, uint64_t arg);
-void load_gpr(struct tr *t, int dst, int reg); /* host register = guest register */
 
 /* stack.c */
 bool stack_may_lag(const struct tr *t, const struct insn *in);

@@ -1,7 +1,7 @@
 /*
  * base.c - opening an image of any kind, and the bounds of all access.
  */
-#include "dev/base_priv.h"
+#include "dev/base_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ bool base_is_nbd(const char *target)
 }
 
 struct base *base_open(const char *disk, const char *target, enum base_mode mode,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct base *b = calloc(1, sizeof *b);
 
@@ -26,7 +26,7 @@ struct base *base_open(const char *disk, const char *target, enum base_mode mode
 		b->target = strdup(target);
 	}
 	if (b == NULL || b->disk == NULL || b->target == NULL)
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 	else if ((base_is_nbd(target) ? base_nbd_open : base_file_open)(b, mode, e) == 0)
 		return b;
 	base_close(b);

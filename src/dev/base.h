@@ -29,7 +29,7 @@ struct base_info {
  * "nbd+unix://").  `disk` names it in messages.
  */
 struct base *base_open(const char *disk, const char *target, enum base_mode mode,
-	struct err *e);
+	struct ttd_error *e);
 void base_close(struct base *b); /* NULL is fine */
 
 bool base_is_nbd(const char *target);

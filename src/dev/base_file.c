@@ -5,7 +5,7 @@
  * run with an overlay and for writing by one without: two writers, or a base
  * that changes below an overlay, end in an error here and not in a corrupt disk.
  */
-#include "dev/base_priv.h"
+#include "dev/base_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,27 +16,13 @@
 #include <unistd.h>
 
 #include "util/fullio.h"
+#include "util/names.h"
 
 #define NS_PER_SEC UINT64_C(1000000000)
 
 static int file_read(struct base *b, uint64_t off, void *p, size_t n)
 {
-	uint8_t *to = p;
-
-	while (n > 0) {
-		ssize_t got = pread(b->fd, to, n, (off_t)off);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return errno;
-		if (got == 0)
-			return EIO; /* it was longer when it was opened */
-		to += got;
-		off += (uint64_t)got;
-		n -= (size_t)got;
-	}
-	return 0;
+	return pread_full(b->fd, p, n, off); /* EIO: it was longer when it was opened */
 }
 
 static int file_write(struct base *b, uint64_t off, const void *p, size_t n)
@@ -73,7 +59,7 @@ static const struct base_ops file_ops = {
 	.close = file_close,
 };
 
-static int lock(struct base *b, enum base_mode mode, struct err *e)
+static int lock(struct base *b, enum base_mode mode, struct ttd_error *e)
 {
 	struct flock l = {.l_type = mode == BASE_WRITE ? F_WRLCK : F_RDLCK,
 		.l_whence = SEEK_SET};
@@ -82,13 +68,13 @@ static int lock(struct base *b, enum base_mode mode, struct err *e)
 		return 0;
 	if (errno != EAGAIN && errno != EACCES)
 		return 0; /* a filesystem without locks */
-	return err_set(e, ST_HOST, "disk %s: %s is locked: %s; wait for it, or use a copy",
+	return err_set(e, TTD_HOST, "disk %s: %s is locked: %s; wait for it, or use a copy",
 		b->disk, b->target, mode == BASE_WRITE ? "another program uses it"
 		: "another program writes to it");
 }
 
 /* Formats that are not the bytes of a disk, by how they begin. */
-static int check_format(struct base *b, struct err *e)
+static int check_format(struct base *b, struct ttd_error *e)
 {
 	static const struct {
 		const char *magic, *name;
@@ -100,11 +86,11 @@ static int check_format(struct base *b, struct err *e)
 	char head[8] = "";
 
 	if (pread(b->fd, head, sizeof head, 0) < 0)
-		return err_set(e, ST_HOST, "disk %s: cannot read %s: %s", b->disk, b->target,
+		return err_set(e, TTD_HOST, "disk %s: cannot read %s: %s", b->disk, b->target,
 			strerror(errno));
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
 		if (memcmp(head, formats[i].magic, formats[i].len) == 0)
-			return err_set(e, ST_USAGE, "disk %s: %s is a %s image, not a raw one; serve it "
+			return err_set(e, TTD_USAGE, "disk %s: %s is a %s image, not a raw one; serve it "
 				"with qemu-nbd -r -t -k /tmp/s -f %s %s and give nbd+unix:///?socket=/tmp/s",
 				b->disk, b->target, formats[i].name, formats[i].name, b->target);
 	return 0;
@@ -128,27 +114,27 @@ static int device_info(struct base *b)
 	return 0;
 }
 
-int base_file_open(struct base *b, enum base_mode mode, struct err *e)
+int base_file_open(struct base *b, enum base_mode mode, struct ttd_error *e)
 {
 	bool writes = mode == BASE_WRITE;
 	struct stat st;
 
 	if (stat(b->target, &st) != 0)
-		return err_set(e, ST_HOST, "disk %s: %s: %s", b->disk, b->target,
+		return err_set(e, TTD_HOST, "disk %s: %s: %s", b->disk, b->target,
 			strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return err_set(e, ST_USAGE, "disk %s: %s is neither a file nor a block device",
+		return err_set(e, TTD_USAGE, "disk %s: %s is neither a file nor a block device",
 			b->disk, b->target);
 	/* O_EXCL: not while it is mounted. */
-	b->fd = open(b->target, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC |
-		(writes && S_ISBLK(st.st_mode) ? O_EXCL : 0));
+	b->fd = !writes ? open(b->target, O_RDONLY | O_CLOEXEC)
+		: names_open(b->target, O_RDWR | (S_ISBLK(st.st_mode) ? O_EXCL : 0));
 	if (b->fd < 0)
-		return err_set(e, ST_HOST, "disk %s: cannot open %s: %s", b->disk, b->target,
+		return err_set(e, TTD_HOST, "disk %s: cannot open %s: %s", b->disk, b->target,
 			errno == EBUSY ? "it is in use, perhaps mounted" : strerror(errno));
 	b->ops = &file_ops;
 	b->info = (struct base_info){.sector = 512, .physical = 512};
 	if (fstat(b->fd, &st) != 0 || (S_ISBLK(st.st_mode) && device_info(b) != 0))
-		return err_set(e, ST_HOST, "disk %s: %s: %s", b->disk, b->target,
+		return err_set(e, TTD_HOST, "disk %s: %s: %s", b->disk, b->target,
 			strerror(errno));
 	if (S_ISREG(st.st_mode)) {
 		b->info.size = (uint64_t)st.st_size;

@@ -5,7 +5,7 @@
  * A connection that breaks is made anew once for each request: servers are
  * restarted.
  */
-#include "dev/base_priv.h"
+#include "dev/base_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,30 +131,30 @@ static const struct base_ops net_ops = {
 	.close = net_close,
 };
 
-int base_nbd_open(struct base *b, enum base_mode mode, struct err *e)
+int base_nbd_open(struct base *b, enum base_mode mode, struct ttd_error *e)
 {
 	char *uri = uri_of(b->target);
 	int64_t size, sector;
 
 	if (uri == NULL)
-		return err_set(e, ST_USAGE, "disk %s: %s is no NBD address; give nbd:HOST:PORT/NAME, "
+		return err_set(e, TTD_USAGE, "disk %s: %s is no NBD address; give nbd:HOST:PORT/NAME, "
 			"nbd://HOST/NAME or nbd+unix:///NAME?socket=PATH", b->disk, b->target);
 	free(uri);
 	b->nbd = dial(b->target);
 	if (b->nbd == NULL)
-		return err_set(e, ST_HOST, "disk %s: cannot reach %s: %s", b->disk, b->target,
+		return err_set(e, TTD_HOST, "disk %s: cannot reach %s: %s", b->disk, b->target,
 			nbd_get_error());
 	b->ops = &net_ops;
 	size = nbd_get_size(b->nbd);
 	if (size < 0)
-		return err_set(e, ST_HOST, "disk %s: %s does not tell its size", b->disk,
+		return err_set(e, TTD_HOST, "disk %s: %s does not tell its size", b->disk,
 			b->target);
 	sector = nbd_get_block_size(b->nbd, LIBNBD_SIZE_MINIMUM);
 	if (sector > 4096)
-		return err_set(e, ST_HOST, "disk %s: %s has sectors of %lld bytes; 4096 is the most",
+		return err_set(e, TTD_HOST, "disk %s: %s has sectors of %lld bytes; 4096 is the most",
 			b->disk, b->target, (long long)sector);
 	if (mode == BASE_WRITE && nbd_is_read_only(b->nbd) != 0)
-		return err_set(e, ST_HOST, "disk %s: %s is read-only", b->disk, b->target);
+		return err_set(e, TTD_HOST, "disk %s: %s is read-only", b->disk, b->target);
 	b->info = (struct base_info){.size = (uint64_t)size,
 		.sector = sector > 512 ? (uint32_t)sector : 512,
 		.trim = nbd_can_trim(b->nbd) > 0};

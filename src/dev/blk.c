@@ -1,8 +1,8 @@
 /*
  * blk.c - a disk of the guest: what xenstore says of it, completions, save and
- * load.  See blk_priv.h.
+ * load.  See blk_internal.h.
  */
-#include "dev/blk_priv.h"
+#include "dev/blk_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static bool read_only(const struct blk *b)
  * of the disk where another host would show its path: a trace that is replayed
  * elsewhere must look the same.
  */
-static int announce(struct dev *dev, struct err *e)
+static int announce(struct dev *dev, struct ttd_error *e)
 {
 	struct blk *b = blk_of(dev);
 	char path[DEV_KEY_MAX], number[32];
@@ -57,7 +57,7 @@ static int announce(struct dev *dev, struct err *e)
 	for (size_t i = 0; i < sizeof front / sizeof *front; i++)
 		rc |= dev->bus->ops->write(dev, DEV_FRONTEND, front[i].key, front[i].value);
 	if (rc != 0)
-		return err_set(e, ST_HOST, "disk %s: cannot be put into xenstore", disk_name(b->disk));
+		return err_set(e, TTD_HOST, "disk %s: cannot be put into xenstore", disk_name(b->disk));
 	return work_start(b, e);
 }
 
@@ -191,14 +191,14 @@ static bool give_data(struct blk *b, const struct request *r)
 /* We have not got what the log says: its base is not ours. */
 static void fail_read(struct blk *b, const struct request *r, uint64_t digest)
 {
-	struct err e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	if (r->error != 0)
-		err_set(&e, ST_HOST, "disk %s: sector %" PRIu64 " of %.200s cannot be read, as it was "
+		err_set(&e, TTD_HOST, "disk %s: sector %" PRIu64 " of %.200s cannot be read, as it was "
 			"when this was recorded: %s", disk_name(b->disk), r->off / SECTOR,
 			disk_target(b->disk), strerror(r->error));
 	else
-		err_set(&e, ST_HOST, "disk %s: %.200s has changed since this was recorded: %" PRIu64
+		err_set(&e, TTD_HOST, "disk %s: %.200s has changed since this was recorded: %" PRIu64
 			" bytes from sector %" PRIu64 " have digest %016" PRIx64 ", not %016" PRIx64
 			"; give the unchanged base by --disk-base", disk_name(b->disk),
 			disk_target(b->disk), r->len, r->off / SECTOR, r->digest, digest);
@@ -207,9 +207,9 @@ static void fail_read(struct blk *b, const struct request *r, uint64_t digest)
 
 static void fail_write(struct blk *b, const struct request *r)
 {
-	struct err e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
-	err_set(&e, ST_HOST, "disk %s: cannot be written as it was when this was recorded: %s; "
+	err_set(&e, TTD_HOST, "disk %s: cannot be written as it was when this was recorded: %s; "
 		"make room for temporary files (TMPDIR)", disk_name(b->disk), strerror(r->error));
 	b->dev.bus->ops->fail(&b->dev, &e);
 }
@@ -296,8 +296,15 @@ static void expire(struct dev *dev)
 	}
 }
 
-void blk_repost(struct blk *b)
+static void quiet(struct dev *dev)
 {
+	work_quiet(blk_of(dev));
+}
+
+/* What a log would have completed ends like new requests do. */
+static void live(struct dev *dev)
+{
+	struct blk *b = blk_of(dev);
 	uint8_t p[COMPLETION_MAX];
 
 	for (struct request *r = b->flight; r != NULL; r = r->next) {
@@ -358,7 +365,8 @@ static void save(struct dev *dev, struct wbuf *w, enum dev_save what)
 	wbuf_u8(w, b->sick);
 	wbuf_u8(w, disk_overlay(b->disk) != NULL);
 	if (disk_overlay(b->disk) != NULL) {
-		overlay_freeze(disk_overlay(b->disk));
+		if (overlay_freeze(disk_overlay(b->disk)) != 0)
+			w->bad = true; /* no checkpoint of what may be lost */
 		overlay_save(disk_overlay(b->disk), w);
 	}
 }
@@ -457,17 +465,17 @@ static const struct dev_ops ops = {
 	.type = "vbd", .kind = DEV_BLOCK,
 	.announce = announce, .connect = connect, .disconnect = disconnect, .notify = notify,
 	.apply = apply, .due = due, .expire = expire, .save = save, .load = load,
-	.content = content, .detach = detach,
+	.quiet = quiet, .live = live, .content = content, .detach = detach,
 };
 
 /* ---- life ---- */
 
-struct blk *blk_create(struct disk *disk, const struct blk_params *p, struct err *e)
+struct blk *blk_create(struct disk *disk, const struct blk_params *p, struct ttd_error *e)
 {
 	struct blk *b = calloc(1, sizeof *b);
 
 	if (b == NULL) {
-		err_set(e, ST_HOST, "disk %s: out of memory", disk_name(disk));
+		err_set(e, TTD_HOST, "disk %s: out of memory", disk_name(disk));
 		disk_close(disk);
 		return NULL;
 	}

@@ -21,7 +21,7 @@ struct blk_params {
 struct blk;
 
 /* Takes `disk` over, also when it fails. */
-struct blk *blk_create(struct disk *disk, const struct blk_params *p, struct err *e);
+struct blk *blk_create(struct disk *disk, const struct blk_params *p, struct ttd_error *e);
 void blk_destroy(struct blk *b); /* after the domain; NULL is fine */
 
 struct dev *blk_dev(struct blk *b);
@@ -33,12 +33,6 @@ struct blk_stats {
 	uint64_t read_bytes, written_bytes;
 };
 void blk_get_stats(struct blk *b, struct blk_stats *s);
-
-/*
- * After load(), when the run goes on by itself instead of along a log: what is
- * in flight ends like new requests do.
- */
-void blk_repost(struct blk *b);
 
 /* "xvda", "sdb2", "hdc", "d1p2", "51712" as the number that a guest knows it by.  -1: none such. */
 int blk_number(const char *name, uint32_t *number);

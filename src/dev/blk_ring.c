@@ -12,7 +12,7 @@
  * A slot is copied once and then looked at.  A request that makes no sense is
  * answered with an error like any other; indices that make none end the ring.
  */
-#include "dev/blk_priv.h"
+#include "dev/blk_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * blk_work.c - the thread that does a disk's I/O, one request after the other.
  */
-#include "dev/blk_priv.h"
+#include "dev/blk_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -101,23 +101,26 @@ static void *worker(void *ctx)
 		b->sick |= makes_sick(r);
 		b->todo = r->next;
 		r->done = true;
+		b->posting = !b->dev.bus->virtual_clock;
 		pthread_cond_broadcast(&b->done);
-		if (b->dev.bus->virtual_clock)
+		if (!b->posting)
 			continue;
 		pthread_mutex_unlock(&b->lock);
 		b->dev.bus->ops->post(&b->dev, p, n);
 		pthread_mutex_lock(&b->lock);
+		b->posting = false;
+		pthread_cond_broadcast(&b->done);
 	}
 	pthread_mutex_unlock(&b->lock);
 	return NULL;
 }
 
-int work_start(struct blk *b, struct err *e)
+int work_start(struct blk *b, struct ttd_error *e)
 {
 	int rc = thread_start(&b->thread, worker, b);
 
 	if (rc != 0)
-		return err_set(e, ST_HOST, "disk %s: no thread: %s", disk_name(b->disk), strerror(rc));
+		return err_set(e, TTD_HOST, "disk %s: no thread: %s", disk_name(b->disk), strerror(rc));
 	b->started = true;
 	return 0;
 }
@@ -153,6 +156,14 @@ void work_wait(struct blk *b, const struct request *r)
 {
 	pthread_mutex_lock(&b->lock);
 	while (r != NULL ? !r->done : b->todo != NULL)
+		pthread_cond_wait(&b->done, &b->lock);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void work_quiet(struct blk *b)
+{
+	pthread_mutex_lock(&b->lock);
+	while (b->todo != NULL || b->posting)
 		pthread_cond_wait(&b->done, &b->lock);
 	pthread_mutex_unlock(&b->lock);
 }

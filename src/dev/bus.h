@@ -25,6 +25,8 @@
  *      to take for ever and runs would differ.  There a backend does not post
  *      when it happens to be done; it names a guest time by due(), and posts
  *      in expire() when that has come (waiting for its own threads).
+ *      A run may stop following a log and go on by itself: live() then posts
+ *      what is in flight, whose completions only the log had.
  *  B5. save() and load() may happen at any position.  What a device is in the
  *      middle of (requests in flight with their data) is part of its state.
  */
@@ -71,7 +73,7 @@ struct dev_ops {
 	 * NULL: frontend, frontend-id, online, state (backend's); backend,
 	 * backend-id, state (frontend's).
 	 */
-	int (*announce)(struct dev *dev, struct err *e);
+	int (*announce)(struct dev *dev, struct ttd_error *e);
 	/*
 	 * The frontend has written its keys (state Initialised or Connected):
 	 * read them, map rings, bind event channels, write what it wants to
@@ -89,6 +91,12 @@ struct dev_ops {
 	void (*expire)(struct dev *dev);
 	void (*save)(struct dev *dev, struct wbuf *w, enum dev_save what); /* B5 */
 	int (*load)(struct dev *dev, struct rbuf *r); /* bytes are hostile */
+	/*
+	 * Around the change from a log to a live source (B3): when quiet() returns nothing
+	 * calls post() until live().  Both may be NULL.
+	 */
+	void (*quiet)(struct dev *dev);
+	void (*live)(struct dev *dev);
 	/* At the end of a run: a digest of what the guest left behind.  May be NULL. */
 	uint64_t (*content)(struct dev *dev);
 	/* The guest is gone: when this returns nothing calls post() any more. */
@@ -108,7 +116,7 @@ typedef uint64_t dev_page;
 #define DEV_NO_PAGE UINT64_MAX
 
 struct dev_bus_ops {
-	/* xenstore.  read: length of a text, with a NUL behind it, -1 when there is none. */
+	/* xenstore.  read: length of a text, with a NUL after it, -1 when there is none. */
 	int (*read)(struct dev *dev, enum dev_side side, const char *key, char *value, size_t cap);
 	int (*write)(struct dev *dev, enum dev_side side, const char *key, const char *value);
 
@@ -134,7 +142,7 @@ struct dev_bus_ops {
 	void (*sent)(struct dev *dev, const void *p, size_t n);
 	uint64_t (*now)(struct dev *dev); /* guest time, ns */
 	/* Ends the run; *e says why.  For what is wrong on the host, not in the guest. */
-	void (*fail)(struct dev *dev, const struct err *e);
+	void (*fail)(struct dev *dev, const struct ttd_error *e);
 };
 
 struct dev_bus {

@@ -25,38 +25,39 @@ struct disk {
 
 /* ---- life ---- */
 
-int disk_add_overlay(struct disk *d, const struct disk_overlay_params *p, struct err *e)
+int disk_add_overlay(struct disk *d, const struct disk_overlay_params *p, struct ttd_error *e)
 {
 	const struct base_info *base = base_info(d->base);
 	struct overlay_info info = {.size = base->size, .base_mtime = base->mtime_ns};
 
-	memcpy(info.session, p->session, sizeof info.session);
+	memcpy(info.run_id, p->run_id, sizeof info.run_id);
 	if (strlen(d->name) >= sizeof info.disk)
-		return err_set(e, ST_USAGE, "disk %s: the name is too long", d->name);
+		return err_set(e, TTD_USAGE, "disk %s: the name is too long", d->name);
 	strcpy(info.disk, d->name);
 	d->overlay = overlay_create(p->path, p->dir, &info, p->sync, p->force, e);
 	return d->overlay != NULL ? 0 : -1;
 }
 
-static int open_base(struct disk *d, const char *target, enum disk_mode mode, struct err *e)
+static int open_base(struct disk *d, const char *target, enum disk_mode mode, struct ttd_error *e)
 {
 	d->base = base_open(d->name, target, mode == DISK_DIRECT ? BASE_WRITE : BASE_READ, e);
 	if (d->base == NULL)
 		return -1;
 	if (base_info(d->base)->size < base_info(d->base)->sector)
-		return err_set(e, ST_USAGE, "disk %s: %s is empty", d->name, target);
+		return err_set(e, TTD_USAGE, "disk %s: %s is empty", d->name, target);
 	d->clusters = (base_info(d->base)->size + CLUSTER - 1) / CLUSTER;
 	d->was_read = calloc(1, (size_t)(d->clusters / 8 + 1));
-	return d->was_read != NULL ? 0 : err_set(e, ST_HOST, "disk %s: out of memory", d->name);
+	return d->was_read != NULL ? 0 : err_set(e, TTD_HOST, "disk %s: out of memory", d->name);
 }
 
-struct disk *disk_open(const char *name, const char *target, enum disk_mode mode, struct err *e)
+struct disk *disk_open(const char *name, const char *target, enum disk_mode mode,
+	struct ttd_error *e)
 {
 	struct disk *d = calloc(1, sizeof *d);
 
 	if (d == NULL || (d->name = strdup(name)) == NULL) {
 		free(d);
-		err_set(e, ST_HOST, "disk %s: out of memory", name);
+		err_set(e, TTD_HOST, "disk %s: out of memory", name);
 		return NULL;
 	}
 	d->read_only = mode == DISK_READONLY;
@@ -102,11 +103,6 @@ const struct base_info *disk_info(const struct disk *d)
 struct overlay *disk_overlay(struct disk *d)
 {
 	return d->overlay;
-}
-
-bool disk_can_discard(const struct disk *d)
-{
-	return !d->read_only && (d->overlay != NULL || base_info(d->base)->trim);
 }
 
 uint64_t disk_content(const struct disk *d)

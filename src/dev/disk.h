@@ -17,15 +17,16 @@ enum disk_mode {
 };
 
 /* name: xvda.  With DISK_OVERLAY, disk_add_overlay() is to follow. */
-struct disk *disk_open(const char *name, const char *target, enum disk_mode mode, struct err *e);
+struct disk *disk_open(const char *name, const char *target, enum disk_mode mode,
+	struct ttd_error *e);
 
 /* See overlay_create(); the base's size and date are filled in. */
 struct disk_overlay_params {
 	const char *path, *dir;
-	uint8_t session[OVERLAY_SESSION];
+	uint8_t run_id[OVERLAY_RUN_ID];
 	bool sync, force;
 };
-int disk_add_overlay(struct disk *d, const struct disk_overlay_params *p, struct err *e);
+int disk_add_overlay(struct disk *d, const struct disk_overlay_params *p, struct ttd_error *e);
 
 /* Reads through one that is there; takes it over.  NULL: none. */
 void disk_use_overlay(struct disk *d, struct overlay *o);
@@ -35,7 +36,6 @@ const char *disk_name(const struct disk *d);
 const char *disk_target(const struct disk *d);
 const struct base_info *disk_info(const struct disk *d);
 struct overlay *disk_overlay(struct disk *d); /* NULL: it has none */
-bool disk_can_discard(const struct disk *d);
 
 /* Multiples of 512 bytes, within the size.  0 or an errno. */
 int disk_read(struct disk *d, uint64_t off, void *p, size_t n);

@@ -40,7 +40,7 @@ int net_frame_unpack(const uint8_t *p, size_t n, struct net_frame *f)
 }
 
 /* Where the transport header is, and what comes into its pseudo header. */
-struct place {
+struct transport {
 	uint8_t *l4;
 	size_t len;      /* from l4 to the packet's end */
 	const uint8_t *addr;
@@ -50,7 +50,7 @@ struct place {
 };
 
 /* Fragments have no checksum of their own; extension headers are not looked through. */
-static bool find(uint8_t *p, size_t n, struct place *at)
+static bool find(uint8_t *p, size_t n, struct transport *at)
 {
 	unsigned type;
 	size_t head, total;
@@ -90,7 +90,7 @@ static bool find(uint8_t *p, size_t n, struct place *at)
 }
 
 /* The ones' complement sum, as 64 bits of it: folded once at the end. */
-static uint64_t add(uint64_t sum, const uint8_t *p, size_t n)
+uint64_t net_sum(uint64_t sum, const uint8_t *p, size_t n)
 {
 	uint64_t v;
 	uint32_t w = 0;
@@ -111,8 +111,8 @@ static uint64_t add(uint64_t sum, const uint8_t *p, size_t n)
 	return __builtin_add_overflow(sum, w, &sum) ? sum + 1 : sum;
 }
 
-/* In the machine's order, as is what add() adds. */
-static uint16_t fold(uint64_t sum)
+/* In the machine's order, as is what net_sum() adds. */
+uint16_t net_sum_fold(uint64_t sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -121,23 +121,23 @@ static uint16_t fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-static uint64_t pseudo(const struct place *at)
+static uint64_t pseudo(const struct transport *at)
 {
 	uint8_t rest[4] = { 0, (uint8_t)at->proto };
 
 	put_be16(rest + 2, (unsigned)at->len);
-	return add(add(0, at->addr, at->addr_len), rest, 4);
+	return net_sum(net_sum(0, at->addr, at->addr_len), rest, 4);
 }
 
 bool net_csum_complete(uint8_t *p, size_t n)
 {
-	struct place at;
+	struct transport at;
 	uint16_t sum;
 
 	if (!find(p, n, &at))
 		return false;
 	memset(at.l4 + at.csum_at, 0, 2);
-	sum = (uint16_t)~fold(add(pseudo(&at), at.l4, at.len));
+	sum = (uint16_t)~net_sum_fold(net_sum(pseudo(&at), at.l4, at.len));
 	if (sum == 0 && at.proto == UDP)
 		sum = 0xffff; /* 0 says that there is none */
 	memcpy(at.l4 + at.csum_at, &sum, 2);
@@ -146,19 +146,19 @@ bool net_csum_complete(uint8_t *p, size_t n)
 
 bool net_csum_blank(uint8_t *p, size_t n)
 {
-	struct place at;
+	struct transport at;
 	uint16_t sum;
 
 	if (!find(p, n, &at))
 		return false;
-	sum = fold(pseudo(&at));
+	sum = net_sum_fold(pseudo(&at));
 	memcpy(at.l4 + at.csum_at, &sum, 2);
 	return true;
 }
 
 enum net_gso net_tcp_kind(const uint8_t *p, size_t n)
 {
-	struct place at;
+	struct transport at;
 
 	if (!find((uint8_t *)(uintptr_t)p, n, &at) || at.proto != TCP)
 		return NET_GSO_NONE;
@@ -167,7 +167,7 @@ enum net_gso net_tcp_kind(const uint8_t *p, size_t n)
 
 void net_raise_mss(uint8_t *p, size_t n, uint16_t mss)
 {
-	struct place at;
+	struct transport at;
 	size_t head, i;
 
 	if (!find(p, n, &at) || at.proto != TCP || !(at.l4[13] & TCP_SYN))
@@ -189,4 +189,59 @@ void net_raise_mss(uint8_t *p, size_t n, uint16_t mss)
 		}
 		i += len;
 	}
+}
+
+size_t net_fragment(const uint8_t *p, size_t n, unsigned mtu, size_t *at, uint8_t *out)
+{
+	enum { MORE = 0x2000, DONT = 0x4000 };
+	size_t head, total, each, k;
+	uint16_t sum;
+
+	if (n < NET_HEADER + 20 || be16(p + 12) != ETH_IP4 || (be16(p + 20) & ~DONT) != 0)
+		return 0;
+	head = (size_t)(p[14] & 15) * 4;
+	total = be16(p + 16);
+	if (head < 20 || total > n - NET_HEADER || head + *at >= total || mtu < head + 8)
+		return 0;
+	each = (mtu - head) & ~(size_t)7;
+	k = total - head - *at;
+	k = k < each ? k : each;
+	memcpy(out, p, NET_HEADER + head);
+	memcpy(out + NET_HEADER + head, p + NET_HEADER + head + *at, k);
+	put_be16(out + 16, (unsigned)(head + k));
+	put_be16(out + 20, (unsigned)(*at / 8) | (head + *at + k < total ? MORE : 0));
+	memset(out + 24, 0, 2);
+	sum = (uint16_t)~net_sum_fold(net_sum(0, out + NET_HEADER, head));
+	memcpy(out + 24, &sum, 2);
+	*at += k;
+	return NET_HEADER + head + k;
+}
+
+void net_dhcp_mtu(uint8_t *p, size_t n, unsigned mtu)
+{
+	enum { SERVER = 67, CLIENT = 68, FIXED = 236, COOKIE = 4, PAD = 0, END = 255, MTU = 26 };
+	static const uint8_t cookie[COOKIE] = { 0x63, 0x82, 0x53, 0x63 };
+	struct transport at;
+	uint8_t *o, *end;
+
+	if (!find(p, n, &at) || at.proto != UDP || at.v6 || be16(at.l4) != SERVER ||
+		be16(at.l4 + 2) != CLIENT || at.len < UDP_MIN + FIXED + COOKIE ||
+		memcmp(at.l4 + UDP_MIN + FIXED, cookie, COOKIE) != 0)
+		return;
+	end = at.l4 + at.len;
+	for (o = at.l4 + UDP_MIN + FIXED + COOKIE; o < end && *o != END;) {
+		if (*o == PAD)
+			o++;
+		else if (end - o < 2 || end - o < 2 + o[1])
+			return;
+		else
+			o += 2 + o[1];
+	}
+	if (end - o < 5)
+		return;
+	o[0] = MTU;
+	o[1] = 2;
+	put_be16(o + 2, mtu);
+	o[4] = END;
+	net_csum_complete(p, n);
 }

@@ -33,6 +33,13 @@ void net_frame_prefix(const struct net_frame *f, uint8_t out[NET_PREFIX]);
 /* -1: it makes no sense. */
 int net_frame_unpack(const uint8_t *p, size_t n, struct net_frame *f);
 
+/*
+ * The internet's checksum: add bytes to a sum (0 to begin with), then fold it.  The pieces before
+ * the last have even lengths.  What net_sum_fold() gives is complemented and copied as it is.
+ */
+uint64_t net_sum(uint64_t sum, const uint8_t *p, size_t n);
+uint16_t net_sum_fold(uint64_t sum);
+
 /* Fills in the checksum of TCP or UDP over IPv4 or IPv6; false: it has none. */
 bool net_csum_complete(uint8_t *p, size_t n);
 /* Sets it to what csum_blank means. */
@@ -40,6 +47,15 @@ bool net_csum_blank(uint8_t *p, size_t n);
 
 /* Is it TCP over IPv4 or IPv6, whole? */
 enum net_gso net_tcp_kind(const uint8_t *p, size_t n);
+
+/*
+ * The next fragment of an IPv4 packet that is none itself, into out: *at is 0 to begin with.
+ * Its length; 0: that was the last, or there are none to be made.
+ */
+size_t net_fragment(const uint8_t *p, size_t n, unsigned mtu, size_t *at, uint8_t *out);
+
+/* Adds the interface's MTU to what a DHCP server says, if it is that and has room. */
+void net_dhcp_mtu(uint8_t *p, size_t n, unsigned mtu);
 
 /*
  * Raises the maximum segment size that a SYN announces; the checksum is kept

@@ -11,6 +11,7 @@
 #define TTD_DEV_NET_HOST_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "dev/net_frame.h"
 #include "dev/vif_spec.h"
@@ -35,18 +36,21 @@ struct net_host {
 	const struct net_host_ops *ops;
 	net_receive_fn *receive;
 	void *ctx;
-	/* [any thread] The guest takes several TCP segments in one; by net_gso bits. */
-	volatile unsigned gso;
+	/*
+	 * [any thread] The guest takes several TCP segments in one; by net_gso bits.  That may
+	 * change while frames are on their way: the vCPU thread looks again where it delivers.
+	 */
+	atomic_uint gso;
 };
 
 /* By the specification's backend.  NULL and *e; NULL alone for VIF_NONE. */
 struct net_host *net_host_open(const struct vif_spec *spec, unsigned index,
-	net_receive_fn *receive, void *ctx, struct err *e);
+	net_receive_fn *receive, void *ctx, struct ttd_error *e);
 
 struct net_host *net_user_open(const struct vif_spec *spec, unsigned index,
-	net_receive_fn *receive, void *ctx, struct err *e);
+	net_receive_fn *receive, void *ctx, struct ttd_error *e);
 struct net_host *net_tap_open(const struct vif_spec *spec, net_receive_fn *receive, void *ctx,
-	struct err *e);
+	struct ttd_error *e);
 
 /* For both: the queue of frames on their way out, and a thread. */
 struct net_queue;
@@ -55,7 +59,7 @@ struct net_queued {
 	struct net_frame f; /* p points to bytes */
 	uint8_t bytes[];
 };
-struct net_queue *net_queue_create(struct err *e);
+struct net_queue *net_queue_create(struct ttd_error *e);
 void net_queue_free(struct net_queue *q);
 int net_queue_fd(const struct net_queue *q); /* readable while something waits */
 void net_queue_put(struct net_queue *q, const struct net_frame *f);
@@ -64,6 +68,6 @@ void net_queue_end(struct net_queue *q); /* take() gives nothing and ended() is 
 bool net_queue_ended(struct net_queue *q);
 
 /* One that signals do not reach. */
-int net_thread(pthread_t *t, void *(*fn)(void *ctx), void *ctx, struct err *e);
+int net_thread(pthread_t *t, void *(*fn)(void *ctx), void *ctx, struct ttd_error *e);
 
 #endif

@@ -21,18 +21,18 @@ struct net_queue {
 	int fd;
 };
 
-struct net_queue *net_queue_create(struct err *e)
+struct net_queue *net_queue_create(struct ttd_error *e)
 {
 	struct net_queue *q = calloc(1, sizeof *q);
 
 	if (q == NULL) {
-		err_set(e, ST_HOST, "out of memory for a network interface");
+		err_set(e, TTD_HOST, "out of memory for a network interface");
 		return NULL;
 	}
 	q->tail = &q->head;
 	q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->fd < 0) {
-		err_set(e, ST_HOST, "eventfd: %s", strerror(errno));
+		err_set(e, TTD_HOST, "eventfd: %s", strerror(errno));
 		free(q);
 		return NULL;
 	}

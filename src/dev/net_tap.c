@@ -6,6 +6,7 @@
  * passed on as they are: nothing is computed or cut up here.
  */
 #include "dev/net_host.h"
+#include "util/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +107,7 @@ static void input(struct tap *t)
 /* What the guest takes changes when its driver connects. */
 static void set_offload(struct tap *t, unsigned *now)
 {
-	unsigned want = t->host.gso, bits = TUN_F_CSUM;
+	unsigned want = atomic_load(&t->host.gso), bits = TUN_F_CSUM;
 
 	if (want == *now)
 		return;
@@ -161,56 +162,80 @@ static void tap_close(struct net_host *h)
 
 static const struct net_host_ops tap_ops = { .send = tap_send, .close = tap_close };
 
-/* Up, and into the bridge.  Who may not do this has had it done. */
-static int configure(const char *ifname, const char *bridge, struct err *e)
+/*
+ * Interfaces are set up through a socket, any socket.  This one leads nowhere, and is kept: who
+ * makes the device again is confined by then, and must have no socket that could send.
+ */
+static int some_socket(void)
 {
-	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static int pair[2] = { -1, -1 };
+
+	pthread_mutex_lock(&lock);
+	if (pair[0] < 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		pair[0] = -1;
+	pthread_mutex_unlock(&lock);
+	return pair[0];
+}
+
+/* if_nametoindex() would make a socket. */
+static int index_of(int s, const char *ifname)
+{
+	struct ifreq ifr = {0};
+
+	snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", ifname);
+	return ioctl(s, SIOCGIFINDEX, &ifr) == 0 ? ifr.ifr_ifindex : 0;
+}
+
+/* Up, and into the bridge.  Who may not do this has had it done. */
+static int configure(const char *ifname, const char *bridge, struct ttd_error *e)
+{
+	int s = some_socket(), rc = 0;
 	struct ifreq ifr = {0};
 
 	if (s < 0)
-		return err_set(e, ST_HOST, "vif: socket: %s", strerror(errno));
+		return err_set(e, TTD_HOST, "vif: socket: %s", strerror(errno));
 	snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", ifname);
 	if (ioctl(s, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP)) {
 		ifr.ifr_flags |= IFF_UP;
 		if (ioctl(s, SIOCSIFFLAGS, &ifr) != 0 && errno != EPERM)
-			rc = err_set(e, ST_HOST, "vif: %s: cannot be set up: %s", ifname,
+			rc = err_set(e, TTD_HOST, "vif: %s: cannot be set up: %s", ifname,
 				strerror(errno));
 	}
 	if (rc == 0 && bridge[0] != '\0') {
-		struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(ifname) };
+		struct ifreq br = { .ifr_ifindex = index_of(s, ifname) };
 
 		snprintf(br.ifr_name, sizeof br.ifr_name, "%s", bridge);
 		if (ioctl(s, SIOCBRADDIF, &br) != 0 && errno != EBUSY)
-			rc = err_set(e, ST_HOST, "vif: cannot put %s into bridge %s: %s", ifname,
+			rc = err_set(e, TTD_HOST, "vif: cannot put %s into bridge %s: %s", ifname,
 				bridge, strerror(errno));
 	}
-	close(s);
 	return rc;
 }
 
-static int open_tap(struct tap *t, const struct vif_spec *spec, struct err *e)
+static int open_tap(struct tap *t, const struct vif_spec *spec, struct ttd_error *e)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 
-	t->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	t->fd = names_open("/dev/net/tun", O_RDWR | O_NONBLOCK);
 	if (t->fd < 0)
-		return err_set(e, ST_HOST, "vif: /dev/net/tun: %s; backend=user needs no device",
+		return err_set(e, TTD_HOST, "vif: /dev/net/tun: %s; backend=user needs no device",
 			strerror(errno));
 	strcpy(ifr.ifr_name, spec->ifname[0] != '\0' ? spec->ifname : "ttd%d"); /* VIF_NAME */
 	if (ioctl(t->fd, TUNSETIFF, &ifr) != 0)
-		return err_set(e, ST_HOST, "vif: tap device %s: %s%s", ifr.ifr_name, strerror(errno),
+		return err_set(e, TTD_HOST, "vif: tap device %s: %s%s", ifr.ifr_name, strerror(errno),
 			errno == EPERM ? "; be root, or make one for this user with "
 			"\"ip tuntap add NAME mode tap user USER\", or use backend=user" : "");
 	return configure(ifr.ifr_name, spec->bridge, e);
 }
 
 struct net_host *net_tap_open(const struct vif_spec *spec, net_receive_fn *receive, void *ctx,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct tap *t = calloc(1, sizeof *t);
 
 	if (t == NULL) {
-		err_set(e, ST_HOST, "out of memory for a network interface");
+		err_set(e, TTD_HOST, "out of memory for a network interface");
 		return NULL;
 	}
 	t->host.ops = &tap_ops;

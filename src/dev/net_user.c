@@ -9,28 +9,35 @@
  * keeps a clock and its DNS address for all instances together, so threads of
  * several interfaces take turns (`turn`).
  *
+ * What the guest sends goes through a filter first (net_filter.h): libslirp would connect
+ * it with anything that this process may connect to.  Its own switch for the loopback
+ * is a second line where it can be: it also stops answers to forwarded datagrams.
+ *
  * Large segments.  What the guest sends as one segment of up to 64 KB
  * libslirp takes as it is.  For the other way the maximum segment size that the
  * guest announces is raised, so that libslirp makes few large segments;
  * the guest gets each as several in one (net_gso), of the size it asked for.
  */
+#include "dev/net_defrag.h"
+#include "dev/net_filter.h"
 #include "dev/net_host.h"
+#include "dev/net_ping.h"
+#include "util/clock.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <slirp/libslirp.h>
 
 enum {
 	NETWORK = 10 << 24 | 2 << 8, HOST = 2, NAMES = 3, LEASE = 15,
 	MTU = 65521, /* libslirp's largest */
-	MSS_LARGE = 32768, GSO4 = 1460, GSO6 = 1440,
-	ETHER_MTU = 1514,
+	MSS_LARGE = 32768, HEADERS4 = 40, HEADERS6 = 60 /* of IP and TCP */,
 };
 
 struct timer {
@@ -43,6 +50,10 @@ struct timer {
 struct user {
 	struct net_host host;
 	struct net_queue *queue;
+	struct net_filter filter;
+	struct net_defrag *defrag;
+	struct net_pings pings;
+	unsigned mtu;
 	Slirp *slirp;
 	pthread_t thread;
 	struct timer *timers;
@@ -55,6 +66,16 @@ static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- what libslirp calls ---- */
 
+/* libslirp sends datagrams up to its own MTU: in fragments they fit through the wire. */
+static void send_fragments(struct user *u, const uint8_t *p, size_t n)
+{
+	struct net_frame f = { .p = u->in + NET_PREFIX };
+	size_t at = 0;
+
+	while ((f.len = (uint32_t)net_fragment(p, n, u->mtu, &at, u->in + NET_PREFIX)) != 0)
+		u->host.receive(u->host.ctx, u->in, &f);
+}
+
 static ssize_t send_packet(const void *p, size_t n, void *opaque)
 {
 	struct user *u = opaque;
@@ -62,15 +83,24 @@ static ssize_t send_packet(const void *p, size_t n, void *opaque)
 
 	if (n < NET_HEADER || n > NET_FRAME_MAX)
 		return (ssize_t)n;
-	memcpy(u->in + NET_PREFIX, p, n);
-	if (n > ETHER_MTU) {
+	net_filter_received(&u->filter, p, n);
+	if (n > u->mtu + NET_HEADER) {
 		f.gso = (uint8_t)net_tcp_kind(p, n);
-		f.gso_size = f.gso == NET_GSO_TCP4 ? GSO4 : f.gso == NET_GSO_TCP6 ? GSO6 : 0;
-		if (f.gso != NET_GSO_NONE) {
-			net_csum_blank(u->in + NET_PREFIX, n);
-			f.csum_blank = true;
+		if (f.gso == NET_GSO_NONE) {
+			send_fragments(u, p, n);
+			return (ssize_t)n;
 		}
+		f.gso_size = (uint16_t)(u->mtu - (f.gso == NET_GSO_TCP4 ? HEADERS4 : HEADERS6));
+		f.csum_blank = true;
 	}
+	memcpy(u->in + NET_PREFIX, p, n);
+	f.len = (uint32_t)net_ping_received(&u->pings, u->in + NET_PREFIX, n, u->filter.host);
+	if (f.len == 0)
+		return (ssize_t)n;
+	if (f.csum_blank)
+		net_csum_blank(u->in + NET_PREFIX, n);
+	else if (u->mtu != VIF_MTU)
+		net_dhcp_mtu(u->in + NET_PREFIX, n, u->mtu);
 	u->host.receive(u->host.ctx, u->in, &f);
 	return (ssize_t)n;
 }
@@ -81,13 +111,10 @@ static void guest_error(const char *msg, void *opaque)
 	(void)opaque;
 }
 
-static int64_t clock_ns(void *opaque)
+static int64_t clock_get_ns(void *opaque)
 {
-	struct timespec ts;
-
 	(void)opaque;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return (int64_t)clock_ns(CLOCK_MONOTONIC);
 }
 
 static void *timer_new(SlirpTimerCb cb, void *cb_opaque, void *opaque)
@@ -134,7 +161,7 @@ static void no_notify(void *opaque)
 }
 
 static const SlirpCb callbacks = {
-	.send_packet = send_packet, .guest_error = guest_error, .clock_get_ns = clock_ns,
+	.send_packet = send_packet, .guest_error = guest_error, .clock_get_ns = clock_get_ns,
 	.timer_new = timer_new, .timer_free = timer_free, .timer_mod = timer_mod,
 	.register_poll_fd = no_fd, .unregister_poll_fd = no_fd, .notify = no_notify,
 };
@@ -181,24 +208,55 @@ static int get_revents(int idx, void *opaque)
 	return events;
 }
 
+static void refuse(struct user *u, const uint8_t *p, size_t n)
+{
+	struct net_frame f = { .p = u->in + NET_PREFIX };
+
+	f.len = (uint32_t)net_filter_refusal(&u->filter, p, n, u->in + NET_PREFIX);
+	if (f.len != 0)
+		u->host.receive(u->host.ctx, u->in, &f);
+}
+
+static void pass_on(struct user *u, struct net_queued *q)
+{
+	uint8_t *p = q->bytes;
+	size_t n = q->f.len;
+
+	if (net_is_fragment(p, n))
+		p = net_defrag_add(u->defrag, p, n, (int64_t)clock_ns(CLOCK_MONOTONIC), &n);
+	if (p == NULL)
+		return;
+	if (q->f.csum_blank)
+		net_csum_complete(p, n);
+	switch (net_filter_sent(&u->filter, p, n)) {
+	case NET_DROP:
+		return;
+	case NET_REFUSE:
+		refuse(u, p, n);
+		return;
+	case NET_PASS:
+		break;
+	}
+	net_ping_sent(&u->pings, p, n);
+	if (atomic_load(&u->host.gso) & 1u << NET_GSO_TCP4)
+		net_raise_mss(p, n, MSS_LARGE);
+	slirp_input(u->slirp, p, (int)n);
+}
+
 static void input(struct user *u)
 {
 	struct net_queued *q = net_queue_take(u->queue), *next;
 
 	for (; q != NULL; q = next) {
 		next = q->next;
-		if (q->f.csum_blank)
-			net_csum_complete(q->bytes, q->f.len);
-		if (u->host.gso & 1u << NET_GSO_TCP4)
-			net_raise_mss(q->bytes, q->f.len, MSS_LARGE);
-		slirp_input(u->slirp, q->bytes, (int)q->f.len);
+		pass_on(u, q);
 		free(q);
 	}
 }
 
 static void run_timers(struct user *u)
 {
-	int64_t now = clock_ns(u) / 1000000;
+	int64_t now = (int64_t)clock_ms();
 
 	for (struct timer *t = u->timers; t != NULL; t = t->next) {
 		if (t->at != 0 && t->at <= now) {
@@ -211,7 +269,7 @@ static void run_timers(struct user *u)
 
 static int timeout_of(const struct user *u, uint32_t ms)
 {
-	int64_t now = clock_ns(NULL) / 1000000, left;
+	int64_t now = (int64_t)clock_ms(), left;
 
 	for (const struct timer *t = u->timers; t != NULL; t = t->next) {
 		if (t->at == 0)
@@ -266,6 +324,7 @@ static void free_user(struct user *u)
 	while (u->timers != NULL)
 		timer_free(u->timers, u);
 	net_queue_free(u->queue);
+	net_defrag_free(u->defrag);
 	free(u->fds);
 	free(u);
 }
@@ -286,7 +345,8 @@ static struct in_addr at(unsigned index, unsigned host)
 	return (struct in_addr){ .s_addr = htonl((uint32_t)NETWORK + (index << 8) + host) };
 }
 
-static int forward(struct user *u, unsigned index, const struct vif_forward *f, struct err *e)
+static int forward(struct user *u, unsigned index, const struct vif_forward *f,
+	struct ttd_error *e)
 {
 	struct in_addr host = { .s_addr = htonl(f->host) }, guest = { .s_addr = htonl(f->guest) };
 	char text[INET_ADDRSTRLEN];
@@ -296,11 +356,59 @@ static int forward(struct user *u, unsigned index, const struct vif_forward *f, 
 	if (slirp_add_hostfwd(u->slirp, f->udp, host, f->host_port, guest, f->guest_port) == 0)
 		return 0;
 	inet_ntop(AF_INET, &host, text, sizeof text);
-	return err_set(e, ST_HOST, "vif: hostfwd: cannot listen at %s %s port %u: %s",
+	return err_set(e, TTD_HOST, "vif: hostfwd: cannot listen at %s %s port %u: %s",
 		f->udp ? "udp" : "tcp", text, f->host_port, strerror(errno));
 }
 
-static int make_slirp(struct user *u, const struct vif_spec *spec, unsigned index, struct err *e)
+/* Asked once: a process that makes its network again is confined by then. */
+static struct net_own own;
+static pthread_once_t own_once = PTHREAD_ONCE_INIT;
+
+static void find_own(void)
+{
+	struct ifaddrs *list = NULL;
+
+	if (getifaddrs(&list) != 0)
+		return;
+	for (const struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
+		if (i->ifa_addr == NULL)
+			continue;
+		if (i->ifa_addr->sa_family == AF_INET && own.n4 < NET_OWN)
+			own.a4[own.n4++] = ntohl(((const struct sockaddr_in *)(const void *)
+				i->ifa_addr)->sin_addr.s_addr);
+		if (i->ifa_addr->sa_family == AF_INET6 && own.n6 < NET_OWN)
+			memcpy(own.a6[own.n6++], &((const struct sockaddr_in6 *)(const void *)
+				i->ifa_addr)->sin6_addr, 16);
+	}
+	freeifaddrs(list);
+}
+
+static void make_filter(struct net_filter *f, const struct vif_spec *spec,
+	const SlirpConfig *c)
+{
+	pthread_once(&own_once, find_own);
+	f->own = own;
+	f->host = ntohl(c->vhost.s_addr);
+	f->names = ntohl(c->vnameserver.s_addr);
+	f->lease = ntohl(c->vdhcp_start.s_addr);
+	memcpy(f->host6, c->vhost6.s6_addr, sizeof f->host6);
+	memcpy(f->names6, c->vnameserver6.s6_addr, sizeof f->names6);
+	f->loopback = spec->loopback;
+	f->restricted = spec->restricted;
+	f->nforwards = spec->nforwards;
+	memcpy(f->forward, spec->forward, sizeof f->forward);
+}
+
+static bool any_udp(const struct vif_spec *spec)
+{
+	for (unsigned i = 0; i < spec->nforwards; i++)
+		if (spec->forward[i].udp)
+			return true;
+	return false;
+}
+
+static int make_slirp(struct user *u, const struct vif_spec *spec, unsigned index,
+	struct ttd_error *e)
 {
 	SlirpConfig c = {
 		.version = 1, .in_enabled = true,
@@ -308,6 +416,7 @@ static int make_slirp(struct user *u, const struct vif_spec *spec, unsigned inde
 		.vhost = at(index, HOST), .vdhcp_start = at(index, LEASE),
 		.vnameserver = at(index, NAMES), .vhostname = "ttd",
 		.in6_enabled = spec->ipv6, .vprefix_len = 64, .if_mtu = MTU, .if_mru = MTU,
+		.disable_host_loopback = !spec->loopback && !any_udp(spec),
 	};
 
 	/* fd00:ttd:: as good as it can be spelt, a network for each interface. */
@@ -316,11 +425,13 @@ static int make_slirp(struct user *u, const struct vif_spec *spec, unsigned inde
 	c.vhost6 = c.vnameserver6 = c.vprefix_addr6;
 	c.vhost6.s6_addr[15] = HOST;
 	c.vnameserver6.s6_addr[15] = NAMES;
+	make_filter(&u->filter, spec, &c);
+	u->mtu = spec->mtu;
 	pthread_mutex_lock(&turn);
 	u->slirp = slirp_new(&c, &callbacks, u);
 	pthread_mutex_unlock(&turn);
 	if (u->slirp == NULL)
-		return err_set(e, ST_HOST, "vif: libslirp cannot make a network");
+		return err_set(e, TTD_HOST, "vif: libslirp cannot make a network");
 	for (unsigned i = 0; i < spec->nforwards; i++)
 		if (forward(u, index, &spec->forward[i], e) != 0)
 			return -1;
@@ -328,19 +439,22 @@ static int make_slirp(struct user *u, const struct vif_spec *spec, unsigned inde
 }
 
 struct net_host *net_user_open(const struct vif_spec *spec, unsigned index,
-	net_receive_fn *receive, void *ctx, struct err *e)
+	net_receive_fn *receive, void *ctx, struct ttd_error *e)
 {
 	struct user *u = calloc(1, sizeof *u);
 
 	if (u == NULL) {
-		err_set(e, ST_HOST, "out of memory for a network interface");
+		err_set(e, TTD_HOST, "out of memory for a network interface");
 		return NULL;
 	}
 	u->host.ops = &user_ops;
 	u->host.receive = receive;
 	u->host.ctx = ctx;
 	u->queue = net_queue_create(e);
-	if (u->queue != NULL && make_slirp(u, spec, index, e) == 0 &&
+	u->defrag = net_defrag_create();
+	if (u->queue != NULL && u->defrag == NULL)
+		err_set(e, TTD_HOST, "out of memory for a network interface");
+	if (u->queue != NULL && u->defrag != NULL && make_slirp(u, spec, index, e) == 0 &&
 		net_thread(&u->thread, run, u, e) == 0)
 		return &u->host;
 	free_user(u);

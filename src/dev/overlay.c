@@ -1,7 +1,7 @@
 /*
  * overlay.c - reading and writing clusters, and where their blocks are.
  */
-#include "dev/overlay_priv.h"
+#include "dev/overlay_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +13,12 @@
 #include <unistd.h>
 
 #include "util/fullio.h"
+#include "util/names.h"
+#include "util/regular.h"
 #include "util/xxh.h"
+#include "util/zero.h"
 
-uint64_t cluster_digest(uint64_t cluster, const void *p)
+static uint64_t cluster_digest(uint64_t cluster, const void *p)
 {
 	return XXH3_64bits_withSeed(p, OVERLAY_CLUSTER, cluster);
 }
@@ -54,10 +57,10 @@ int read_all(int fd, uint64_t block, void *p, size_t bytes)
 static uint64_t id_of(const struct overlay_info *info)
 {
 	return XXH3_64bits_withSeed(info->disk, sizeof info->disk,
-		XXH3_64bits(info->session, sizeof info->session));
+		XXH3_64bits(info->run_id, sizeof info->run_id));
 }
 
-static struct overlay *new_overlay(const char *path, struct err *e)
+static struct overlay *new_overlay(const char *path, struct ttd_error *e)
 {
 	struct overlay *o = calloc(1, sizeof *o);
 
@@ -68,7 +71,7 @@ static struct overlay *new_overlay(const char *path, struct err *e)
 			return o;
 		free(o);
 	}
-	err_set(e, ST_HOST, "out of memory for an overlay");
+	err_set(e, TTD_HOST, "out of memory for an overlay");
 	return NULL;
 }
 
@@ -97,18 +100,18 @@ const char *overlay_folder(const char *dir)
 }
 
 /* A file without a name: gone when this process is, whatever ends it. */
-static int open_nameless(struct overlay *o, const char *dir, struct err *e)
+static int open_nameless(struct overlay *o, const char *dir, struct ttd_error *e)
 {
 	char path[PATH_MAX];
 
 	dir = overlay_folder(dir);
-	o->fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	o->fd = names_open(dir, O_RDWR | O_TMPFILE);
 	if (o->fd >= 0)
 		return 0;
 	/* A filesystem that cannot do that. */
 	if (snprintf(path, sizeof path, "%s/ttd-overlay.XXXXXX", dir) >= (int)sizeof path ||
 		(o->fd = mkostemp(path, O_CLOEXEC)) < 0)
-		return err_set(e, ST_HOST, "disk %s: no temporary file in %s: %s; set TMPDIR",
+		return err_set(e, TTD_HOST, "disk %s: no temporary file in %s: %s; set TMPDIR",
 			o->info.disk, dir, strerror(errno));
 	unlink(path);
 	return 0;
@@ -121,22 +124,22 @@ static int lock_file(int fd, short type)
 	return fcntl(fd, F_OFD_SETLK, &l) == 0 || (errno != EAGAIN && errno != EACCES) ? 0 : -1;
 }
 
-static int open_named(struct overlay *o, bool force, struct err *e)
+static int open_named(struct overlay *o, bool force, struct ttd_error *e)
 {
-	o->fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC | (force ? 0 : O_EXCL), 0600);
+	o->fd = regular_create(o->path, force);
 	if (o->fd < 0)
-		return err_set(e, ST_HOST, "disk %s: cannot create %s: %s", o->info.disk, o->path,
+		return err_set(e, TTD_HOST, "disk %s: cannot create %s: %s", o->info.disk, o->path,
 			strerror(errno));
 	if (lock_file(o->fd, F_WRLCK) != 0)
-		return err_set(e, ST_HOST, "disk %s: %s is in use", o->info.disk, o->path);
+		return err_set(e, TTD_HOST, "disk %s: %s is in use", o->info.disk, o->path);
 	if (ftruncate(o->fd, 0) != 0)
-		return err_set(e, ST_HOST, "disk %s: cannot write %s: %s", o->info.disk, o->path,
+		return err_set(e, TTD_HOST, "disk %s: cannot write %s: %s", o->info.disk, o->path,
 			strerror(errno));
 	return journal_create(o, e);
 }
 
 struct overlay *overlay_create(const char *path, const char *dir, const struct overlay_info *info,
-	bool sync, bool force, struct err *e)
+	bool sync, bool force, struct ttd_error *e)
 {
 	struct overlay *o = new_overlay(path, e);
 
@@ -155,18 +158,18 @@ struct overlay *overlay_create(const char *path, const char *dir, const struct o
 	return NULL;
 }
 
-struct overlay *overlay_open(const char *path, struct err *e)
+struct overlay *overlay_open(const char *path, struct ttd_error *e)
 {
 	struct overlay *o = new_overlay(path, e);
 
 	if (o == NULL)
 		return NULL;
 	o->read_only = true;
-	o->fd = open(path, O_RDONLY | O_CLOEXEC);
+	o->fd = regular_open(path, REGULAR_NOFOLLOW, NULL);
 	if (o->fd < 0)
-		err_set(e, ST_HOST, "%s: %s", path, strerror(errno));
+		err_set(e, TTD_HOST, "%s: %s", path, strerror(errno));
 	else if (lock_file(o->fd, F_RDLCK) != 0)
-		err_set(e, ST_HOST, "%s is in use: its recording still runs", path);
+		err_set(e, TTD_HOST, "%s is in use: its recording still runs", path);
 	else if (journal_read(o, e) == 0)
 		return o;
 	overlay_close(o);
@@ -286,11 +289,6 @@ static struct slot *change(struct overlay *o, uint64_t cluster, bool zero)
 	return s;
 }
 
-static bool is_zero(const uint8_t *p)
-{
-	return get64(p) == 0 && memcmp(p, p + 8, OVERLAY_CLUSTER - 8) == 0;
-}
-
 int overlay_write(struct overlay *o, uint64_t cluster, size_t n, const void *p)
 {
 	const uint8_t *b = p;
@@ -302,7 +300,7 @@ int overlay_write(struct overlay *o, uint64_t cluster, size_t n, const void *p)
 		return EROFS;
 	for (i = 0; i < n; i++) {
 		const uint8_t *c = b + i * OVERLAY_CLUSTER;
-		struct slot *s = change(o, cluster + i, is_zero(c));
+		struct slot *s = change(o, cluster + i, is_zero(c, OVERLAY_CLUSTER));
 
 		if (s == NULL)
 			return ENOMEM;
@@ -326,8 +324,6 @@ int overlay_write(struct overlay *o, uint64_t cluster, size_t n, const void *p)
 
 int overlay_zero(struct overlay *o, uint64_t cluster, uint64_t n)
 {
-	static const uint8_t zeros[OVERLAY_CLUSTER];
-
 	if (o->read_only)
 		return EROFS;
 	for (; n > 0; n--, cluster++) {
@@ -335,7 +331,7 @@ int overlay_zero(struct overlay *o, uint64_t cluster, uint64_t n)
 
 		if (s == NULL)
 			return ENOMEM;
-		s->digest = cluster_digest(cluster, zeros);
+		s->digest = cluster_digest(cluster, zero_page);
 		o->content += content_of(cluster, s->digest);
 	}
 	return 0;
@@ -348,12 +344,16 @@ int overlay_commit(struct overlay *o)
 
 /* ---- snapshots ---- */
 
-void overlay_freeze(struct overlay *o)
+int overlay_freeze(struct overlay *o)
 {
-	overlay_commit(o);
+	int rc = overlay_commit(o);
+
+	if (rc != 0)
+		return rc;
 	o->epoch++;
 	o->keep = true;
 	o->freed.n = o->spare.n = 0;
+	return 0;
 }
 
 void overlay_save(const struct overlay *o, struct wbuf *w)
@@ -421,16 +421,15 @@ int overlay_load(struct overlay *o, struct rbuf *r)
 	if (back == 0 && o->end < end)
 		o->end = end;
 	o->dirty.n = 0;
-	overlay_freeze(o);
-	return 0;
+	return overlay_freeze(o) == 0 ? 0 : -1;
 }
 
-int overlay_back(struct overlay *o, const char *path, struct err *e)
+int overlay_back(struct overlay *o, const char *path, struct ttd_error *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = regular_open(path, REGULAR_NOFOLLOW, NULL);
 
 	if (fd < 0)
-		return err_set(e, ST_HOST, "%s: %s", path, strerror(errno));
+		return err_set(e, TTD_HOST, "%s: %s", path, strerror(errno));
 	if (o->back_fd >= 0)
 		close(o->back_fd);
 	o->back_fd = fd;

@@ -15,12 +15,12 @@
 #include "util/bytes.h"
 #include "util/err.h"
 
-enum { OVERLAY_CLUSTER = 4096, OVERLAY_SESSION = 16, OVERLAY_NAME = 16 };
+enum { OVERLAY_CLUSTER = 4096, OVERLAY_RUN_ID = 16, OVERLAY_NAME = 16 };
 
 struct overlay;
 
 struct overlay_info {
-	uint8_t session[OVERLAY_SESSION];
+	uint8_t run_id[OVERLAY_RUN_ID];
 	char disk[OVERLAY_NAME];
 	uint64_t size;       /* of the disk, in bytes */
 	uint64_t base_mtime; /* ns since 1970; 0: not known */
@@ -31,12 +31,12 @@ struct overlay_info {
  * waits for the host's disk.  An existing file is an error unless `force`.
  */
 struct overlay *overlay_create(const char *path, const char *dir, const struct overlay_info *info,
-	bool sync, bool force, struct err *e);
+	bool sync, bool force, struct ttd_error *e);
 /* Where nameless ones go: `dir`, or what stands for NULL. */
 const char *overlay_folder(const char *dir);
 
 /* One that is there, as its last commit left it.  For reading. */
-struct overlay *overlay_open(const char *path, struct err *e);
+struct overlay *overlay_open(const char *path, struct ttd_error *e);
 /* What is not committed is lost. */
 void overlay_close(struct overlay *o); /* NULL is fine */
 
@@ -59,16 +59,17 @@ int overlay_commit(struct overlay *o);
  * written again, so that what overlay_save() writes then can be loaded again
  * later, any number of times: into this overlay, or into another one that reads
  * this one's file (overlay_back()).  The overlay goes on as a branch from there.
- * A map of any other overlay does not load.
+ * A map of any other overlay does not load.  0, or an errno: it could not be committed, and
+ * nothing is frozen.
  */
-void overlay_freeze(struct overlay *o);
+int overlay_freeze(struct overlay *o);
 void overlay_save(const struct overlay *o, struct wbuf *w);
 int overlay_load(struct overlay *o, struct rbuf *r);
 /*
- * Maps saved by the overlay at `path`, of the same session and disk, load too:
+ * Maps saved by the overlay at `path`, of the same run and disk, load too:
  * their blocks are read from there, new ones go to our own file.  For replays
  * that begin at a checkpoint of the recording.
  */
-int overlay_back(struct overlay *o, const char *path, struct err *e);
+int overlay_back(struct overlay *o, const char *path, struct ttd_error *e);
 
 #endif

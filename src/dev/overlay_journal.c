@@ -2,7 +2,7 @@
  * overlay_journal.c - header and journal of an overlay that is kept: what
  * makes it survive (doc/spec/overlay.md).
  */
-#include "dev/overlay_priv.h"
+#include "dev/overlay_internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static bool sealed(const uint8_t *block)
 	return get64(block + DIGEST_AT) == XXH3_64bits(block, DIGEST_AT);
 }
 
-int journal_create(struct overlay *o, struct err *e)
+int journal_create(struct overlay *o, struct ttd_error *e)
 {
 	uint8_t b[OVERLAY_CLUSTER] = {0};
 	int rc;
@@ -33,7 +33,7 @@ int journal_create(struct overlay *o, struct err *e)
 	memcpy(b, magic, sizeof magic);
 	put16(b + 8, VERSION);
 	put32(b + 12, OVERLAY_CLUSTER);
-	memcpy(b + 16, o->info.session, OVERLAY_SESSION);
+	memcpy(b + 16, o->info.run_id, OVERLAY_RUN_ID);
 	memcpy(b + 32, o->info.disk, OVERLAY_NAME);
 	put64(b + 48, o->info.size);
 	put64(b + 56, o->info.base_mtime);
@@ -44,7 +44,7 @@ int journal_create(struct overlay *o, struct err *e)
 	rc = write_all(o->fd, 0, b, sizeof b);
 	if (rc == 0 && o->sync && fdatasync(o->fd) != 0)
 		rc = errno;
-	return rc == 0 ? 0 : err_set(e, ST_HOST, "disk %s: cannot write %s: %s", o->info.disk,
+	return rc == 0 ? 0 : err_set(e, TTD_HOST, "disk %s: cannot write %s: %s", o->info.disk,
 		o->path, strerror(rc));
 }
 
@@ -59,7 +59,7 @@ static void fill(const struct overlay *o, uint8_t *b, size_t from, size_t n, boo
 	put16(b + 4, (uint16_t)n);
 	put16(b + 6, last ? LAST : 0);
 	put64(b + 8, seq);
-	memcpy(b + 16, o->info.session, 8);
+	memcpy(b + 16, o->info.run_id, 8);
 	put64(b + 24, next);
 	put64(b + 32, last ? o->content : 0);
 	for (size_t i = 0; i < n; i++) {
@@ -124,20 +124,20 @@ int journal_commit(struct overlay *o)
 
 /* ---- reading ---- */
 
-static int read_header(struct overlay *o, struct err *e)
+static int read_header(struct overlay *o, struct ttd_error *e)
 {
 	uint8_t b[OVERLAY_CLUSTER];
 
 	if (read_all(o->fd, 0, b, sizeof b) != 0 || memcmp(b, magic, sizeof magic) != 0)
-		return err_set(e, ST_DAMAGED, "%s is not an overlay", o->path);
+		return err_set(e, TTD_DAMAGED, "%s is not an overlay", o->path);
 	if (get16(b + 8) != VERSION)
-		return err_set(e, ST_DAMAGED, "%s was made by a newer ttd (format %u)", o->path,
+		return err_set(e, TTD_DAMAGED, "%s was made by a newer ttd (format %u)", o->path,
 			get16(b + 8));
 	if (!sealed(b) || get32(b + 12) != OVERLAY_CLUSTER ||
 		memchr(b + 32, 0, OVERLAY_NAME) == NULL || get64(b + 64) != FIRST_JOURNAL ||
 		get64(b + 48) > INT64_MAX)
-		return err_set(e, ST_DAMAGED, "%s is damaged at offset 0: its header", o->path);
-	memcpy(o->info.session, b + 16, OVERLAY_SESSION);
+		return err_set(e, TTD_DAMAGED, "%s is damaged at offset 0: its header", o->path);
+	memcpy(o->info.run_id, b + 16, OVERLAY_RUN_ID);
 	memcpy(o->info.disk, b + 32, OVERLAY_NAME);
 	o->info.size = get64(b + 48);
 	o->info.base_mtime = get64(b + 56);
@@ -148,7 +148,7 @@ static int read_header(struct overlay *o, struct err *e)
 static bool valid(const struct overlay *o, const uint8_t *b)
 {
 	return memcmp(b, "TTDJ", 4) == 0 && sealed(b) && get64(b + 8) == o->journal_seq &&
-		memcmp(b + 16, o->info.session, 8) == 0 && get16(b + 4) <= JOURNAL_ENTRIES;
+		memcmp(b + 16, o->info.run_id, 8) == 0 && get16(b + 4) <= JOURNAL_ENTRIES;
 }
 
 /* Puts a batch's entries into the map. */
@@ -172,7 +172,7 @@ static int apply(struct overlay *o, const struct wbuf *batch, uint64_t blocks)
 	return 0;
 }
 
-static int read_chain(struct overlay *o, struct wbuf *batch, uint64_t blocks, struct err *e)
+static int read_chain(struct overlay *o, struct wbuf *batch, uint64_t blocks, struct ttd_error *e)
 {
 	uint8_t b[OVERLAY_CLUSTER];
 
@@ -180,10 +180,10 @@ static int read_chain(struct overlay *o, struct wbuf *batch, uint64_t blocks, st
 		read_all(o->fd, o->journal_next, b, sizeof b) == 0 && valid(o, b)) {
 		wbuf_put(batch, b + JOURNAL_HEAD, (size_t)get16(b + 4) * ENTRY_SIZE);
 		if (batch->bad)
-			return err_set(e, ST_HOST, "out of memory for %s", o->path);
+			return err_set(e, TTD_HOST, "out of memory for %s", o->path);
 		if (get16(b + 6) & LAST) {
 			if (apply(o, batch, blocks) != 0 || o->content != get64(b + 32))
-				return err_set(e, ST_DAMAGED, "%s is damaged at offset %llu: its journal",
+				return err_set(e, TTD_DAMAGED, "%s is damaged at offset %llu: its journal",
 					o->path, (unsigned long long)o->journal_next * OVERLAY_CLUSTER);
 			batch->len = 0;
 		}
@@ -193,7 +193,7 @@ static int read_chain(struct overlay *o, struct wbuf *batch, uint64_t blocks, st
 	return 0;
 }
 
-int journal_read(struct overlay *o, struct err *e)
+int journal_read(struct overlay *o, struct ttd_error *e)
 {
 	struct wbuf batch = {0};
 	struct stat st;
@@ -202,7 +202,7 @@ int journal_read(struct overlay *o, struct err *e)
 	if (read_header(o, e) != 0)
 		return -1;
 	if (fstat(o->fd, &st) != 0)
-		return err_set(e, ST_HOST, "%s: %s", o->path, strerror(errno));
+		return err_set(e, TTD_HOST, "%s: %s", o->path, strerror(errno));
 	rc = read_chain(o, &batch, ((uint64_t)st.st_size + OVERLAY_CLUSTER - 1) / OVERLAY_CLUSTER, e);
 	wbuf_free(&batch);
 	return rc;

@@ -2,7 +2,7 @@
  * overlay_map.c - the map of an overlay: clusters to blocks, an open hash
  * table whose entries change but never go away.
  */
-#include "dev/overlay_priv.h"
+#include "dev/overlay_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dev/vif_priv.h"
+#include "dev/vif_internal.h"
 #include "util/bytes.h"
 
 static struct vif *of(struct dev *dev)
@@ -17,7 +17,8 @@ static struct vif *of(struct dev *dev)
 
 /* ---- xenstore ---- */
 
-/* %m: MAC, %i: number, %b: bridge, %t: MTU.  NULL: the bus knows it. */
+/* %m: MAC, %i: number, %b: bridge, %t: MTU, %T: the same, if it is another than usual.
+ * NULL: the bus knows it. */
 static const struct {
 	enum dev_side side;
 	const char *key, *value;
@@ -29,6 +30,7 @@ static const struct {
 	{DEV_BACKEND, "frontend", NULL}, {DEV_BACKEND, "frontend-id", NULL},
 	{DEV_BACKEND, "online", NULL}, {DEV_BACKEND, "state", NULL},
 	{DEV_BACKEND, "script", "/etc/xen/scripts/vif-bridge"}, {DEV_BACKEND, "mac", "%m"},
+	{DEV_BACKEND, "mtu", "%T"},
 	{DEV_BACKEND, "bridge", "%b"}, {DEV_BACKEND, "handle", "%i"},
 	{DEV_BACKEND, "type", "vif"}, {DEV_BACKEND, "hotplug-status", "connected"},
 	{DEV_BACKEND, "feature-sg", "1"}, {DEV_BACKEND, "feature-gso-tcpv4", "1"},
@@ -54,6 +56,10 @@ static int write_key(struct vif *v, enum dev_side side, const char *key, const c
 	case 'b':
 		return dev->bus->ops->write(dev, side, key,
 			v->spec.bridge[0] != '\0' ? v->spec.bridge : "xenbr0");
+	case 'T':
+		if (v->spec.mtu == VIF_MTU)
+			return 0;
+		/* fall through */
 	case 't':
 		return dev_write_number(dev, side, key, v->spec.mtu);
 	default:
@@ -70,13 +76,13 @@ static void received(void *ctx, uint8_t *prefix, const struct net_frame *f)
 	v->dev.bus->ops->post(&v->dev, prefix, NET_PREFIX + (size_t)f->len);
 }
 
-static int vif_announce(struct dev *dev, struct err *e)
+static int vif_announce(struct dev *dev, struct ttd_error *e)
 {
 	struct vif *v = of(dev);
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (write_key(v, keys[i].side, keys[i].key, keys[i].value) != 0)
-			return err_set(e, ST_HOST, "xenstore: no room for the keys of a vif");
+			return err_set(e, TTD_HOST, "xenstore: no room for the keys of a vif");
 	if (!v->live || v->spec.backend == VIF_NONE)
 		return 0;
 	v->host = net_host_open(&v->spec, dev->id, received, v, e);
@@ -145,7 +151,16 @@ static void read_features(struct vif *v)
 static void tell_host(struct vif *v)
 {
 	if (v->host != NULL)
-		v->host->gso = v->s.gso;
+		atomic_store(&v->host->gso, v->s.gso);
+}
+
+bool vif_fits(const struct vif *v, const struct net_frame *f)
+{
+	enum { TAG = 4 };
+	bool tagged = f->p[12] == 0x81 && f->p[13] == 0; /* for a VLAN */
+
+	return f->gso != NET_GSO_NONE ? f->gso_size <= v->spec.mtu
+		: f->len <= (unsigned)v->spec.mtu + NET_HEADER + (tagged ? TAG : 0);
 }
 
 static int vif_connect(struct dev *dev)
@@ -215,8 +230,8 @@ static void vif_apply(struct dev *dev, const uint8_t *p, size_t n)
 	struct vif *v = of(dev);
 	struct net_frame f;
 
-	if (v->watch != NULL && net_frame_unpack(p, n, &f) == 0)
-		v->watch(v->watch_ctx, dev->id, false, dev->bus->ops->now(dev), &f);
+	if (v->capture != NULL && net_frame_unpack(p, n, &f) == 0)
+		v->capture(v->capture_ctx, dev->id, false, dev->bus->ops->now(dev), &f);
 	if (v->s.connected && !v->s.broken)
 		vif_receive(v, p, n);
 }
@@ -349,12 +364,12 @@ static const struct dev_ops vif_ops = {
 
 /* ---- making one ---- */
 
-struct vif *vif_create(const struct vif_spec *spec, unsigned id, bool live, struct err *e)
+struct vif *vif_create(const struct vif_spec *spec, unsigned id, bool live, struct ttd_error *e)
 {
 	struct vif *v = calloc(1, sizeof *v);
 
 	if (v == NULL) {
-		err_set(e, ST_HOST, "out of memory for a network interface");
+		err_set(e, TTD_HOST, "out of memory for a network interface");
 		return NULL;
 	}
 	v->dev.ops = &vif_ops;
@@ -371,15 +386,15 @@ struct dev *vif_dev(struct vif *v)
 	return &v->dev;
 }
 
-enum vif_backend vif_backend(const struct vif *v)
+const struct vif_spec *vif_spec_of(const struct vif *v)
 {
-	return v->spec.backend;
+	return &v->spec;
 }
 
-void vif_watch(struct vif *v, vif_tap_fn *fn, void *ctx)
+void vif_capture(struct vif *v, vif_capture_fn *fn, void *ctx)
 {
-	v->watch = fn;
-	v->watch_ctx = ctx;
+	v->capture = fn;
+	v->capture_ctx = ctx;
 }
 
 void vif_destroy(struct vif *v)

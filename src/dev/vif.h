@@ -16,14 +16,14 @@
 struct vif;
 
 /* [vCPU thread] Looks at every frame that passes, with the guest's time. */
-typedef void vif_tap_fn(void *ctx, unsigned id, bool sent, uint64_t guest_ns,
+typedef void vif_capture_fn(void *ctx, unsigned id, bool sent, uint64_t guest_ns,
 	const struct net_frame *f);
 
 /* live: opens the host side when the guest is announced; else there is none (a replay). */
-struct vif *vif_create(const struct vif_spec *spec, unsigned id, bool live, struct err *e);
+struct vif *vif_create(const struct vif_spec *spec, unsigned id, bool live, struct ttd_error *e);
 struct dev *vif_dev(struct vif *v);
-enum vif_backend vif_backend(const struct vif *v);
-void vif_watch(struct vif *v, vif_tap_fn *fn, void *ctx);
+const struct vif_spec *vif_spec_of(const struct vif *v);
+void vif_capture(struct vif *v, vif_capture_fn *fn, void *ctx);
 void vif_destroy(struct vif *v); /* after the domain */
 
 #endif

@@ -2,7 +2,7 @@
  * vif_ctrl.c - the control ring: questions about hashing and the like, which are
  * all answered with "not supported".  A guest with one queue has no use for them.
  */
-#include "dev/vif_priv.h"
+#include "dev/vif_internal.h"
 
 #include <string.h>
 

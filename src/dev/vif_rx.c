@@ -2,7 +2,7 @@
  * vif_rx.c - frames for the guest: into the buffers that it has granted, or
  * into the backlog until it grants more.
  */
-#include "dev/vif_priv.h"
+#include "dev/vif_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +95,8 @@ static bool suit(struct vif *v, struct net_frame *f)
 {
 	bool v6 = f->p[12] == 0x86 && f->p[13] == 0xdd;
 
-	if (f->gso != NET_GSO_NONE && !(v->s.gso >> f->gso & 1))
+	/* It may have been queued when another driver of the guest's was connected. */
+	if ((f->gso != NET_GSO_NONE && !(v->s.gso >> f->gso & 1)) || !vif_fits(v, f))
 		return false;
 	if (f->csum_blank && !(v6 ? v->s.blank6 : v->s.blank4)) {
 		memcpy(v->frame, f->p, f->len);

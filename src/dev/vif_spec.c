@@ -16,7 +16,7 @@
 struct parsing {
 	const char *text;
 	struct vif_spec *s;
-	struct err *e;
+	struct ttd_error *e;
 	bool backend_given;
 };
 
@@ -30,7 +30,7 @@ static int bad(const struct parsing *p, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
-	return err_set(p->e, ST_USAGE, "vif '%.120s': %s", p->text, why);
+	return err_set(p->e, TTD_USAGE, "vif '%.120s': %s", p->text, why);
 }
 
 static int take_mac(struct parsing *p, char *v)
@@ -111,12 +111,27 @@ static int take_mtu(struct parsing *p, char *v)
 	return 0;
 }
 
-static int take_ipv6(struct parsing *p, char *v)
+static int take_flag(struct parsing *p, char *v, const char *key, bool *flag)
 {
 	if (strcmp(v, "0") != 0 && strcmp(v, "1") != 0)
-		return bad(p, "ipv6=%.40s: give 0 or 1", v);
-	p->s->ipv6 = *v == '1';
+		return bad(p, "%s=%.40s: give 0 or 1", key, v);
+	*flag = *v == '1';
 	return 0;
+}
+
+static int take_ipv6(struct parsing *p, char *v)
+{
+	return take_flag(p, v, "ipv6", &p->s->ipv6);
+}
+
+static int take_hostloopback(struct parsing *p, char *v)
+{
+	return take_flag(p, v, "hostloopback", &p->s->loopback);
+}
+
+static int take_restrict(struct parsing *p, char *v)
+{
+	return take_flag(p, v, "restrict", &p->s->restricted);
 }
 
 static int take_type(struct parsing *p, char *v)
@@ -178,6 +193,7 @@ static const struct {
 } keys[] = {
 	{"mac", take_mac, -1}, {"backend", take_backend, -1}, {"mtu", take_mtu, -1},
 	{"type", take_type, -1}, {"ipv6", take_ipv6, VIF_USER},
+	{"hostloopback", take_hostloopback, VIF_USER}, {"restrict", take_restrict, VIF_USER},
 	{"hostfwd", take_hostfwd, VIF_USER}, {"ifname", take_ifname, VIF_TAP},
 	{"vifname", take_ifname, VIF_TAP}, {"bridge", take_bridge, VIF_TAP},
 	{"script", NULL, -1}, {"model", NULL, -1}, {"ip", NULL, -1}, {"rate", NULL, -1},
@@ -250,22 +266,24 @@ static void make_mac(struct vif_spec *s, const char *domain, unsigned index)
 }
 
 int vif_spec_parse(const char *text, const char *domain, unsigned index, struct vif_spec *spec,
-	void (*warn)(void *ctx, const char *line), void *ctx, struct err *e)
+	void (*warn)(void *ctx, const char *line), void *ctx, struct ttd_error *e)
 {
 	struct parsing p = { .text = text, .s = spec, .e = e };
 	bool seen[KEYS] = {0};
 	char *copy = strdup(text), *rest = copy, *item;
 	int rc = 0;
 
-	*spec = (struct vif_spec){ .mtu = 1500 };
+	*spec = (struct vif_spec){ .mtu = VIF_MTU };
 	if (copy == NULL)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	while (rc == 0 && (item = strsep(&rest, ",")) != NULL) {
 		item = trim(item);
 		if (*item != '\0')
 			rc = take_item(&p, item, seen);
 	}
 	free(copy);
+	if (rc == 0 && spec->restricted && spec->loopback)
+		rc = bad(&p, "restrict=1 closes what hostloopback=1 opens; give one of them");
 	if (rc != 0)
 		return -1;
 	if (!spec->has_mac)
@@ -311,10 +329,14 @@ void vif_spec_text(const struct vif_spec *s, char text[VIF_TEXT])
 	vif_mac_text(s->mac, mac);
 	text[0] = '\0';
 	put(text, &n, "mac=%s,backend=%s", mac, backends[s->backend]);
-	if (s->mtu != 1500)
+	if (s->mtu != VIF_MTU)
 		put(text, &n, ",mtu=%u", s->mtu);
 	if (s->ipv6)
 		put(text, &n, ",ipv6=1");
+	if (s->loopback)
+		put(text, &n, ",hostloopback=1");
+	if (s->restricted)
+		put(text, &n, ",restrict=1");
 	if (s->ifname[0] != '\0')
 		put(text, &n, ",ifname=%s", s->ifname);
 	if (s->bridge[0] != '\0')

@@ -12,6 +12,7 @@
 
 #include "util/err.h"
 
+enum { VIF_MTU = 1500 /* where nothing is said */ };
 enum { VIF_FORWARDS = 24, VIF_NAME = 16 /* of a host's interface, with its NUL */, VIF_TEXT = 2048 };
 
 enum vif_backend { VIF_USER, VIF_TAP, VIF_NONE };
@@ -28,6 +29,8 @@ struct vif_spec {
 	uint8_t mac[6];
 	bool has_mac;
 	bool ipv6;             /* user */
+	bool loopback;         /* user: the router's address leads to the host's loopback */
+	bool restricted;       /* user: nothing but what comes by a forward */
 	uint16_t mtu;
 	char ifname[VIF_NAME]; /* tap; "" lets the kernel choose */
 	char bridge[VIF_NAME]; /* tap: put it there; "" nowhere */
@@ -41,7 +44,7 @@ struct vif_spec {
  * interface's number: always the same.
  */
 int vif_spec_parse(const char *text, const char *domain, unsigned index, struct vif_spec *spec,
-	void (*warn)(void *ctx, const char *line), void *ctx, struct err *e);
+	void (*warn)(void *ctx, const char *line), void *ctx, struct ttd_error *e);
 
 /* One that vif_spec_parse() makes the same of. */
 void vif_spec_text(const struct vif_spec *spec, char text[VIF_TEXT]);

@@ -5,7 +5,7 @@
  * (large segments, multicast groups) in slots of their own, then requests for
  * the rest of its pieces.  Each slot gets a response.
  */
-#include "dev/vif_priv.h"
+#include "dev/vif_internal.h"
 
 #include <string.h>
 
@@ -175,10 +175,10 @@ static void send_one(struct vif *v, struct gather *g)
 
 	if (ok && !g->mcast) {
 		ok = copy_parts(v, g);
-		if (ok) {
+		if (ok && vif_fits(v, &g->f)) {
 			v->dev.bus->ops->sent(&v->dev, g->f.p, g->f.len);
-			if (v->watch != NULL)
-				v->watch(v->watch_ctx, v->dev.id, true, v->dev.bus->ops->now(&v->dev),
+			if (v->capture != NULL)
+				v->capture(v->capture_ctx, v->dev.id, true, v->dev.bus->ops->now(&v->dev),
 					&g->f);
 			if (v->host != NULL)
 				v->host->ops->send(v->host, &g->f);

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-/* Where what is in use begins (B1). */
+/* Where what is in use begins (BK1). */
 static uint64_t in_use(const struct bulk *b, uint64_t done)
 {
 	uint64_t from = done < b->freed ? done : b->freed;
@@ -23,7 +23,7 @@ uint8_t *bulk_alloc(struct bulk *b, uint32_t len)
 		return NULL;
 	done = atomic_load_explicit(&b->done, memory_order_acquire);
 	released = __atomic_load_n(b->released, __ATOMIC_ACQUIRE);
-	if (released - b->freed <= b->head - b->freed) /* B3 */
+	if (released - b->freed <= b->head - b->freed) /* BK3 */
 		b->freed = released;
 	if (at + n - in_use(b, done) > b->size)
 		return NULL;

@@ -6,14 +6,14 @@
  * First in, first out, in one piece each.  Offsets are of a stream, as a ring's are; an
  * item begins at a multiple of BULK_ALIGN.
  *
- *  B1. [released, head) holds what is in use.  head is the producer's; the guest is
- *      behind `done`, the log's writer behind `released`, and what both have behind them
+ *  BK1. [released, head) holds what is in use.  head is the producer's; the guest is
+ *      after `done`, the log's writer after `released`, and what both have after them
  *      may be overwritten.
- *  B2. Whoever goes by pointers knows the order: an item's offset is the first behind
+ *  BK2. Whoever goes by pointers knows the order: an item's offset is the first after
  *      the last one's that lies at its address.  Items may be passed over.
- *  B3. `released` is the other process's word: it is believed as long as it moves
+ *  BK3. `released` is the other process's word: it is believed as long as it moves
  *      forward and not beyond head.  So is what the data say: they are input.
- *  B4. The bytes are mapped twice, one behind the other, as a ring's are.
+ *  BK4. The bytes are mapped twice, one after the other, as a ring's are.
  */
 #ifndef TTD_EVENT_BULK_H
 #define TTD_EVENT_BULK_H
@@ -30,7 +30,7 @@ struct bulk {
 	const uint64_t *released; /* in the ring's header */
 	uint64_t head, freed;     /* producers: the latter is the last of *released */
 	_Atomic uint64_t done;    /* [vCPU thread writes] */
-	uint64_t logged;          /* [vCPU thread] behind the last one that is in the ring */
+	uint64_t logged;          /* [vCPU thread] after the last one that is in the ring */
 };
 
 static inline uint64_t bulk_room(uint32_t len)
@@ -51,7 +51,7 @@ static inline bool bulk_holds(const struct bulk *b, const uint8_t *p)
 	return b->size != 0 && (uintptr_t)p - (uintptr_t)b->base < b->size;
 }
 
-/* B2: the offset of what lies at p, which is not before `from`. */
+/* BK2: the offset of what lies at p, which is not before `from`. */
 static inline uint64_t bulk_offset(const struct bulk *b, const uint8_t *p, uint64_t from)
 {
 	return from + (((uint64_t)(p - b->base) - from) & (b->size - 1));

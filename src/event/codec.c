@@ -8,7 +8,7 @@
 #include "event/codec.h"
 
 #include "event/format.h"
-#include "event/varint.h"
+#include "util/varint.h"
 
 static uint64_t ticks(const struct context *c, uint64_t icount)
 {
@@ -48,6 +48,9 @@ bool log_record_valid(const struct log_record *r)
 		return r->len == 0;
 	case LOG_FRAME:
 		return r->error <= EVENT_LONG_MAX && r->value <= UINT32_MAX && r->len == 0;
+	case LOG_EXITS:
+		return r->code == 0 && r->len == 0 && r->error != 0 && r->error <= FOLD_MAX &&
+			r->value <= UINT32_MAX;
 	case LOG_PAGES:
 	case LOG_REGISTERS:
 		return r->code == 0 && r->len <= EVENT_DATA_MAX;
@@ -165,7 +168,7 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 		wbuf_v(w, r->pos.rcx);
 		wbuf_z(w, r->pos.tsc - predict_tsc(c, r->pos.icount));
 		note_door(c, r);
-	} else if (!log_is_detail(r->type)) {
+	} else if (log_has_check(r->type)) {
 		wbuf_u8(w, r->check);
 	}
 	switch (r->type) {
@@ -192,6 +195,7 @@ static void put_rest(struct encoder *e, const struct log_record *r)
 		}
 		break;
 	case LOG_FRAME:
+	case LOG_EXITS:
 		wbuf_v(w, r->error);
 		wbuf_u32(w, (uint32_t)r->value);
 		break;
@@ -276,7 +280,7 @@ int decode_start(struct decoder *d, unsigned version, uint64_t tsc_mul, const vo
 	struct rbuf r = { .p = p, .len = n };
 	uint64_t op, count, branch;
 
-	d->types = version == 1 ? LOG_PAGES : LOG_TYPES;
+	d->types = version == 1 ? LOG_PAGES : version == 2 ? LOG_EXITS : LOG_TYPES;
 	d->c.tsc_mul = tsc_mul;
 	d->c.icount = d->c.brctr = d->c.rip = d->c.cr2 = 0;
 	d->c.door_icount = d->c.door_tsc = 0;
@@ -344,7 +348,7 @@ static int get_rest(struct decoder *d, struct log_record *r)
 	if (log_has_door(r->type)) {
 		r->pos.rcx = rbuf_v(b);
 		r->pos.tsc = predict_tsc(c, r->pos.icount) + rbuf_z(b);
-	} else if (!log_is_detail(r->type)) {
+	} else if (log_has_check(r->type)) {
 		r->check = rbuf_u8(b);
 	}
 	switch (r->type) {
@@ -371,6 +375,7 @@ static int get_rest(struct decoder *d, struct log_record *r)
 			r->value = c->cr2 += rbuf_z(b);
 		break;
 	case LOG_FRAME:
+	case LOG_EXITS:
 		n = rbuf_v(b);
 		if (n > UINT32_MAX)
 			return -1;

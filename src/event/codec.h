@@ -65,7 +65,7 @@ size_t encode_size(const struct encoder *e);
 int encode(struct encoder *e, const struct log_record *r);
 /* The payload but for its last column; out->bad: no memory. */
 void encode_finish(const struct encoder *e, struct wbuf *out);
-/* Where the last column is: so many pieces. */
+/* Where the last column is: this many pieces. */
 unsigned encode_rest(const struct encoder *e, struct iovec part[REST_PARTS]);
 
 /* `p` must stay; `version` is the log's.  -1: malformed. */

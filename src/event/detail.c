@@ -5,17 +5,16 @@
 
 #include <string.h>
 
-#include "event/varint.h"
+#include "util/gpr.h"
+#include "util/varint.h"
 
 enum { ENTRY_MAX = VARINT_MAX + 2 };
 
+#define FIELD(name, number) { #name, 8 * number, 8, false },
+
 const struct detail_field detail_fields[DETAIL_FIELDS] = {
-	{ "rax", 0, 8, false }, { "rcx", 8, 8, false }, { "rdx", 16, 8, false },
-	{ "rbx", 24, 8, false }, { "rsp", 32, 8, false }, { "rbp", 40, 8, false },
-	{ "rsi", 48, 8, false }, { "rdi", 56, 8, false }, { "r8", 64, 8, false },
-	{ "r9", 72, 8, false }, { "r10", 80, 8, false }, { "r11", 88, 8, false },
-	{ "r12", 96, 8, false }, { "r13", 104, 8, false }, { "r14", 112, 8, false },
-	{ "r15", 120, 8, false }, { "rip", 128, 8, false }, { "rflags", 136, 8, false },
+	GPRS(FIELD)
+	{ "rip", 128, 8, false }, { "rflags", 136, 8, false },
 	{ "fs base", 144, 8, false }, { "gs base", 152, 8, false },
 	{ "other gs base", 160, 8, false }, { "TSC offset", 168, 8, false },
 	{ "x87 and SSE state", 176, 8, true }, { "hypervisor state", 184, 8, true },

@@ -20,13 +20,14 @@ static const struct {
 	[LOG_FRAME] = { "TTD_FRAME", 19 },
 	[LOG_PAGES] = { "TTD_PAGES", 4 },
 	[LOG_REGISTERS] = { "TTD_REGISTERS", 5 },
+	[LOG_EXITS] = { "TTD_EXITS", 20 },
 };
 
 static const char *const inputs[EV_TYPES] = {
 	[EV_WALLCLOCK] = "wallclock", [EV_TIME] = "time", [EV_IDLE] = "idle",
 	[EV_CONSOLE] = "console", [EV_CONTROL] = "control", [EV_SYSRQ] = "sysrq",
 	[EV_STOP] = "stop", [EV_DIGEST] = "digest",
-	[EV_BLOCK] = "block", [EV_NET] = "net",
+	[EV_BLOCK] = "block", [EV_NET] = "net", [EV_MEMORY] = "memory",
 };
 
 /* As Linux calls their handlers. */

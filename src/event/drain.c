@@ -2,7 +2,7 @@
  * drain.c - from ring to log; see drain.h.
  *
  * What was taken out of the ring but not committed is forgotten by a crash of
- * this process and is still in the ring: tail moves behind a commit only.  So
+ * this process and is still in the ring: tail moves after a commit only.  So
  * a ring that fills up is a reason to commit early.
  */
 #include "event/drain.h"
@@ -18,18 +18,19 @@ enum { LAST_MAX = 4096 };
 struct drain {
 	struct ring *ring;
 	struct log_writer *log;
-	uint64_t stream;      /* behind the last record in the encoder */
+	uint64_t stream;      /* after the last record in the encoder */
 	uint64_t committed;
 	uint64_t last_commit; /* ms */
 	bool done, failed;
 };
 
-struct drain *drain_create(struct ring *r, struct log_writer *w, uint64_t stream, struct err *e)
+struct drain *drain_create(struct ring *r, struct log_writer *w, uint64_t stream,
+	struct ttd_error *e)
 {
 	struct drain *d = calloc(1, sizeof *d);
 
 	if (d == NULL) {
-		err_set(e, ST_HOST, "out of memory for the event log");
+		err_set(e, TTD_HOST, "out of memory for the event log");
 		return NULL;
 	}
 	d->ring = r;
@@ -54,12 +55,17 @@ static enum drain_status failed(struct drain *d)
 	return DRAIN_FAILED;
 }
 
-static int commit(struct drain *d, struct err *e)
+static int commit(struct drain *d, struct ttd_error *e)
 {
+	enum log_limit why;
+
 	errno = 0;
 	if (log_commit(d->log, d->stream, e) != 0)
 		return -1;
 	d->last_commit = clock_ms();
+	why = log_look(d->log);
+	if (why != LOG_NO_LIMIT)
+		ring_limit(d->ring, why);
 	if (d->committed != d->stream)
 		ring_release(d->ring, d->stream);
 	d->committed = d->stream;
@@ -67,7 +73,8 @@ static int commit(struct drain *d, struct err *e)
 }
 
 /* What came before is committed without the END: a successor still finds that in the ring. */
-static int finish(struct drain *d, const struct log_record *r, uint64_t stream, struct err *e)
+static int finish(struct drain *d, const struct log_record *r, uint64_t stream,
+	struct ttd_error *e)
 {
 	struct log_end end = {
 		.why = r->code, .icount = r->pos.icount, .brctr = r->pos.brctr,
@@ -87,7 +94,7 @@ static int finish(struct drain *d, const struct log_record *r, uint64_t stream, 
 }
 
 /* Takes what is there, up to a chunk's worth. */
-static int take(struct drain *d, bool *more, struct err *e)
+static int take(struct drain *d, bool *more, struct ttd_error *e)
 {
 	struct log_record r;
 	uint64_t stream;
@@ -112,7 +119,7 @@ static int take(struct drain *d, bool *more, struct err *e)
 	return commit(d, e);
 }
 
-enum drain_status drain_step(struct drain *d, struct err *e)
+enum drain_status drain_step(struct drain *d, struct ttd_error *e)
 {
 	bool more;
 
@@ -128,16 +135,17 @@ enum drain_status drain_step(struct drain *d, struct err *e)
 		d->done = true;
 		return commit(d, e) != 0 ? failed(d) : DRAIN_DONE;
 	}
-	if (clock_ms() - d->last_commit >= DRAIN_MS && commit(d, e) != 0)
+	if (((!more && ring_full(d->ring)) || clock_ms() - d->last_commit >= DRAIN_MS) &&
+	    commit(d, e) != 0)
 		return failed(d);
 	return more ? DRAIN_MORE : DRAIN_IDLE;
 }
 
-enum drain_status drain_last(struct drain *d, struct err *e)
+enum drain_status drain_last(struct drain *d, struct ttd_error *e)
 {
 	enum drain_status s;
 
-	/* A ring holds less than so many chunks; one that never ends is hostile. */
+	/* A ring holds less than this many chunks; one that never ends is hostile. */
 	for (int i = 0; (s = drain_step(d, e)) == DRAIN_MORE && i < LAST_MAX; i++)
 		;
 	if (s == DRAIN_IDLE)

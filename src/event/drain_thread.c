@@ -7,7 +7,7 @@
  * that is busy with other things too such a thread may not run for seconds: one that does
  * not get on is not asked any more for a while, and the work is done without it.
  *
- *  T1. Who drains is the helper while it is BUSY, and the thread else.
+ *  DT1. Who drains is the helper while it is BUSY, and the thread else.
  */
 #define _GNU_SOURCE /* SCHED_IDLE */
 #include "event/drain.h"
@@ -44,7 +44,7 @@ struct drain_thread {
 	uint64_t alone_until;  /* ms */
 	unsigned alone_ms;     /* the next time */
 	enum drain_status status;
-	struct err err;
+	struct ttd_error err;
 };
 
 static void set_helper(struct drain_thread *t, enum helper to)
@@ -87,14 +87,12 @@ static void *help(void *arg)
 /* Waits until it has nothing to do, at most so long (0: for ever). */
 static bool wait_for_helper(struct drain_thread *t, unsigned ms)
 {
-	uint64_t until = clock_ms() + ms;
-	const struct timespec ts = { .tv_sec = (time_t)(until / 1000),
-		.tv_nsec = (long)(until % 1000) * 1000000 };
+	const struct timespec until = thread_until(ms);
 	int rc = 0;
 
 	while ((t->helper == ASKED || t->helper == BUSY) && rc == 0)
 		rc = ms == 0 ? pthread_cond_wait(&t->changed, &t->lock)
-			: pthread_cond_timedwait(&t->changed, &t->lock, &ts);
+			: pthread_cond_timedwait(&t->changed, &t->lock, &until);
 	return t->helper == FREE;
 }
 
@@ -190,13 +188,13 @@ static void free_thread(struct drain_thread *t)
 }
 
 struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t stream,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct drain_thread *t = calloc(1, sizeof *t);
 	int rc;
 
 	if (t == NULL) {
-		err_set(e, ST_HOST, "out of memory for the event log");
+		err_set(e, TTD_HOST, "out of memory for the event log");
 		return NULL;
 	}
 	thread_lock_init(&t->lock, &t->changed);
@@ -209,13 +207,13 @@ struct drain_thread *drain_start(struct ring *r, struct log_writer *w, uint64_t 
 		rc = thread_start(&t->thread, run, t);
 		if (rc == 0)
 			return t;
-		err_set(e, ST_HOST, "cannot start the log's thread: %s", strerror(rc));
+		err_set(e, TTD_HOST, "cannot start the log's thread: %s", strerror(rc));
 	}
 	free_thread(t);
 	return NULL;
 }
 
-int drain_join(struct drain_thread *t, struct err *e)
+int drain_join(struct drain_thread *t, struct ttd_error *e)
 {
 	int rc = 0;
 

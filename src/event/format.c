@@ -6,14 +6,14 @@
 #include "util/xxh.h"
 
 enum { /* file header */
-	H_VERSION = 8, H_LENGTH = 10, H_ZERO = 12, H_SESSION = 16, H_CREATED = 32, H_ZERO2 = 40,
+	H_VERSION = 8, H_LENGTH = 10, H_ZERO = 12, H_RUN_ID = 16, H_CREATED = 32, H_ZERO2 = 40,
 	H_DIGEST = 56
 };
 
 enum { /* chunk header */
 	C_MAGIC = 0, C_KIND = 4, C_CODING = 5, C_LENGTH = 6, C_SEQ = 8, C_RAW = 16, C_STORED = 20,
 	C_STREAM = 24, C_FIRST = 32, C_FIRST_BR = 40, C_LAST = 48, C_LAST_BR = 56,
-	C_SESSION = 64, C_RECORDS = 72, C_ZERO = 76, C_DIGEST = 80, C_HEADER_DIGEST = 88
+	C_RUN_ID = 64, C_RECORDS = 72, C_ZERO = 76, C_DIGEST = 80, C_HEADER_DIGEST = 88
 };
 
 static uint64_t chunk_digest(const uint8_t *header, const struct iovec *part, unsigned n)
@@ -28,15 +28,15 @@ static uint64_t chunk_digest(const uint8_t *header, const struct iovec *part, un
 	return XXH3_64bits_digest(&s);
 }
 
-void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
+void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *run_id,
 	const void *payload)
 {
 	struct iovec all = iov_of(payload, c->stored);
 
-	chunk_write_parts(out, c, session, &all, 1);
+	chunk_write_parts(out, c, run_id, &all, 1);
 }
 
-void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
+void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *run_id,
 	const struct iovec *part, unsigned n)
 {
 	memset(out, 0, CHUNK_HEADER);
@@ -52,19 +52,19 @@ void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const u
 	put64(out + C_FIRST_BR, c->first_brctr);
 	put64(out + C_LAST, c->last_icount);
 	put64(out + C_LAST_BR, c->last_brctr);
-	memcpy(out + C_SESSION, session, 8);
+	memcpy(out + C_RUN_ID, run_id, 8);
 	put32(out + C_RECORDS, c->records);
 	put64(out + C_DIGEST, chunk_digest(out, part, n));
 	put64(out + C_HEADER_DIGEST, XXH3_64bits(out, C_HEADER_DIGEST));
 }
 
-const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *session, struct chunk *c)
+const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *run_id, struct chunk *c)
 {
 	if (get32(in + C_MAGIC) != CHUNK_MAGIC)
 		return "no chunk begins here";
 	if (get64(in + C_HEADER_DIGEST) != XXH3_64bits(in, C_HEADER_DIGEST))
 		return "the chunk's header does not match its checksum";
-	if (memcmp(in + C_SESSION, session, 8) != 0)
+	if (memcmp(in + C_RUN_ID, run_id, 8) != 0)
 		return "the chunk belongs to another log";
 	*c = (struct chunk){
 		.kind = in[C_KIND], .coding = in[C_CODING], .seq = get64(in + C_SEQ),
@@ -89,18 +89,18 @@ bool chunk_payload_ok(const uint8_t header[CHUNK_HEADER], const void *payload, u
 	return get64(header + C_DIGEST) == chunk_digest(header, &all, 1);
 }
 
-void header_write(uint8_t out[FILE_HEADER], const uint8_t *session, uint64_t created)
+void header_write(uint8_t out[FILE_HEADER], const uint8_t *run_id, uint64_t created)
 {
 	memset(out, 0, FILE_HEADER);
 	memcpy(out, LOG_MAGIC, 8);
 	put16(out + H_VERSION, LOG_VERSION);
 	put16(out + H_LENGTH, FILE_HEADER);
-	memcpy(out + H_SESSION, session, LOG_SESSION);
+	memcpy(out + H_RUN_ID, run_id, RUN_ID);
 	put64(out + H_CREATED, created);
 	put64(out + H_DIGEST, XXH3_64bits(out, H_DIGEST));
 }
 
-const char *header_read(const uint8_t in[FILE_HEADER], uint8_t *session, uint64_t *created,
+const char *header_read(const uint8_t in[FILE_HEADER], uint8_t *run_id, uint64_t *created,
 	unsigned *version)
 {
 	*version = 0;
@@ -114,7 +114,7 @@ const char *header_read(const uint8_t in[FILE_HEADER], uint8_t *session, uint64_
 	if (get16(in + H_LENGTH) != FILE_HEADER || get32(in + H_ZERO) != 0 ||
 		get64(in + H_ZERO2) != 0 || get64(in + H_ZERO2 + 8) != 0)
 		return "the header makes no sense";
-	memcpy(session, in + H_SESSION, LOG_SESSION);
+	memcpy(run_id, in + H_RUN_ID, RUN_ID);
 	*created = get64(in + H_CREATED);
 	return NULL;
 }

@@ -7,7 +7,7 @@
 
 #include <sys/uio.h>
 
-#include "event/log.h"
+#include "event/meta.h"
 #include "util/bytes.h"
 
 #define LOG_MAGIC "TTDLOG\r\n"
@@ -45,25 +45,19 @@ static inline struct iovec iov_of(const void *p, size_t n)
 }
 
 /* Both digests are filled in.  The stored payload comes in one piece, or in several. */
-void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
+void chunk_write(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *run_id,
 	const void *payload);
-void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *session,
+void chunk_write_parts(uint8_t out[CHUNK_HEADER], const struct chunk *c, const uint8_t *run_id,
 	const struct iovec *part, unsigned n);
 /* The header alone: NULL, or what is wrong with it. */
-const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *session, struct chunk *c);
+const char *chunk_read(const uint8_t in[CHUNK_HEADER], const uint8_t *run_id, struct chunk *c);
 /* Header and payload together. */
 bool chunk_payload_ok(const uint8_t header[CHUNK_HEADER], const void *payload, uint32_t stored);
 
-void header_write(uint8_t out[FILE_HEADER], const uint8_t *session, uint64_t created);
+void header_write(uint8_t out[FILE_HEADER], const uint8_t *run_id, uint64_t created);
 /* NULL, or what is wrong; *version is set in any case when it looks like a log. */
-const char *header_read(const uint8_t in[FILE_HEADER], uint8_t *session, uint64_t *created,
+const char *header_read(const uint8_t in[FILE_HEADER], uint8_t *run_id, uint64_t *created,
 	unsigned *version);
-
-/* meta.c */
-void meta_write(struct wbuf *w, const struct log_meta *m);
-int meta_read(struct rbuf *r, struct log_meta *m); /* -1: malformed */
-void end_write(struct wbuf *w, const struct log_end *end);
-int end_read(struct rbuf *r, struct log_end *end);
 
 /* index.c: where some of the DATA chunks are. */
 struct index_entry {
@@ -78,5 +72,10 @@ void index_add(struct log_index *x, const struct index_entry *e);
 void index_free(struct log_index *x);
 void index_write(const struct log_index *x, uint64_t offset, struct wbuf *w);
 int index_read(struct rbuf *r, struct log_index *x);
+
+/* limit.c */
+bool log_is_gone(int fd, const char *path);
+/* *room: what may be written before it has to be asked again, by anybody. */
+enum log_limit log_room(int fd, const char *path, bool reserve, uint64_t *room);
 
 #endif

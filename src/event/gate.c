@@ -16,8 +16,7 @@
 #include <unistd.h>
 
 struct gate {
-	struct source source;
-	struct source *inner;
+	struct source_wrap wrap;
 	int wake;
 	atomic_uint why;
 	atomic_bool stop, held, idle;
@@ -49,26 +48,12 @@ static void pass(struct gate *g)
 	atomic_store(&g->held, false);
 }
 
-static void gate_boot(struct source *s, struct event *out)
-{
-	struct gate *g = (struct gate *)s;
-
-	g->inner->ops->boot(g->inner, out);
-}
-
-static uint64_t gate_horizon(struct source *s, const struct source_pos *now)
-{
-	struct gate *g = (struct gate *)s;
-
-	return g->inner->ops->horizon(g->inner, now);
-}
-
 static bool gate_next(struct source *s, const struct source_pos *now, struct event *out)
 {
 	struct gate *g = (struct gate *)s;
 
 	pass(g);
-	if (!g->inner->ops->next(g->inner, now, out))
+	if (!source_next(g->wrap.inner, now, out))
 		return false;
 	if (out->type == EV_STOP)
 		atomic_store(&g->stop, false); /* a stopped run may be gone on with */
@@ -82,15 +67,8 @@ static void gate_idle(struct source *s, const struct source_pos *now, uint64_t d
 
 	pass(g);
 	atomic_store(&g->idle, true);
-	g->inner->ops->idle(g->inner, now, deadline, out);
+	source_idle(g->wrap.inner, now, deadline, out);
 	atomic_store(&g->idle, false);
-}
-
-static int gate_push(struct source *s, const struct event *ev)
-{
-	struct gate *g = (struct gate *)s;
-
-	return g->inner->ops->push(g->inner, ev);
 }
 
 static void gate_stop(struct source *s)
@@ -99,45 +77,41 @@ static void gate_stop(struct source *s)
 
 	atomic_store(&g->stop, true);
 	ring(g);
-	g->inner->ops->stop(g->inner);
-}
-
-static enum witness_answer gate_witness(struct source *s, const struct source_pos *now,
-	const struct witness *w)
-{
-	struct gate *g = (struct gate *)s;
-
-	return g->inner->ops->witness(g->inner, now, w);
+	source_stop(g->wrap.inner);
 }
 
 static void gate_destroy(struct source *s)
 {
 	struct gate *g = (struct gate *)s;
 
-	g->inner->ops->destroy(g->inner);
-	g->inner = NULL;
+	source_destroy(g->wrap.inner);
+	g->wrap.inner = NULL;
 	g->kick = NULL;
 }
 
-#define GATE_OPS \
-	.boot = gate_boot, .horizon = gate_horizon, .next = gate_next, .idle = gate_idle, \
-	.push = gate_push, .stop = gate_stop, .destroy = gate_destroy
+static const struct source_ops gate_ops = {
+	.boot = wrap_boot,
+	.horizon = wrap_horizon,
+	.next = gate_next,
+	.idle = gate_idle,
+	.push = wrap_push,
+	.stop = gate_stop,
+	.witness = wrap_witness,
+	.destroy = gate_destroy,
+};
 
-static const struct source_ops plain_ops = { GATE_OPS };
-static const struct source_ops witness_ops = { GATE_OPS, .witness = gate_witness };
-
-struct gate *gate_create(struct err *e)
+struct gate *gate_create(struct ttd_error *e)
 {
 	struct gate *g = calloc(1, sizeof *g);
 
 	if (g == NULL) {
-		err_set(e, ST_HOST, "out of memory for the event source");
+		err_set(e, TTD_HOST, "out of memory for the event source");
 		return NULL;
 	}
 	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (g->wake >= 0)
 		return g;
-	err_set(e, ST_HOST, "eventfd: %s", strerror(errno));
+	err_set(e, TTD_HOST, "eventfd: %s", strerror(errno));
 	free(g);
 	return NULL;
 }
@@ -152,11 +126,10 @@ void gate_free(struct gate *g)
 
 struct source *gate_wrap(struct gate *g, struct source *inner, const struct live_params *live)
 {
-	g->source.ops = inner->ops->witness != NULL ? &witness_ops : &plain_ops;
-	g->inner = inner;
+	source_wrap(&g->wrap, &gate_ops, inner);
 	g->kick = live->kick;
 	g->kick_ctx = live->kick_ctx;
-	return &g->source;
+	return &g->wrap.source;
 }
 
 void gate_hold(struct gate *g, enum gate_reason why, bool on)
@@ -169,11 +142,6 @@ void gate_hold(struct gate *g, enum gate_reason why, bool on)
 		atomic_fetch_and(&g->why, ~(unsigned)why);
 		ring(g);
 	}
-}
-
-bool gate_held(const struct gate *g, enum gate_reason why)
-{
-	return (atomic_load(&g->why) & (unsigned)why) != 0;
 }
 
 enum gate_state gate_state(const struct gate *g)

@@ -21,7 +21,7 @@ enum gate_state { GATE_RUNNING, GATE_IDLE /* waits for time or input */, GATE_HE
 struct gate;
 
 /* One that outlives the source: both sides hold it. */
-struct gate *gate_create(struct err *e);
+struct gate *gate_create(struct ttd_error *e);
 void gate_free(struct gate *g);
 
 /* The source to give to the domain; takes over `inner`.  Once per gate. */
@@ -29,7 +29,6 @@ struct source *gate_wrap(struct gate *g, struct source *inner, const struct live
 
 /* [any thread] */
 void gate_hold(struct gate *g, enum gate_reason why, bool on);
-bool gate_held(const struct gate *g, enum gate_reason why);
 enum gate_state gate_state(const struct gate *g);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "event/format.h"
-#include "event/varint.h"
+#include "util/varint.h"
 
 /* Full: every second entry goes, and only every second chunk gets one from now on. */
 static void thin(struct log_index *x)

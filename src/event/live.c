@@ -67,7 +67,7 @@ static void wake(struct live *l)
 	ssize_t n;
 
 	do
-		n = write(l->wake_fd, &one, sizeof(one));
+		n = write(l->wake_fd, &one, sizeof one);
 	while (n < 0 && errno == EINTR);
 	if (l->p.kick != NULL)
 		l->p.kick(l->p.kick_ctx);
@@ -160,7 +160,7 @@ static void nap(struct live *l, uint64_t ns)
 	uint64_t count;
 
 	if (ppoll(&pfd, 1, ns == SOURCE_NEVER ? NULL : &ts, NULL) > 0)
-		while (read(l->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		while (read(l->wake_fd, &count, sizeof count) < 0 && errno == EINTR)
 			;
 }
 
@@ -196,7 +196,7 @@ static struct item *new_item(struct live *l, const struct event *ev)
 {
 	uint8_t *bulk = l->p.bulk != NULL && ev->len > EVENT_DATA_MAX
 		? bulk_alloc(l->p.bulk, ev->len) : NULL;
-	struct item *it = malloc(sizeof(*it) + (bulk == NULL ? ev->len : 0));
+	struct item *it = malloc(sizeof *it + (bulk == NULL ? ev->len : 0));
 
 	if (it == NULL)
 		return NULL;
@@ -290,12 +290,12 @@ static const struct source_ops live_ops = {
 	.destroy = live_destroy,
 };
 
-struct source *live_create(const struct live_params *p, struct err *e)
+struct source *live_create(const struct live_params *p, struct ttd_error *e)
 {
-	struct live *l = calloc(1, sizeof(*l));
+	struct live *l = calloc(1, sizeof *l);
 
 	if (l == NULL) {
-		err_set(e, ST_HOST, "out of memory for the event source");
+		err_set(e, TTD_HOST, "out of memory for the event source");
 		return NULL;
 	}
 	l->source.ops = &live_ops;
@@ -303,7 +303,7 @@ struct source *live_create(const struct live_params *p, struct err *e)
 	l->tail = &l->head;
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->wake_fd < 0) {
-		err_set(e, ST_HOST, "eventfd: %s", strerror(errno));
+		err_set(e, TTD_HOST, "eventfd: %s", strerror(errno));
 		free(l);
 		return NULL;
 	}

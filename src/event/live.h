@@ -23,6 +23,6 @@ struct live_params {
 	void *kick_ctx;
 };
 
-struct source *live_create(const struct live_params *p, struct err *e);
+struct source *live_create(const struct live_params *p, struct ttd_error *e);
 
 #endif

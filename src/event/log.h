@@ -15,7 +15,8 @@
 #include "event/source.h"
 #include "util/err.h"
 
-enum { LOG_VERSION = 2, LOG_SESSION = 16, LOG_NAME_MAX = 64, LOG_TEXT_MAX = 4096 };
+enum { LOG_VERSION = 3, LOG_EXITS_SINCE = 3 /* LOG_EXITS */ };
+enum { RUN_ID = 16, LOG_SEAL = 32, LOG_SEED = 16, LOG_NAME_MAX = 64, LOG_TEXT_MAX = 4096 };
 
 /* The numbers are the format's. */
 enum log_type {
@@ -28,6 +29,7 @@ enum log_type {
 	LOG_FRAME,     /* the guest sent it */
 	LOG_PAGES,     /* details of the digest that follows: detail.h */
 	LOG_REGISTERS,
+	LOG_EXITS,     /* several witnesses: error is how many, value their digest; at the last one */
 	LOG_TYPES,
 	LOG_FINAL = 255, /* in a ring only: the END chunk's contents */
 };
@@ -43,9 +45,9 @@ struct log_record {
 	uint8_t type, flags;
 	uint8_t check;    /* exception, hypercall, upcall, frame: of the registers */
 	uint32_t code;    /* enum event_type, vector, hypercall number, interface */
-	uint32_t error;   /* exception; frame: its length */
+	uint32_t error;   /* exception; frame: its length; exits: how many */
 	struct source_pos pos; /* rcx and tsc: input, mark and digest only */
-	uint64_t value;   /* of an input; cr2; memory digest; frame digest */
+	uint64_t value;   /* of an input; cr2; memory digest; digest of a frame, of exits */
 	uint64_t value2;  /* state digest */
 	uint32_t len;
 	/*
@@ -64,6 +66,16 @@ static inline void log_record_clear(struct log_record *r)
 }
 
 /* The record of a witness: what a recording writes and a replay compares it with. */
+/* Those of the fold, which is not empty. */
+static inline void log_record_exits(struct log_record *r, const struct fold *f)
+{
+	log_record_clear(r);
+	r->type = LOG_EXITS;
+	r->error = (uint32_t)f->n;
+	r->value = fold_digest(f);
+	r->pos = (struct source_pos){ .icount = f->icount, .brctr = f->brctr, .rip = f->rip };
+}
+
 static inline void log_record_witness(struct log_record *r, const struct source_pos *now,
 	const struct witness *w)
 {
@@ -91,17 +103,23 @@ static inline bool log_has_door(unsigned type)
 	return type == LOG_INPUT || type == LOG_MARK || type == LOG_DIGEST;
 }
 
-/* Belongs to the digest behind it; a replay need not have the same. */
+/* Belongs to the digest after it; a replay need not have the same. */
 static inline bool log_is_detail(unsigned type)
 {
 	return type == LOG_PAGES || type == LOG_REGISTERS;
+}
+
+/* One witness, with the registers. */
+static inline bool log_has_check(unsigned type)
+{
+	return type >= LOG_EXCEPTION && type <= LOG_FRAME;
 }
 
 /* How many of count[LOG_TYPES] are witnesses. */
 static inline uint64_t log_witnesses(const uint64_t *count)
 {
 	return count[LOG_MARK] + count[LOG_EXCEPTION] + count[LOG_HYPERCALL] + count[LOG_UPCALL] +
-		count[LOG_FRAME];
+		count[LOG_FRAME] + count[LOG_EXITS];
 }
 
 /* Same type, position, payload: what a replay compares. */
@@ -132,12 +150,25 @@ struct log_meta {
 	struct log_disk disk[LOG_DISKS];
 	char cmdline[LOG_TEXT_MAX], config[LOG_TEXT_MAX], vifs[LOG_TEXT_MAX];
 	uint64_t memory_mb, clock, tsc_mul;
+	uint64_t maxmem_mb; /* 0: memory_mb */
+	uint64_t strict_mmu; /* 0 or 1 */
+	uint64_t isa;       /* what the guest's CPU has beyond x86-64-v2: cpu/isa.h */
+	uint8_t seed[LOG_SEED]; /* of its rdrand and rdseed */
 	uint64_t witnesses; /* bit N: records of type N are logged */
 	uint64_t interval;  /* instructions between digests; 0: none */
 	uint64_t stop_icount; /* 0: none */
 	bool is_replay;
-	uint8_t replayed[LOG_SESSION];
+	uint8_t replayed[RUN_ID];
+	uint8_t seal[LOG_SEAL]; /* tells whether this user made it (trace/origin.h); zeros: none */
 };
+
+/* What is wrong with it, as "the name has a '/' in it"; NULL: nothing.  No log is written or
+ * opened whose configuration is wrong. */
+const char *log_meta_wrong(const struct log_meta *m);
+
+/* All of it but the seal, the same bytes for the same configuration. */
+struct wbuf;
+void log_meta_bytes(struct wbuf *w, const struct log_meta *m);
 
 struct log_end {
 	uint32_t why; /* enum domain_end; this layer does not know it */
@@ -154,37 +185,58 @@ struct log_writer;
 
 struct log_create {
 	const struct log_meta *meta;
-	uint8_t session[LOG_SESSION]; /* all zero: a random one */
+	uint8_t run_id[RUN_ID]; /* all zero: a random one */
 	bool force;   /* overwrite an existing file */
 	bool sync;    /* fdatasync() every commit */
+	uint64_t limit; /* as for log_set_limit() */
 };
 
-struct log_writer *log_create(const char *path, const struct log_create *p, struct err *e);
+/* Why a recording should come to its end before anything fails. */
+enum log_limit {
+	LOG_NO_LIMIT = 0,
+	LOG_BIG,  /* the log has as many bytes as it may */
+	LOG_ROOM, /* there is little room left where it is */
+	LOG_GONE, /* it was removed, or something else has its name */
+};
+#define LOG_UNLIMITED UINT64_MAX
+
+struct log_writer *log_create(const char *path, const struct log_create *p, struct ttd_error *e);
 
 /*
- * Takes a log over whose writer died: checks that it is this session's, cuts
+ * Takes a log over whose writer died: checks that it is this run's, cuts
  * a torn tail off, and gives the stream offset to go on from.
  */
-struct log_writer *log_append_open(const char *path, const uint8_t session[LOG_SESSION],
-	bool sync, uint64_t *stream, struct err *e);
+struct log_writer *log_append_open(const char *path, const uint8_t run_id[RUN_ID],
+	bool sync, uint64_t *stream, struct ttd_error *e);
 
-const uint8_t *log_writer_session(const struct log_writer *w);
+const uint8_t *log_writer_run_id(const struct log_writer *w);
+
+/*
+ * How many bytes it may have; 0: any number, as long as room for others is left where it is
+ * (log_reserve()), which else counts too; LOG_UNLIMITED: until it cannot be written.
+ */
+void log_set_limit(struct log_writer *w, uint64_t bytes);
+/* Looks now and then, when it is called often.  Says each reason but once. */
+enum log_limit log_look(struct log_writer *w);
+/* What the user is told. */
+const char *log_limit_text(enum log_limit why);
 
 /* Adds a record to the chunk being collected.  -1: no memory, or nonsense. */
-int log_put(struct log_writer *w, const struct log_record *r, struct err *e);
+int log_put(struct log_writer *w, const struct log_record *r, struct ttd_error *e);
 
 /* Bytes collected and not committed. */
 size_t log_pending(const struct log_writer *w);
 
 /*
- * Appends the chunk; `stream` is the ring's offset behind its last record.
+ * Appends the chunk; `stream` is the ring's offset after its last record.
  * On failure (a full disk) the file is cut back to what was committed, the
  * chunk is kept, and a later call may succeed.
  */
-int log_commit(struct log_writer *w, uint64_t stream, struct err *e);
+int log_commit(struct log_writer *w, uint64_t stream, struct ttd_error *e);
 
 /* Commits, then writes END (with the records' counts filled in) and INDEX. */
-int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream, struct err *e);
+int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream,
+	struct ttd_error *e);
 
 void log_writer_close(struct log_writer *w); /* drops what was not committed */
 
@@ -207,12 +259,21 @@ struct log_damage {
 	bool to_end;         /* nothing valid follows */
 };
 
-/* Damage in the header or META is an error (ST_DAMAGED) here. */
-struct log_reader *log_open(const char *path, struct err *e);
+/* Damage in the header or META is an error (TTD_DAMAGED) here. */
+struct log_reader *log_open(const char *path, struct ttd_error *e);
 void log_reader_close(struct log_reader *r);
 
+/* A log that is no file of its own, in a packed trace say.  `name` is for messages. */
+struct log_bytes {
+	void *ctx;
+	uint64_t size;
+	int (*read)(void *ctx, uint64_t offset, void *p, size_t n); /* all of it, or -1 */
+};
+struct log_reader *log_open_bytes(const char *name, const struct log_bytes *b,
+	struct ttd_error *e);
+
 unsigned log_version(const struct log_reader *r);
-const uint8_t *log_session(const struct log_reader *r);
+const uint8_t *log_run_id(const struct log_reader *r);
 uint64_t log_created(const struct log_reader *r); /* ns since 1970 */
 const struct log_meta *log_meta(const struct log_reader *r);
 uint64_t log_size(const struct log_reader *r); /* bytes of the file */
@@ -223,18 +284,18 @@ struct log_tail {
 	struct log_end end;  /* when complete */
 	uint64_t icount, brctr; /* of the last committed record */
 	uint64_t chunks;     /* DATA chunks; 0 when the index was used */
-	uint64_t torn;       /* bytes of an unfinished chunk behind it */
+	uint64_t torn;       /* bytes of an unfinished chunk after it */
 };
-int log_tail(struct log_reader *r, struct log_tail *t, struct err *e);
-/* Is there an END in that session's log? */
-bool log_finished(const char *path, const uint8_t session[LOG_SESSION]);
+int log_tail(struct log_reader *r, struct log_tail *t, struct ttd_error *e);
+/* Is there an END in that run's log? */
+bool log_finished(const char *path, const uint8_t run_id[RUN_ID]);
 
 /*
  * The next record.  1: *out; 0: no more (log_at_end() tells why); -1: damage,
- * *e says where and what is lost (ST_DAMAGED), and log_damage() has it in
- * numbers.  The call after -1 continues behind the damage.
+ * *e says where and what is lost (TTD_DAMAGED), and log_damage() has it in
+ * numbers.  The call after -1 continues after the damage.
  */
-int log_next(struct log_reader *r, struct log_record *out, struct err *e);
+int log_next(struct log_reader *r, struct log_record *out, struct ttd_error *e);
 const struct log_damage *log_damage(const struct log_reader *r);
 /* After log_next() gave 0: the END, or NULL when the log was cut short. */
 const struct log_end *log_at_end(const struct log_reader *r);
@@ -245,12 +306,12 @@ uint64_t log_chunk_seq(const struct log_reader *r);
 uint64_t log_committed(const struct log_reader *r, uint64_t *seq, uint64_t *stream);
 
 /*
- * The next log_next() gives the first record at or behind this count; that is
- * so too when -1 and ST_DAMAGED tell of damage that was passed.
+ * The next log_next() gives the first record at or after this count; that is
+ * so too when -1 and TTD_DAMAGED tell of damage that was passed.
  */
-int log_seek_icount(struct log_reader *r, uint64_t icount, struct err *e);
-/* The same, but behind the first n records at exactly this icount.  -1 too when there are fewer. */
-int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err *e);
-int log_seek_brctr(struct log_reader *r, uint64_t brctr, struct err *e);
+int log_seek_icount(struct log_reader *r, uint64_t icount, struct ttd_error *e);
+/* The same, but after the first n records at exactly this icount.  -1 too when there are fewer. */
+int log_seek_record(struct log_reader *r, uint64_t icount, uint32_t n, struct ttd_error *e);
+int log_seek_brctr(struct log_reader *r, uint64_t brctr, struct ttd_error *e);
 
 #endif

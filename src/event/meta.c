@@ -2,8 +2,11 @@
  * meta.c - the META and END chunks: tagged fields, by one table each, so that
  * a new field is one more row.
  */
+#include <stdlib.h>
+
 #include "event/format.h"
-#include "event/varint.h"
+#include "util/varint.h"
+#include "util/zero.h"
 
 enum field_kind {
 	F_NUMBER, /* uint64_t */
@@ -47,9 +50,14 @@ static const struct field meta_fields[] = {
 	FIELD(21, F_BYTES, true, log_meta, replayed),
 	FIELD(22, F_TEXT, true, log_meta, config),
 	FIELD(24, F_TEXT, true, log_meta, vifs),
+	FIELD(25, F_NUMBER, true, log_meta, maxmem_mb),
+	FIELD(26, F_NUMBER, true, log_meta, strict_mmu),
+	FIELD(27, F_NUMBER, true, log_meta, isa),
+	FIELD(28, F_BYTES, true, log_meta, seed),
+	FIELD(32, F_BYTES, true, log_meta, seal),
 };
 
-enum { META_DISK = 23 };
+enum { META_DISK = 23, MEMORY_MB_MAX = 1 << 20 };
 static const struct field disk_fields[] = {
 	FIELD(1, F_TEXT, false, log_disk, name),
 	FIELD(2, F_TEXT, false, log_disk, target),
@@ -74,15 +82,7 @@ static const struct field end_fields[] = {
 };
 enum { END_COUNTS = 7 };
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static bool is_zero(const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
-}
+#define COUNT(a) (sizeof a / sizeof *(a))
 
 static void put_value(struct wbuf *w, const struct field *f, const uint8_t *p)
 {
@@ -225,6 +225,71 @@ static int meta_extra(void *base, uint64_t tag, struct rbuf *r)
 	if (m->ndisks == LOG_DISKS)
 		return -1;
 	return get_fields(r, disk_fields, COUNT(disk_fields), &m->disk[m->ndisks++], NULL);
+}
+
+void log_meta_bytes(struct wbuf *w, const struct log_meta *m)
+{
+	struct log_meta *plain = malloc(sizeof *plain);
+
+	if (plain == NULL) {
+		w->bad = true;
+		return;
+	}
+	*plain = *m;
+	memset(plain->seal, 0, sizeof plain->seal);
+	meta_write(w, plain);
+	free(plain);
+}
+
+/* ---- does it make sense? ---- */
+
+/* Texts are printed, compared and made file names of. */
+static bool has_control(const char *s, char allowed)
+{
+	for (; *s != '\0'; s++)
+		if (((unsigned char)*s < ' ' && *s != allowed) || *s == 0x7f)
+			return true;
+	return false;
+}
+
+static const char *disk_wrong(const struct log_meta *m, uint32_t i)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	const struct log_disk *d = &m->disk[i];
+
+	if (d->name[0] == '\0' || strspn(d->name, allowed) != strlen(d->name))
+		return "a disk's name has other characters than a-z and 0-9";
+	for (uint32_t k = 0; k < i; k++)
+		if (strcmp(m->disk[k].name, d->name) == 0)
+			return "two disks have the same name";
+	if (has_control(d->target, '\0'))
+		return "the path of a disk has control characters in it";
+	if (d->size > INT64_MAX || d->sector < 512 || d->sector > 4096 ||
+		(d->sector & (d->sector - 1)) != 0 || d->physical < d->sector || d->physical > 4096)
+		return "the size or the sectors of a disk make no sense";
+	return NULL;
+}
+
+const char *log_meta_wrong(const struct log_meta *m)
+{
+	const char *wrong = NULL;
+
+	if (m->name[0] == '\0' || strchr(m->name, '/') != NULL || has_control(m->name, '\0'))
+		return "the name is empty, or has a '/' or control characters in it";
+	if (has_control(m->kernel.path, '\0') || has_control(m->ramdisk.path, '\0') ||
+		has_control(m->config, '\0'))
+		return "the path of the kernel, the ramdisk or the configuration has control "
+			"characters in it";
+	if (has_control(m->version, '\0') || has_control(m->vendor, '\0') ||
+		has_control(m->vifs, '\n'))
+		return "control characters stand where none can be";
+	if (m->tsc_mul == 0 || m->clock > 1)
+		return "the clock makes no sense";
+	if (m->memory_mb > MEMORY_MB_MAX || m->maxmem_mb > MEMORY_MB_MAX)
+		return "that much memory cannot be";
+	for (uint32_t i = 0; wrong == NULL && i < m->ndisks; i++)
+		wrong = disk_wrong(m, i);
+	return wrong;
 }
 
 int meta_read(struct rbuf *r, struct log_meta *m)

@@ -1,14 +1,16 @@
 /*
  * reader.c - reading a log: opening, the next record, damage.
  *
- *  L1. Nothing of a chunk is used before header and payload have checked.
- *  L2. `next` is the file offset of the next chunk, which must have number
+ *  LR1. Nothing of a chunk is used before header and payload have checked.
+ *  LR2. `next` is the file offset of the next chunk, which must have number
  *      `seq`; [0, next) has been read or skipped by a seek.
- *  L3. After damage was reported, `next` and `seq` are those of the next chunk
+ *  LR3. After damage was reported, `next` and `seq` are those of the next chunk
  *      whose header checks, or `dead` is set.
  */
 #define _GNU_SOURCE /* memmem */
 #include "event/reader.h"
+#include "util/fullio.h"
+#include "util/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,19 +23,9 @@ enum { SEARCH = 64 << 10 };
 
 static int read_at(const struct log_reader *r, uint64_t off, void *p, size_t n)
 {
-	uint8_t *b = p;
-	size_t done = 0;
-
-	while (done < n) {
-		ssize_t k = pread(r->fd, b + done, n - done, (off_t)(off + done));
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return -1;
-		done += (size_t)k;
-	}
-	return 0;
+	if (r->bytes.read != NULL)
+		return r->bytes.read(r->bytes.ctx, off, p, n);
+	return pread_full(r->fd, p, n, off) == 0 ? 0 : -1;
 }
 
 enum load reader_header(struct log_reader *r, uint64_t off, struct chunk *c, const char **what)
@@ -46,7 +38,7 @@ enum load reader_header(struct log_reader *r, uint64_t off, struct chunk *c, con
 		*what = "cannot be read";
 		return LOAD_BAD;
 	}
-	*what = chunk_read(r->head, r->session, c);
+	*what = chunk_read(r->head, r->run_id, c);
 	if (*what != NULL)
 		return LOAD_BAD;
 	return c->stored > r->size - off - CHUNK_HEADER ? LOAD_TORN : LOAD_OK;
@@ -143,7 +135,7 @@ static void where(char *text, size_t n, const struct log_damage *d)
 }
 
 /* The chunk at `off` is bad; reading goes on at the next good one. */
-static int damaged(struct log_reader *r, uint64_t off, const char *what, struct err *e)
+static int damaged(struct log_reader *r, uint64_t off, const char *what, struct ttd_error *e)
 {
 	struct log_damage *d = &r->damage;
 	struct chunk c;
@@ -162,12 +154,12 @@ static int damaged(struct log_reader *r, uint64_t off, const char *what, struct 
 		r->seq = c.seq;
 	}
 	where(lost, sizeof lost, d);
-	return err_set(e, ST_DAMAGED, "log %s: damaged at offset %" PRIu64 ": %s; %s", r->path, off,
+	return err_set(e, TTD_DAMAGED, "log %s: damaged at offset %" PRIu64 ": %s; %s", r->path, off,
 		what, lost);
 }
 
 /* Whole chunks are missing before this one. */
-static int gap(struct log_reader *r, const struct chunk *c, struct err *e)
+static int gap(struct log_reader *r, const struct chunk *c, struct ttd_error *e)
 {
 	struct log_damage *d = &r->damage;
 	char lost[200];
@@ -178,45 +170,50 @@ static int gap(struct log_reader *r, const struct chunk *c, struct err *e)
 	snprintf(d->what, sizeof d->what, "%" PRIu64 " chunks are missing here", c->seq - r->seq);
 	r->seq = c->seq;
 	where(lost, sizeof lost, d);
-	return err_set(e, ST_DAMAGED, "log %s: damaged at offset %" PRIu64 ": %s; %s", r->path,
+	return err_set(e, TTD_DAMAGED, "log %s: damaged at offset %" PRIu64 ": %s; %s", r->path,
 		d->offset, d->what, lost);
 }
 
 /* ---- opening ---- */
 
-static int open_file(struct log_reader *r, struct err *e)
+static int open_file(struct log_reader *r, struct ttd_error *e)
 {
 	struct stat st;
 
-	r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (r->bytes.read != NULL) {
+		r->size = r->bytes.size;
+		return 0;
+	}
+	r->fd = names_read(r->path);
 	if (r->fd < 0 || fstat(r->fd, &st) != 0)
-		return err_set(e, ST_HOST, "log %s: %s", r->path, strerror(errno));
+		return err_set(e, TTD_HOST, "log %s: %s", r->path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return err_set(e, ST_HOST, "log %s: is not a regular file", r->path);
+		return err_set(e, TTD_HOST, "log %s: is not a regular file", r->path);
 	r->size = (uint64_t)st.st_size;
 	return 0;
 }
 
-static int open_header(struct log_reader *r, struct err *e)
+static int open_header(struct log_reader *r, struct ttd_error *e)
 {
 	uint8_t head[FILE_HEADER];
 	const char *what;
 
 	if (r->size < FILE_HEADER || read_at(r, 0, head, sizeof head) != 0)
-		return err_set(e, ST_DAMAGED, "log %s: is too short to be a log (%" PRIu64
+		return err_set(e, TTD_DAMAGED, "log %s: is too short to be a log (%" PRIu64
 			" bytes)", r->path, r->size);
-	what = header_read(head, r->session, &r->created, &r->version);
+	what = header_read(head, r->run_id, &r->created, &r->version);
 	if (what == NULL)
 		return 0;
 	if (r->version > LOG_VERSION)
-		return err_set(e, ST_HOST, "log %s: has format version %u; this ttd reads up to %d",
+		return err_set(e, TTD_HOST, "log %s: has format version %u; this ttd reads up to %d",
 			r->path, r->version, LOG_VERSION);
-	return err_set(e, ST_DAMAGED, "log %s: damaged at offset 0: %s", r->path, what);
+	return err_set(e, TTD_DAMAGED, "log %s: damaged at offset 0: %s", r->path, what);
 }
 
-static int open_meta(struct log_reader *r, struct err *e)
+static int open_meta(struct log_reader *r, struct ttd_error *e)
 {
-	const char *what = NULL;
+	const char *what = NULL, *wrong;
+	char text[200];
 	struct chunk c = {0};
 	struct rbuf b;
 	enum load l = reader_chunk(r, FILE_HEADER, &c, &what);
@@ -228,10 +225,12 @@ static int open_meta(struct log_reader *r, struct err *e)
 	b = (struct rbuf){ .p = r->payload.p, .len = r->payload.len };
 	if (what == NULL && meta_read(&b, &r->meta) != 0)
 		what = "its configuration makes no sense";
-	if (what == NULL && (r->meta.tsc_mul == 0 || r->meta.clock > 1))
-		what = "its configuration makes no sense";
+	if (what == NULL && (wrong = log_meta_wrong(&r->meta)) != NULL) {
+		snprintf(text, sizeof text, "its configuration makes no sense: %s", wrong);
+		what = text;
+	}
 	if (what != NULL)
-		return err_set(e, ST_DAMAGED, "log %s: damaged at offset %d: %s", r->path,
+		return err_set(e, TTD_DAMAGED, "log %s: damaged at offset %d: %s", r->path,
 			FILE_HEADER, what);
 	r->first = r->next = FILE_HEADER + CHUNK_HEADER + c.stored;
 	r->stream = c.stream;
@@ -239,21 +238,35 @@ static int open_meta(struct log_reader *r, struct err *e)
 	return 0;
 }
 
-struct log_reader *log_open(const char *path, struct err *e)
+static struct log_reader *open_reader(const char *path, const struct log_bytes *bytes,
+	struct ttd_error *e)
 {
 	struct log_reader *r = calloc(1, sizeof *r);
 
 	if (r == NULL || (r->zstd = ZSTD_createDCtx()) == NULL) {
 		free(r);
-		err_set(e, ST_HOST, "log %s: out of memory", path);
+		err_set(e, TTD_HOST, "log %s: out of memory", path);
 		return NULL;
 	}
 	r->fd = -1;
+	if (bytes != NULL)
+		r->bytes = *bytes;
 	snprintf(r->path, sizeof r->path, "%s", path);
 	if (open_file(r, e) == 0 && open_header(r, e) == 0 && open_meta(r, e) == 0)
 		return r;
 	log_reader_close(r);
 	return NULL;
+}
+
+struct log_reader *log_open(const char *path, struct ttd_error *e)
+{
+	return open_reader(path, NULL, e);
+}
+
+struct log_reader *log_open_bytes(const char *name, const struct log_bytes *b,
+	struct ttd_error *e)
+{
+	return open_reader(name, b, e);
 }
 
 void log_reader_close(struct log_reader *r)
@@ -270,7 +283,7 @@ void log_reader_close(struct log_reader *r)
 }
 
 unsigned log_version(const struct log_reader *r) { return r->version; }
-const uint8_t *log_session(const struct log_reader *r) { return r->session; }
+const uint8_t *log_run_id(const struct log_reader *r) { return r->run_id; }
 uint64_t log_created(const struct log_reader *r) { return r->created; }
 const struct log_meta *log_meta(const struct log_reader *r) { return &r->meta; }
 uint64_t log_size(const struct log_reader *r) { return r->size; }
@@ -289,7 +302,7 @@ uint64_t log_committed(const struct log_reader *r, uint64_t *seq, uint64_t *stre
 /* ---- records ---- */
 
 /* Loads the chunk at `next`.  1: go on; 0: the end; -1: damage. */
-static int advance(struct log_reader *r, struct err *e)
+static int advance(struct log_reader *r, struct ttd_error *e)
 {
 	const char *what = NULL;
 	uint64_t at = r->next;
@@ -329,7 +342,7 @@ static int advance(struct log_reader *r, struct err *e)
 	return 1;
 }
 
-int log_next(struct log_reader *r, struct log_record *out, struct err *e)
+int log_next(struct log_reader *r, struct log_record *out, struct ttd_error *e)
 {
 	int rc;
 

@@ -14,16 +14,17 @@
 
 struct log_reader {
 	int fd;
+	struct log_bytes bytes; /* in place of the file, when there is bytes.read */
 	char path[LOG_TEXT_MAX];
-	uint64_t size, created, first; /* first: offset of the chunk behind META */
+	uint64_t size, created, first; /* first: offset of the chunk after META */
 	unsigned version;
-	uint8_t session[LOG_SESSION];
+	uint8_t run_id[RUN_ID];
 	struct log_meta meta;
 	uint8_t head[CHUNK_HEADER];
 	struct wbuf stored, payload;
 	ZSTD_DCtx *zstd;
 
-	uint64_t next, seq, stream;    /* L2 */
+	uint64_t next, seq, stream;    /* LR2 */
 	uint64_t chunk_at, chunk_seq;  /* of the record given out last */
 	bool decoding, ended, dead, have, indexed;
 	struct decoder dec;
@@ -40,7 +41,7 @@ enum load { LOAD_OK, LOAD_EOF, LOAD_TORN, LOAD_BAD };
 enum load reader_header(struct log_reader *r, uint64_t off, struct chunk *c, const char **what);
 enum load reader_chunk(struct log_reader *r, uint64_t off, struct chunk *c, const char **what);
 
-/* The first chunk at or behind `from` that checks and is not older; UINT64_MAX: none. */
+/* The first chunk at or after `from` that checks and is not older; UINT64_MAX: none. */
 uint64_t reader_resync(struct log_reader *r, uint64_t from, struct chunk *c);
 
 #endif

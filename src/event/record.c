@@ -1,11 +1,14 @@
 /*
  * record.c - the recorder; see record.h.
  *
- *  C1. The order of records is the order in which things happened on the vCPU
+ *  RC1. The order of records is the order in which things happened on the vCPU
  *      thread; an event is put down before the caller applies it.
- *  C2. Marks and digests make the run loop stop where it otherwise would not.
+ *  RC2. Marks and digests make the run loop stop where it otherwise would not.
  *      The guest does not notice (xen/run.c), so they may come anywhere.
- *  C3. Once a record was lost none follows: a log has no holes.
+ *  RC3. Once a record was lost none follows: a log has no holes.
+ *  RC4. Witnesses in the fold (fold.h) come before whatever record is put next; where
+ *      there may be checkpoints it is empty.  What can be lost with it by a crash is
+ *      less than RECORD_FOLD or RECORD_MARK instructions.
  */
 #include "event/record.h"
 
@@ -18,14 +21,17 @@
 enum { WAIT_MS = 50 };
 
 struct recorder {
-	struct source source;
-	struct source *inner;
+	struct source_wrap wrap;
 	struct record_params p;
 	uint64_t mark_due, digest_due;
-	uint64_t place_icount; /* of the last record, */
-	uint32_t place;        /* and how many there are there */
-	bool lost;      /* C3 */
+	uint64_t last_icount;  /* of the last record, */
+	uint32_t count_there;  /* and how many there are there */
+	struct fold fold;
+	uint64_t left;  /* records of single exits that can be paid, */
+	uint64_t earned; /* as of this icount */
+	bool lost;      /* RC3 */
 	bool stop;      /* the run is to end because of it */
+	bool limited;   /* that has been looked after */
 };
 
 static enum record_stall ask(struct recorder *r, unsigned ms, int error)
@@ -59,17 +65,100 @@ static bool wait_room(struct recorder *r, const struct log_record *rec)
 	}
 }
 
-static void put(struct recorder *r, const struct log_record *rec)
+/* The stop is an event of the inner source's, so it is in the log, and all before it. */
+static void limited(struct recorder *r)
+{
+	enum record_stall what = STALL_STOP;
+
+	r->limited = true;
+	if (r->p.limited != NULL)
+		what = r->p.limited(r->p.ctx, ring_limited(r->p.ring));
+	if (what == STALL_STOP)
+		source_stop(r->wrap.inner);
+	else
+		r->lost = true;
+}
+
+static uint32_t count_at(const struct recorder *r, uint64_t icount)
+{
+	return r->last_icount == icount ? r->count_there : 0;
+}
+
+static void put_one(struct recorder *r, const struct log_record *rec)
 {
 	if (r->lost)
 		return;
+	if (ring_limited(r->p.ring) != LOG_NO_LIMIT && !r->limited && rec->type != LOG_FINAL) {
+		limited(r);
+		if (r->lost)
+			return;
+	}
 	if (!log_is_detail(rec->type)) {
-		r->place = record_place(&r->source, rec->pos.icount) + 1;
-		r->place_icount = rec->pos.icount;
+		r->count_there = count_at(r, rec->pos.icount) + 1;
+		r->last_icount = rec->pos.icount;
 	}
 	r->mark_due = rec->pos.icount + RECORD_MARK;
 	if (!ring_put(r->p.ring, rec) && !wait_room(r, rec))
 		r->lost = true;
+}
+
+/* RC4: an exit by itself is a record like another. */
+static void close_fold(struct recorder *r)
+{
+	const struct fold f = r->fold;
+	struct log_record rec;
+
+	r->fold = (struct fold){0};
+	if (f.n == 0)
+		return;
+	log_record_exits(&rec, &f);
+	put_one(r, &rec);
+}
+
+static void put(struct recorder *r, const struct log_record *rec)
+{
+	close_fold(r);
+	put_one(r, rec);
+}
+
+/* Is there something left to pay a record of its own with?  No clock may decide that. */
+static bool pays(struct recorder *r, uint64_t icount)
+{
+	uint64_t n = (icount - r->earned) / RECORD_PRICE;
+
+	r->earned += n * RECORD_PRICE;
+	if (r->left < RECORD_SAVED)
+		r->left = r->left + n < RECORD_SAVED ? r->left + n : RECORD_SAVED;
+	if (r->left == 0)
+		return false;
+	r->left--;
+	return true;
+}
+
+static bool folds(const struct recorder *r, unsigned type)
+{
+	return (r->p.witnesses >> LOG_EXITS & 1) && !r->p.passive && type != WITNESS_FRAME &&
+		type != WITNESS_DIGEST;
+}
+
+static void put_witness(struct recorder *r, const struct source_pos *now, const struct witness *w)
+{
+	struct log_record rec;
+
+	if (folds(r, w->type)) {
+		if (fold_takes(&r->fold, now->icount)) {
+			witness_fold(&r->fold, now, w);
+			return;
+		}
+		close_fold(r);
+		if (!pays(r, now->icount)) {
+			r->fold.until = now->icount + RECORD_FOLD;
+			witness_fold(&r->fold, now, w);
+			return;
+		}
+	}
+	log_record_witness(&rec, now, w);
+	put(r, &rec);
 }
 
 static void put_event(struct recorder *r, const struct source_pos *now, const struct event *ev,
@@ -99,14 +188,14 @@ static void rec_boot(struct source *s, struct event *out)
 	struct recorder *r = (struct recorder *)s;
 	struct source_pos zero = {0};
 
-	r->inner->ops->boot(r->inner, out);
+	source_boot(r->wrap.inner, out);
 	put_event(r, &zero, out, 0);
 }
 
 static uint64_t rec_horizon(struct source *s, const struct source_pos *now)
 {
 	struct recorder *r = (struct recorder *)s;
-	uint64_t at = r->inner->ops->horizon(r->inner, now);
+	uint64_t at = source_horizon(r->wrap.inner, now);
 
 	if (r->p.passive)
 		return at;
@@ -121,6 +210,7 @@ static void mark(struct recorder *r, const struct source_pos *now)
 {
 	struct log_record rec = { .type = LOG_MARK, .pos = *now };
 
+	close_fold(r);
 	/* A consumer that gave up is noticed here even while nothing happens. */
 	if (!r->lost && ring_failed(r->p.ring) != 0) {
 		r->lost = true;
@@ -128,6 +218,8 @@ static void mark(struct recorder *r, const struct source_pos *now)
 	}
 	if (r->p.witnesses >> LOG_MARK & 1)
 		put(r, &rec);
+	else if (!r->lost && !r->limited && ring_limited(r->p.ring) != LOG_NO_LIMIT)
+		limited(r);
 	r->mark_due = now->icount + RECORD_MARK;
 }
 
@@ -147,7 +239,7 @@ static bool rec_next(struct source *s, const struct source_pos *now, struct even
 	}
 	if (!r->p.passive && now->icount >= r->mark_due)
 		mark(r, now);
-	if (!r->inner->ops->next(r->inner, now, out))
+	if (!source_next(r->wrap.inner, now, out))
 		return false;
 	put_event(r, now, out, 0);
 	return true;
@@ -158,22 +250,9 @@ static void rec_idle(struct source *s, const struct source_pos *now, uint64_t de
 {
 	struct recorder *r = (struct recorder *)s;
 
-	r->inner->ops->idle(r->inner, now, deadline, out);
+	close_fold(r); /* that may last */
+	source_idle(r->wrap.inner, now, deadline, out);
 	put_event(r, now, out, LOG_IDLE);
-}
-
-static int rec_push(struct source *s, const struct event *ev)
-{
-	struct recorder *r = (struct recorder *)s;
-
-	return r->inner->ops->push(r->inner, ev);
-}
-
-static void rec_stop(struct source *s)
-{
-	struct recorder *r = (struct recorder *)s;
-
-	r->inner->ops->stop(r->inner);
 }
 
 static void put_detail(void *ctx, const struct log_record *rec)
@@ -188,25 +267,12 @@ static enum witness_answer rec_witness(struct source *s, const struct source_pos
 	const struct witness *w)
 {
 	struct recorder *r = (struct recorder *)s;
-	struct log_record rec;
 
 	if (w->detail != NULL)
 		detail_records(w->detail, now, put_detail, r);
-	if (r->p.witnesses >> w->type & 1) {
-		log_record_witness(&rec, now, w);
-		put(r, &rec);
-	}
-	if (r->inner->ops->witness == NULL)
-		return WITNESS_OK;
-	return r->inner->ops->witness(r->inner, now, w);
-}
-
-static void rec_destroy(struct source *s)
-{
-	struct recorder *r = (struct recorder *)s;
-
-	r->inner->ops->destroy(r->inner);
-	free(r);
+	if (r->p.witnesses >> w->type & 1)
+		put_witness(r, now, w);
+	return source_witness(r->wrap.inner, now, w);
 }
 
 static const struct source_ops record_ops = {
@@ -214,27 +280,30 @@ static const struct source_ops record_ops = {
 	.horizon = rec_horizon,
 	.next = rec_next,
 	.idle = rec_idle,
-	.push = rec_push,
-	.stop = rec_stop,
+	.push = wrap_push,
+	.stop = wrap_stop,
 	.witness = rec_witness,
-	.destroy = rec_destroy,
+	.destroy = wrap_destroy,
 };
 
-struct source *record_create(struct source *inner, const struct record_params *p, struct err *e)
+struct source *record_create(struct source *inner, const struct record_params *p,
+	struct ttd_error *e)
 {
 	struct recorder *r = calloc(1, sizeof *r);
 
 	if (r == NULL) {
-		err_set(e, ST_HOST, "out of memory for the recorder");
-		inner->ops->destroy(inner);
+		err_set(e, TTD_HOST, "out of memory for the recorder");
+		source_destroy(inner);
 		return NULL;
 	}
-	r->source.ops = &record_ops;
-	r->inner = inner;
+	source_wrap(&r->wrap, &record_ops, inner);
+	r->wrap.source.witnessed |= (p->witnesses & ~(uint64_t)(1 << LOG_INPUT)) != 0;
+	r->wrap.source.fold = p->passive ? NULL : &r->fold;
 	r->p = *p;
 	r->mark_due = RECORD_MARK;
+	r->left = RECORD_START;
 	r->digest_due = p->interval != 0 ? p->interval : SOURCE_NEVER;
-	return &r->source;
+	return &r->wrap.source;
 }
 
 void record_finish(struct source *s, const struct log_end *end, const struct detail *detail)
@@ -254,11 +323,12 @@ void record_finish(struct source *s, const struct log_end *end, const struct det
 	ring_close(r->p.ring);
 }
 
-uint32_t record_place(const struct source *s, uint64_t icount)
+uint32_t record_count_at(struct source *s, uint64_t icount)
 {
-	const struct recorder *r = (const struct recorder *)s;
+	struct recorder *r = (struct recorder *)s;
 
-	return r->place_icount == icount ? r->place : 0;
+	close_fold(r);
+	return count_at(r, icount);
 }
 
 bool record_complete(const struct source *s)

@@ -16,6 +16,13 @@
 enum {
 	RECORD_MARK = 1 << 24,     /* instructions between marks at most */
 	RECORD_INTERVAL = 1 << 28, /* between digests, when nobody says */
+	/*
+	 * Instructions that pay for a record of one exit, how many such may be saved up, how many
+	 * there are at the start (for about all that a boot makes), and how long a fold is open:
+	 * 20 bytes in 2^17 instructions, or 0.15 in a thousand.
+	 */
+	RECORD_PRICE = 1 << 16, RECORD_SAVED = 4096, RECORD_START = 128 << 10,
+	RECORD_FOLD = 1 << 17,
 };
 
 enum record_stall {
@@ -35,17 +42,23 @@ struct record_params {
 	 * NULL: waits while it is slow, stops the run when it gave up.
 	 */
 	enum record_stall (*stalled)(void *ctx, unsigned ms, int error);
+	/*
+	 * [vCPU thread] Whoever writes says that the recording should end, by an enum log_limit;
+	 * called once.  STALL_STOP ends the run like any stop, with a complete log.  NULL: that.
+	 */
+	enum record_stall (*limited)(void *ctx, unsigned why);
 	void *ctx;
 };
 
 /* Takes over `inner`, also when it fails. */
-struct source *record_create(struct source *inner, const struct record_params *p, struct err *e);
+struct source *record_create(struct source *inner, const struct record_params *p,
+	struct ttd_error *e);
 
 /* The run has ended: puts the END and closes the ring.  `detail` may be NULL. */
 void record_finish(struct source *s, const struct log_end *end, const struct detail *detail);
 
 /* For checkpoints: how many records it has put at this icount, where the run is now. */
-uint32_t record_place(const struct source *s, uint64_t icount);
+uint32_t record_count_at(struct source *s, uint64_t icount);
 
 /* false: the ring failed at some time and the recording is not complete. */
 bool record_complete(const struct source *s);

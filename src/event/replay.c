@@ -5,13 +5,16 @@
  *      the log's order is the order in which this run must ask for them.
  *  Y2. A record with a door (input, mark, digest) is handed out when icount,
  *      tsc and the way of asking are the recorded ones, and must then match in
- *      brctr, rip and rcx too.  A record that lies behind us was missed.
+ *      brctr, rip and rcx too.  A record that lies after us was missed.
  *  Y3. horizon() stops the vCPU exactly at a door.  Before a witness it stops
  *      somewhat behind: the witness makes the vCPU come back by itself, and
  *      when it does not, that is a miss.
  *  Y4. status only ever leaves REPLAY_RUNNING; after that nothing is compared.
+ *  Y6. `fold` holds what has been seen of the exits of `rec`; it is open while `have` is
+ *      set and `rec` is such a record, and takes what comes before the last of them.
+ *      A replay that begins in their midst (replay_seek()) counts them only.
  *  Y5. `detail` is what stood between the digest consumed last and `rec`; it is
- *      looked at when the digest behind it differs, and else forgotten.
+ *      looked at when the digest after it differs, and else forgotten.
  */
 #include "event/replay.h"
 
@@ -31,13 +34,27 @@ struct replayer {
 	bool have, end;          /* end: nothing follows; log_at_end() may have an END */
 	volatile bool stop;
 	struct log_record rec;
-	uint64_t place_icount;   /* of the last record consumed, */
-	uint32_t place;          /* and how many were consumed there */
+	uint64_t last_icount;    /* of the last record consumed, */
+	uint32_t count_there;    /* and how many were consumed there */
 	struct divergence div;
 	struct detail detail;    /* Y5 */
+	struct fold fold;        /* Y6 */
+	uint32_t into;           /* this many exits of the next record were before the start */
 	struct replay_counts counts;
-	struct err err;
+	struct ttd_error err;
 };
+
+/* Y6: `rec` is new. */
+static void open_fold(struct replayer *r)
+{
+	r->fold = (struct fold){0};
+	if (r->rec.type == LOG_EXITS) {
+		r->fold.until = r->rec.pos.icount;
+		r->fold.n = r->into;
+	} else {
+		r->into = 0;
+	}
+}
 
 /* The next record, NULL when there is none; then status may have changed. */
 static const struct log_record *peek(struct replayer *r)
@@ -52,6 +69,7 @@ static const struct log_record *peek(struct replayer *r)
 		detail_take(&r->detail, &r->rec);
 	if (rc == 1) {
 		r->have = true;
+		open_fold(r);
 		return &r->rec;
 	}
 	r->end = true;
@@ -60,15 +78,22 @@ static const struct log_record *peek(struct replayer *r)
 	return NULL;
 }
 
+static uint32_t count_at(const struct replayer *r, uint64_t icount)
+{
+	return r->last_icount == icount ? r->count_there : 0;
+}
+
 static void consume(struct replayer *r)
 {
 	r->counts.type[r->rec.type]++;
-	r->place = replay_place(&r->source, r->rec.pos.icount) + 1;
-	r->place_icount = r->rec.pos.icount;
+	r->count_there = count_at(r, r->rec.pos.icount) + 1;
+	r->last_icount = r->rec.pos.icount;
 	if (r->rec.type == LOG_DIGEST)
 		detail_clear(&r->detail);
 	r->div.last = log_record_brief(&r->rec);
 	r->have = false;
+	r->fold = (struct fold){0};
+	r->into = 0;
 }
 
 static void diverged(struct replayer *r, const struct source_pos *now,
@@ -77,6 +102,7 @@ static void diverged(struct replayer *r, const struct source_pos *now,
 	if (r->status != REPLAY_RUNNING)
 		return;
 	r->status = REPLAY_DIVERGED;
+	r->fold.until = 0;
 	r->div.now = *now;
 	if (expected != NULL)
 		r->div.expected = log_record_brief(expected);
@@ -253,6 +279,32 @@ static void rep_idle(struct source *s, const struct source_pos *now, uint64_t de
 	leave(r, out);
 }
 
+/* One of several that are in one record, perhaps the last. */
+static enum witness_answer one_of_exits(struct replayer *r, const struct source_pos *now,
+	const struct witness *w)
+{
+	const struct log_record *rec = &r->rec;
+	struct log_record actual;
+
+	if (now->icount <= rec->pos.icount && r->fold.n < rec->error &&
+	    w->type != WITNESS_FRAME && w->type != WITNESS_DIGEST) {
+		witness_fold(&r->fold, now, w);
+		if (r->fold.n < rec->error)
+			return WITNESS_OK;
+		log_record_exits(&actual, &r->fold);
+		if (r->into != 0)
+			actual.value = rec->value;
+	} else {
+		log_record_witness(&actual, now, w);
+	}
+	if (log_record_equal(rec, &actual)) {
+		consume(r);
+		return WITNESS_MOVED;
+	}
+	diverged(r, now, rec, &actual);
+	return WITNESS_DIVERGED;
+}
+
 static enum witness_answer rep_witness(struct source *s, const struct source_pos *now,
 	const struct witness *w)
 {
@@ -260,7 +312,6 @@ static enum witness_answer rep_witness(struct source *s, const struct source_pos
 	struct log_record actual;
 	const struct log_record *rec;
 
-	log_record_witness(&actual, now, w);
 	if (r->status != REPLAY_RUNNING)
 		return r->status == REPLAY_DIVERGED ? WITNESS_DIVERGED : WITNESS_LOG_END;
 	if (!(r->witnesses >> w->type & 1))
@@ -268,6 +319,9 @@ static enum witness_answer rep_witness(struct source *s, const struct source_pos
 	rec = peek(r);
 	if (rec == NULL && log_is_over(r))
 		return WITNESS_LOG_END;
+	if (rec != NULL && rec->type == LOG_EXITS)
+		return one_of_exits(r, now, w);
+	log_record_witness(&actual, now, w);
 	if (rec != NULL && log_record_equal(rec, &actual)) {
 		consume(r);
 		return WITNESS_MOVED; /* Y3 */
@@ -311,17 +365,19 @@ static const struct source_ops replay_ops = {
 	.destroy = rep_destroy,
 };
 
-struct source *replay_create(const struct replay_params *p, struct err *e)
+struct source *replay_create(const struct replay_params *p, struct ttd_error *e)
 {
 	struct replayer *r = calloc(1, sizeof *r);
 
 	if (r == NULL) {
-		err_set(e, ST_HOST, "out of memory for the replayer");
+		err_set(e, TTD_HOST, "out of memory for the replayer");
 		return NULL;
 	}
 	r->source.ops = &replay_ops;
+	r->source.fold = &r->fold;
 	r->p = *p;
 	r->witnesses = log_meta(p->log)->witnesses;
+	r->source.witnessed = (r->witnesses & ~(uint64_t)(1 << LOG_INPUT)) != 0;
 	return &r->source;
 }
 
@@ -335,7 +391,7 @@ const struct divergence *replay_divergence(const struct source *s)
 	return &((const struct replayer *)s)->div;
 }
 
-const struct err *replay_error(const struct source *s)
+const struct ttd_error *replay_error(const struct source *s)
 {
 	return &((const struct replayer *)s)->err;
 }
@@ -345,14 +401,14 @@ void replay_counts(const struct source *s, struct replay_counts *c)
 	*c = ((const struct replayer *)s)->counts;
 }
 
-uint32_t replay_place(const struct source *s, uint64_t icount)
+uint32_t replay_count_at(const struct source *s, uint64_t icount)
 {
 	const struct replayer *r = (const struct replayer *)s;
 
-	return r->place_icount == icount ? r->place : 0;
+	return count_at(r, icount) | (r->have ? (uint32_t)r->fold.n << COUNT_BITS : 0);
 }
 
-int replay_seek(struct source *s, uint64_t icount, uint32_t place, struct err *e)
+int replay_seek(struct source *s, uint64_t icount, uint32_t records, struct ttd_error *e)
 {
 	struct replayer *r = (struct replayer *)s;
 
@@ -360,9 +416,15 @@ int replay_seek(struct source *s, uint64_t icount, uint32_t place, struct err *e
 	r->status = REPLAY_RUNNING;
 	detail_clear(&r->detail);
 	r->div = (struct divergence){0};
-	r->place_icount = icount;
-	r->place = place;
-	return log_seek_place(r->p.log, icount, place, e);
+	r->fold = (struct fold){0};
+	r->into = 0;
+	if (log_version(r->p.log) >= LOG_EXITS_SINCE) {
+		r->into = records >> COUNT_BITS;
+		records &= (1 << COUNT_BITS) - 1;
+	}
+	r->last_icount = icount;
+	r->count_there = records;
+	return log_seek_record(r->p.log, icount, records, e);
 }
 
 void replay_resume(struct source *s)

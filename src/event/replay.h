@@ -45,18 +45,21 @@ struct replay_counts {
 	uint64_t type[LOG_TYPES]; /* records consumed and found equal */
 };
 
-struct source *replay_create(const struct replay_params *p, struct err *e);
+struct source *replay_create(const struct replay_params *p, struct ttd_error *e);
 enum replay_status replay_status(const struct source *s);
 const struct divergence *replay_divergence(const struct source *s);
-const struct err *replay_error(const struct source *s);
+const struct ttd_error *replay_error(const struct source *s);
 void replay_counts(const struct source *s, struct replay_counts *c);
 
 /*
  * For checkpoints: how many of the records at this icount, where the run is
- * now, have been consumed; and going on from there, whatever happened before.
+ * now, have been consumed, and above COUNT_BITS how many exits of the next one have
+ * been seen (not in logs that have no LOG_EXITS); and going on from there, whatever
+ * happened before.
  */
-uint32_t replay_place(const struct source *s, uint64_t icount);
-int replay_seek(struct source *s, uint64_t icount, uint32_t place, struct err *e);
+enum { COUNT_BITS = 16 };
+uint32_t replay_count_at(const struct source *s, uint64_t icount);
+int replay_seek(struct source *s, uint64_t icount, uint32_t records, struct ttd_error *e);
 /* After stop(): the run may go on. */
 void replay_resume(struct source *s);
 

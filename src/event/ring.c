@@ -7,8 +7,8 @@
  *      it on every look; the producer's copy of tail only moves forward.
  *  G3. Nobody sleeps without having said so in shared memory first and looked
  *      again; every sleep is bounded all the same.
- *  G4. The data are mapped twice, one behind the other: a record that goes over
- *      the ring's end is in one piece all the same.  So is the bulk behind them.
+ *  G4. The data are mapped twice, one after the other: a record that goes over
+ *      the ring's end is in one piece all the same.  So is the bulk after them.
  *  G5. What the consumer checks it has copied before.  Long data it hands out
  *      where they are, of a length that it has checked: whoever changes them
  *      meanwhile spoils his own log's contents and nothing else.
@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/names.h"
 
 #define RING_MAGIC "TTDRING"
 
@@ -41,7 +42,7 @@ struct ring {
 	uint64_t read;         /* consumer: taken, but not released */
 	struct bulk bulk;
 	uint64_t bulk_tail, bulk_read; /* consumer's, as tail and read */
-	uint8_t session[LOG_SESSION];
+	uint8_t run_id[RUN_ID];
 };
 
 static uint64_t *word64(const struct ring *r, unsigned at)
@@ -106,16 +107,16 @@ static bool map_parts(struct ring *r, int fd, struct ring_size size)
 		map_twice(fd, r->bulk.base, size.bulk, RING_HEADER + size.records);
 }
 
-static struct ring *map_ring(int fd, struct ring_size size, struct err *e)
+static struct ring *map_ring(int fd, struct ring_size size, struct ttd_error *e)
 {
 	struct ring *r = calloc(1, sizeof *r);
 
 	if (r == NULL) {
-		err_set(e, ST_HOST, "out of memory for the event ring");
+		err_set(e, TTD_HOST, "out of memory for the event ring");
 		return NULL;
 	}
 	if (!map_parts(r, fd, size)) {
-		err_set(e, ST_HOST, "cannot map the event ring: %s", strerror(errno));
+		err_set(e, TTD_HOST, "cannot map the event ring: %s", strerror(errno));
 		if (r->base != MAP_FAILED)
 			munmap(r->base, r->map);
 		free(r);
@@ -145,8 +146,8 @@ static off_t file_size(struct ring_size size)
 }
 
 /* Takes fd over.  Its bytes are zero. */
-static struct ring *new_ring(int fd, struct ring_size size, const uint8_t session[LOG_SESSION],
-	struct err *e)
+static struct ring *new_ring(int fd, struct ring_size size, const uint8_t run_id[RUN_ID],
+	struct ttd_error *e)
 {
 	struct ring *r = map_ring(fd, size, e);
 
@@ -154,8 +155,8 @@ static struct ring *new_ring(int fd, struct ring_size size, const uint8_t sessio
 		close(fd);
 		return NULL;
 	}
-	memcpy(r->session, session, LOG_SESSION);
-	memcpy(r->base + RING_SESSION_AT, session, LOG_SESSION);
+	memcpy(r->run_id, run_id, RUN_ID);
+	memcpy(r->base + RING_RUN_ID_AT, run_id, RUN_ID);
 	put32(r->base + RING_VERSION_AT, RING_VERSION);
 	put64(r->base + RING_SIZE_AT, size.records);
 	put64(r->base + RING_BULK_SIZE_AT, size.bulk);
@@ -163,14 +164,15 @@ static struct ring *new_ring(int fd, struct ring_size size, const uint8_t sessio
 	return r;
 }
 
-static struct ring *wrong_size(struct ring_size size, struct err *e)
+static struct ring *wrong_size(struct ring_size size, struct ttd_error *e)
 {
-	err_set(e, ST_USAGE, "a ring of %zu and %zu bytes: give powers of two from 128 KiB to "
+	err_set(e, TTD_USAGE, "a ring of %zu and %zu bytes: give powers of two from 128 KiB to "
 		"64 MiB", size.records, size.bulk);
 	return NULL;
 }
 
-struct ring *ring_create(struct ring_size size, const uint8_t session[LOG_SESSION], struct err *e)
+struct ring *ring_create(struct ring_size size, const uint8_t run_id[RUN_ID],
+	struct ttd_error *e)
 {
 	int fd;
 
@@ -180,42 +182,42 @@ struct ring *ring_create(struct ring_size size, const uint8_t session[LOG_SESSIO
 	/* Nobody can make it shorter under the other one's feet. */
 	if (fd >= 0 && ftruncate(fd, file_size(size)) == 0 &&
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-		return new_ring(fd, size, session, e);
-	err_set(e, ST_HOST, "cannot make the event ring: %s", strerror(errno));
+		return new_ring(fd, size, run_id, e);
+	err_set(e, TTD_HOST, "cannot make the event ring: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return NULL;
 }
 
 /* The lock says that its process lives.  Room is reserved: a store must not fail later. */
-struct ring *ring_create_file(struct ring_size size, const uint8_t session[LOG_SESSION],
-	const char *path, struct err *e)
+struct ring *ring_create_file(struct ring_size size, const uint8_t run_id[RUN_ID],
+	const char *path, struct ttd_error *e)
 {
 	struct ring *r = NULL;
 	int fd;
 
 	if (!size_ok(size))
 		return wrong_size(size, e);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = names_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW);
 	if (fd < 0) {
-		err_set(e, ST_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
+		err_set(e, TTD_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
 		return NULL;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fallocate(fd, 0, 0, file_size(size)) == 0) {
-		r = new_ring(fd, size, session, e);
+		r = new_ring(fd, size, run_id, e);
 	} else {
-		err_set(e, ST_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
+		err_set(e, TTD_HOST, "cannot make the event ring %s: %s", path, strerror(errno));
 		close(fd);
 	}
 	if (r != NULL)
 		r->file = strdup(path);
 	if (r == NULL || r->file == NULL)
-		unlink(path);
+		names_remove(path);
 	return r;
 }
 
 /* Maps what fd is, a dup of it. */
-static struct ring *attach(int fd, struct err *e)
+static struct ring *attach(int fd, struct ttd_error *e)
 {
 	uint8_t head[RING_HEADER];
 	struct ring *r = NULL;
@@ -224,18 +226,18 @@ static struct ring *attach(int fd, struct err *e)
 
 	if (fstat(fd, &st) != 0 || pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head ||
 		memcmp(head + RING_MAGIC_AT, RING_MAGIC, 8) != 0) {
-		err_set(e, ST_HOST, "not an event ring");
+		err_set(e, TTD_HOST, "not an event ring");
 		return NULL;
 	}
 	size = (struct ring_size){ get64(head + RING_SIZE_AT), get64(head + RING_BULK_SIZE_AT) };
 	if (get32(head + RING_VERSION_AT) != RING_VERSION || !size_ok(size) ||
 		st.st_size != file_size(size)) {
-		err_set(e, ST_HOST, "an event ring of another version, or damaged");
+		err_set(e, TTD_HOST, "an event ring of another version, or damaged");
 		return NULL;
 	}
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
-		err_set(e, ST_HOST, "event ring: %s", strerror(errno));
+		err_set(e, TTD_HOST, "event ring: %s", strerror(errno));
 	else
 		r = map_ring(fd, size, e);
 	if (r == NULL) {
@@ -243,38 +245,38 @@ static struct ring *attach(int fd, struct err *e)
 			close(fd);
 		return NULL;
 	}
-	memcpy(r->session, head + RING_SESSION_AT, LOG_SESSION);
+	memcpy(r->run_id, head + RING_RUN_ID_AT, RUN_ID);
 	return r;
 }
 
-struct ring *ring_attach(int fd, struct err *e)
+struct ring *ring_attach(int fd, struct ttd_error *e)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 
 	if (seals >= 0 && (seals & F_SEAL_SHRINK))
 		return attach(fd, e);
-	err_set(e, ST_HOST, "not an event ring: its size is not sealed");
+	err_set(e, TTD_HOST, "not an event ring: its size is not sealed");
 	return NULL;
 }
 
-struct ring *ring_attach_own(const struct ring *r, struct err *e)
+struct ring *ring_attach_own(const struct ring *r, struct ttd_error *e)
 {
 	return attach(r->fd, e);
 }
 
 /* Not a link, and nobody else's: its owner could make it shorter. */
-struct ring *ring_find(const char *path, struct err *e)
+struct ring *ring_find(const char *path, struct ttd_error *e)
 {
 	int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct ring *r = NULL;
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) != 0)
-		err_set(e, ST_HOST, "event ring %s: %s", path, strerror(errno));
+		err_set(e, TTD_HOST, "event ring %s: %s", path, strerror(errno));
 	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		err_set(e, ST_HOST, "event ring %s: not a file of ours", path);
+		err_set(e, TTD_HOST, "event ring %s: not a file of ours", path);
 	else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		err_set(e, ST_HOST, "event ring %s: its process lives", path);
+		err_set(e, TTD_HOST, "event ring %s: its process lives", path);
 	else
 		r = attach(fd, e);
 	if (fd >= 0)
@@ -287,15 +289,27 @@ void ring_free(struct ring *r)
 	if (r == NULL)
 		return;
 	if (r->file != NULL)
-		unlink(r->file);
+		names_remove(r->file);
 	free(r->file);
 	munmap(r->base, r->map);
 	close(r->fd);
 	free(r);
 }
 
+const char *ring_file(const struct ring *r) { return r->file; }
+void ring_set_log(struct ring *r, uint64_t dev, uint64_t ino)
+{
+	put64(r->base + RING_LOG_AT, dev);
+	put64(r->base + RING_LOG_AT + 8, ino);
+}
+
+bool ring_is_of(const struct ring *r, uint64_t dev, uint64_t ino)
+{
+	return get64(r->base + RING_LOG_AT) == dev && get64(r->base + RING_LOG_AT + 8) == ino;
+}
+
 int ring_fd(const struct ring *r) { return r->fd; }
-const uint8_t *ring_session(const struct ring *r) { return r->session; }
+const uint8_t *ring_run_id(const struct ring *r) { return r->run_id; }
 struct bulk *ring_bulk(struct ring *r) { return &r->bulk; }
 
 /* ---- records ---- */
@@ -452,6 +466,11 @@ int ring_failed(const struct ring *r)
 	return (int)load32(r, RING_FAILED_AT);
 }
 
+unsigned ring_limited(const struct ring *r)
+{
+	return __atomic_load_n(word32(r, RING_LIMIT_AT), __ATOMIC_RELAXED);
+}
+
 void ring_close(struct ring *r)
 {
 	store32(r, RING_CLOSED_AT, 1);
@@ -460,22 +479,22 @@ void ring_close(struct ring *r)
 
 /* ---- consumer ---- */
 
-static int look(struct ring *r, struct err *e)
+static int look(struct ring *r, struct ttd_error *e)
 {
 	uint64_t head = load64(r, RING_HEAD_AT);
 
 	if (head - r->tail > r->size || head - r->tail < r->read - r->tail || (head & 7) != 0)
-		return err_set(e, ST_HOST, "the event ring is damaged: its head went wild");
+		return err_set(e, TTD_HOST, "the event ring is damaged: its head went wild");
 	r->head = head;
 	return 0;
 }
 
-int ring_start(struct ring *r, uint64_t stream, struct err *e)
+int ring_start(struct ring *r, uint64_t stream, struct ttd_error *e)
 {
 	uint64_t tail = load64(r, RING_TAIL_AT), head = load64(r, RING_HEAD_AT);
 
 	if (stream < tail || stream > head || head - stream > r->size || (stream & 7) != 0)
-		return err_set(e, ST_HOST, "the event ring does not go on where the log ends");
+		return err_set(e, TTD_HOST, "the event ring does not go on where the log ends");
 	r->head = head;
 	r->read = stream;
 	r->tail = tail;
@@ -484,7 +503,7 @@ int ring_start(struct ring *r, uint64_t stream, struct err *e)
 	return 0;
 }
 
-int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct err *e)
+int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct ttd_error *e)
 {
 	const uint8_t *p = r->data + (r->read & r->mask);
 	uint8_t b[RING_RECORD];
@@ -497,9 +516,9 @@ int ring_take(struct ring *r, struct log_record *out, uint64_t *stream, struct e
 	memcpy(b, p, sizeof b);
 	n = get32(b);
 	if (n < RING_RECORD || n > RING_RECORD_MAX || (n & 7) != 0 || n > r->head - r->read)
-		return err_set(e, ST_HOST, "the event ring is damaged: a record of %u bytes", n);
+		return err_set(e, TTD_HOST, "the event ring is damaged: a record of %u bytes", n);
 	if (!read_record(r, b, n, p + RING_RECORD, out))
-		return err_set(e, ST_HOST, "the event ring is damaged: a record makes no sense");
+		return err_set(e, TTD_HOST, "the event ring is damaged: a record makes no sense");
 	r->read += n;
 	*stream = r->read;
 	return 1;
@@ -517,9 +536,11 @@ void ring_release(struct ring *r, uint64_t stream)
 
 bool ring_pressed(const struct ring *r)
 {
-	return r->read - r->tail >= r->size / 2 ||
-		(r->bulk.size != 0 && r->bulk_read - r->bulk_tail >= r->bulk.size / 2) ||
-		(r->read != r->tail && ring_full(r));
+	uint64_t taken = r->read - r->tail, bulk = r->bulk_read - r->bulk_tail;
+
+	/* Where the producer waits, soon; but a chunk of a record or two helps nobody. */
+	return taken >= r->size / 2 || (r->bulk.size != 0 && bulk >= r->bulk.size / 2) ||
+		(ring_full(r) && (taken >= r->size / 8 || (r->bulk.size != 0 && bulk >= r->bulk.size / 8)));
 }
 
 uint64_t ring_released(const struct ring *r)
@@ -560,4 +581,9 @@ void ring_fail(struct ring *r, int error)
 {
 	store32(r, RING_FAILED_AT, (uint32_t)error);
 	wake(r, RING_ROOM_AT);
+}
+
+void ring_limit(struct ring *r, unsigned why)
+{
+	store32(r, RING_LIMIT_AT, why);
 }

@@ -67,12 +67,12 @@ static void start(struct log_reader *r, uint64_t count, bool brctr)
 	}
 }
 
-static int seek(struct log_reader *r, uint64_t count, bool brctr, struct err *e)
+static int seek(struct log_reader *r, uint64_t count, bool brctr, struct ttd_error *e)
 {
 	bool hurt = false, again;
 	const char *what;
 	struct chunk c;
-	struct err more;
+	struct ttd_error more = TTD_ERROR_INIT;
 	int rc;
 
 	find_index(r);
@@ -89,7 +89,7 @@ static int seek(struct log_reader *r, uint64_t count, bool brctr, struct err *e)
 	/* Damage on the way is told, but does not keep it from getting there. */
 	do {
 		rc = log_next(r, &r->held, hurt ? &more : e);
-		again = rc < 0 && (hurt ? more.status : e->status) == ST_DAMAGED;
+		again = rc < 0 && (hurt ? more.status : e->status) == TTD_DAMAGED;
 		hurt |= again;
 	} while (again ||
 		(rc == 1 && (brctr ? r->held.pos.brctr : r->held.pos.icount) < count));
@@ -97,12 +97,12 @@ static int seek(struct log_reader *r, uint64_t count, bool brctr, struct err *e)
 	return rc < 0 || hurt ? -1 : 0;
 }
 
-int log_seek_icount(struct log_reader *r, uint64_t icount, struct err *e)
+int log_seek_icount(struct log_reader *r, uint64_t icount, struct ttd_error *e)
 {
 	return seek(r, icount, false, e);
 }
 
-int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err *e)
+int log_seek_record(struct log_reader *r, uint64_t icount, uint32_t n, struct ttd_error *e)
 {
 	struct log_record rec;
 
@@ -110,14 +110,14 @@ int log_seek_place(struct log_reader *r, uint64_t icount, uint32_t n, struct err
 		return -1;
 	while (n > 0) {
 		if (log_next(r, &rec, e) != 1 || rec.pos.icount != icount)
-			return err_set(e, ST_DAMAGED, "the log has fewer events at instruction %llu "
+			return err_set(e, TTD_DAMAGED, "the log has fewer events at instruction %llu "
 				"than it had", (unsigned long long)icount);
 		n -= !log_is_detail(rec.type);
 	}
 	return 0;
 }
 
-int log_seek_brctr(struct log_reader *r, uint64_t brctr, struct err *e)
+int log_seek_brctr(struct log_reader *r, uint64_t brctr, struct ttd_error *e)
 {
 	return seek(r, brctr, true, e);
 }
@@ -170,7 +170,7 @@ static void hop(struct log_reader *r, uint64_t off, struct log_tail *t)
 }
 
 /* Before the first log_next() only: it uses the same buffers. */
-int log_tail(struct log_reader *r, struct log_tail *t, struct err *e)
+int log_tail(struct log_reader *r, struct log_tail *t, struct ttd_error *e)
 {
 	(void)e;
 	*t = (struct log_tail){0};
@@ -181,12 +181,12 @@ int log_tail(struct log_reader *r, struct log_tail *t, struct err *e)
 	return 0;
 }
 
-bool log_finished(const char *path, const uint8_t session[LOG_SESSION])
+bool log_finished(const char *path, const uint8_t run_id[RUN_ID])
 {
-	struct err none;
+	struct ttd_error none;
 	struct log_reader *r = log_open(path, &none);
 	struct log_tail t;
-	bool yes = r != NULL && memcmp(log_session(r), session, LOG_SESSION) == 0 &&
+	bool yes = r != NULL && memcmp(log_run_id(r), run_id, RUN_ID) == 0 &&
 		log_tail(r, &t, &none) == 0 && t.complete;
 
 	log_reader_close(r);

@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event/fold.h"
+
 enum event_type {
 	EV_WALLCLOCK, /* value: ns since 1970 at guest time 0; from boot() only */
 	EV_TIME,      /* guest time moves forward by value ns */
@@ -39,6 +41,7 @@ enum event_type {
 	EV_DIGEST,    /* take a digest and hand it to witness(); nor does it notice this */
 	EV_BLOCK,     /* value: device (xen/bus.c); data: a disk's request is done */
 	EV_NET,       /* the same; data: a packet for the guest */
+	EV_MEMORY,    /* value: memory/target, in KiB */
 	EV_TYPES      /* (the log stores these numbers) */
 };
 
@@ -93,6 +96,8 @@ struct witness {
 	uint32_t error; /* of an exception; length of a frame */
 	uint64_t value; /* cr2; digest of memory, of a frame */
 	uint64_t value2; /* digest of everything else */
+	uint64_t registers; /* fold_registers() */
+	uint8_t mode;
 	struct detail *detail; /* of a digest: detail.h; may be NULL */
 };
 
@@ -122,7 +127,7 @@ struct source_ops {
 	int (*push)(struct source *s, const struct event *ev);
 	/* [any thread, async-signal-safe] The next next() or idle() is EV_STOP. */
 	void (*stop)(struct source *s);
-	/* NULL when nobody wants to know. */
+	/* Called when the source is witnessed only; NULL where it never is. */
 	enum witness_answer (*witness)(struct source *s, const struct source_pos *now,
 		const struct witness *w);
 	void (*destroy)(struct source *s);
@@ -131,7 +136,74 @@ struct source_ops {
 /* Implementations embed this first. */
 struct source {
 	const struct source_ops *ops;
+	bool witnessed; /* somebody wants to know what the guest does: witness() */
+	/* What it takes may be added to it in place of witness(); NULL: nothing. */
+	struct fold *fold;
 };
+
+static inline void source_boot(struct source *s, struct event *out)
+{
+	s->ops->boot(s, out);
+}
+static inline uint64_t source_horizon(struct source *s, const struct source_pos *now)
+{
+	return s->ops->horizon(s, now);
+}
+static inline bool source_next(struct source *s, const struct source_pos *now, struct event *out)
+{
+	return s->ops->next(s, now, out);
+}
+static inline void source_idle(struct source *s, const struct source_pos *now, uint64_t deadline,
+	struct event *out)
+{
+	s->ops->idle(s, now, deadline, out);
+}
+static inline int source_push(struct source *s, const struct event *ev)
+{
+	return s->ops->push(s, ev);
+}
+static inline void source_stop(struct source *s)
+{
+	s->ops->stop(s);
+}
+static inline enum witness_answer source_witness(struct source *s, const struct source_pos *now,
+	const struct witness *w)
+{
+	return s->witnessed ? s->ops->witness(s, now, w) : WITNESS_OK;
+}
+static inline void witness_fold(struct fold *f, const struct source_pos *now,
+	const struct witness *w)
+{
+	fold_add(f, &(struct fold_item){ .what = w->type | (uint32_t)w->flags << 8 |
+		(uint32_t)w->mode << 16, .code = w->code, .error = w->error, .value = w->value,
+		.registers = w->registers, .icount = now->icount, .brctr = now->brctr,
+		.rip = now->rip });
+}
+static inline void source_destroy(struct source *s)
+{
+	s->ops->destroy(s);
+}
+
+/*
+ * One that wraps another: implementations embed this first, and their tables name
+ * the wrap_*() for what they leave to the inner one.
+ */
+struct source_wrap {
+	struct source source;
+	struct source *inner; /* owned */
+};
+
+/* Takes over `inner`; it is witnessed if that is. */
+void source_wrap(struct source_wrap *w, const struct source_ops *ops, struct source *inner);
+
+void wrap_boot(struct source *s, struct event *out);
+uint64_t wrap_horizon(struct source *s, const struct source_pos *now);
+int wrap_push(struct source *s, const struct event *ev);
+void wrap_stop(struct source *s);
+enum witness_answer wrap_witness(struct source *s, const struct source_pos *now,
+	const struct witness *w);
+/* Frees the wrapper too: for those that malloc() one. */
+void wrap_destroy(struct source *s);
 
 /* Splits n bytes over as many events as needed and pushes them.  -1 as push. */
 int source_push_bytes(struct source *s, enum event_type type, const void *p, size_t n);

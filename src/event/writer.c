@@ -2,7 +2,7 @@
  * writer.c - appending to a log.
  *
  *  W1. [0, end) of the file is the header and whole chunks.  Whatever lies
- *      behind is cut off, at once if possible and else by the next writer.
+ *      after is cut off, at once if possible and else by the next writer.
  *  W2. A chunk that could not be written stays in the encoder: nothing that
  *      log_put() took is lost by a log_commit() that fails.
  *  W3. Events compress well, and there are few of them.  What comes in from a
@@ -26,6 +26,8 @@
 #include "event/codec.h"
 #include "event/format.h"
 #include "util/clock.h"
+#include "util/names.h"
+#include "util/regular.h"
 
 enum {
 	ZSTD_LEVEL = 3, ZSTD_LEVEL_BULK = 1,
@@ -33,6 +35,7 @@ enum {
 	WORTH = 8,        /* it must become smaller by such a part */
 	SHARE = 32,       /* the part of the time that bulk may take, */
 	CREDIT_NS = 2000000, /* of which so much may be saved up */
+	LOOK_MS = 200,    /* between looks at where it is */
 	PARTS = 2 + REST_PARTS, /* of a chunk: header, columns, the last column */
 };
 
@@ -40,7 +43,7 @@ struct log_writer {
 	int fd;
 	bool sync;
 	char path[LOG_TEXT_MAX];
-	uint8_t session[LOG_SESSION];
+	uint8_t run_id[RUN_ID];
 	uint64_t end, seq, stream;
 	uint64_t last_icount, last_brctr;
 	uint64_t count[LOG_TYPES];
@@ -51,14 +54,16 @@ struct log_writer {
 	uint64_t credited_ns;
 	struct log_index index;
 	struct log_writer_stats stats;
+	uint64_t limit, looked_ms, look_end; /* look again at the latest then */
+	bool told;           /* that there is a limit */
 };
 
-static int fail(const struct log_writer *w, const char *what, int error, struct err *e)
+static int fail(const struct log_writer *w, const char *what, int error, struct ttd_error *e)
 {
-	return err_set(e, ST_HOST, "log %s: %s: %s", w->path, what, strerror(error));
+	return err_set(e, TTD_HOST, "log %s: %s: %s", w->path, what, strerror(error));
 }
 
-/* Leaves of part[0..*n) what is behind its first k bytes. */
+/* Leaves of part[0..*n) what is after its first k bytes. */
 static void drop_front(struct iovec **part, unsigned *n, size_t k)
 {
 	for (; *n > 0 && k >= (*part)->iov_len; (*part)++, (*n)--)
@@ -111,9 +116,9 @@ static size_t all_of(const struct iovec *part, unsigned n)
 	return all;
 }
 
-/* As it is: payload and, behind it, what is in more[0..n).  They are not changed. */
+/* As it is: payload and, after it, what is in more[0..n).  They are not changed. */
 static int put_as_is(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
-	const struct iovec *more, unsigned n, struct err *e)
+	const struct iovec *more, unsigned n, struct ttd_error *e)
 {
 	uint8_t header[CHUNK_HEADER];
 	struct iovec part[PARTS] = { iov_of(header, sizeof header), part_of(payload) };
@@ -123,11 +128,11 @@ static int put_as_is(struct log_writer *w, struct chunk *c, const struct wbuf *p
 	for (unsigned i = 0; i < n; i++)
 		part[2 + i] = more[i];
 	if (payload->bad || all > PAYLOAD_MAX)
-		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+		return err_set(e, TTD_HOST, "log %s: out of memory", w->path);
 	c->seq = w->seq;
 	c->coding = CODING_PLAIN;
 	c->raw = c->stored = (uint32_t)all;
-	chunk_write_parts(header, c, w->session, part + 1, 1 + n);
+	chunk_write_parts(header, c, w->run_id, part + 1, 1 + n);
 	error = append(w, part, 2 + n);
 	if (error != 0)
 		return fail(w, "cannot write", error, e);
@@ -137,7 +142,7 @@ static int put_as_is(struct log_writer *w, struct chunk *c, const struct wbuf *p
 }
 
 /* Makes w->out have room for what n bytes may become. */
-static int room_for(struct log_writer *w, size_t n, struct err *e)
+static int room_for(struct log_writer *w, size_t n, struct ttd_error *e)
 {
 	size_t room = ZSTD_compressBound(n);
 	uint8_t *p;
@@ -146,14 +151,14 @@ static int room_for(struct log_writer *w, size_t n, struct err *e)
 		return 0;
 	p = realloc(w->out.p, room);
 	if (p == NULL)
-		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+		return err_set(e, TTD_HOST, "log %s: out of memory", w->path);
 	w->out.p = p;
 	w->out.cap = room;
 	return 0;
 }
 
 static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *payload,
-	int level, struct err *e)
+	int level, struct ttd_error *e)
 {
 	uint8_t header[CHUNK_HEADER];
 	struct iovec part[2] = { iov_of(header, sizeof header) };
@@ -161,7 +166,7 @@ static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *p
 	int error;
 
 	if (payload->bad || payload->len > PAYLOAD_MAX)
-		return err_set(e, ST_HOST, "log %s: out of memory", w->path);
+		return err_set(e, TTD_HOST, "log %s: out of memory", w->path);
 	if (room_for(w, payload->len, e) != 0)
 		return -1;
 	n = ZSTD_compressCCtx(w->zstd, w->out.p, w->out.cap, payload->p, payload->len, level);
@@ -171,7 +176,7 @@ static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *p
 	c->coding = CODING_ZSTD;
 	c->raw = (uint32_t)payload->len;
 	c->stored = (uint32_t)n;
-	chunk_write(header, c, w->session, w->out.p);
+	chunk_write(header, c, w->run_id, w->out.p);
 	w->out.len = n;
 	part[1] = part_of(&w->out);
 	error = append(w, part, 2);
@@ -184,7 +189,7 @@ static int put_chunk(struct log_writer *w, struct chunk *c, const struct wbuf *p
 
 /* A chunk without records. */
 static int put_plain(struct log_writer *w, enum chunk_kind kind, const struct wbuf *payload,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct chunk c = {
 		.kind = (uint8_t)kind, .stream = w->stream,
@@ -196,19 +201,19 @@ static int put_plain(struct log_writer *w, enum chunk_kind kind, const struct wb
 		: put_as_is(w, &c, payload, NULL, 0, e);
 }
 
-static struct log_writer *new_writer(const char *path, bool sync, struct err *e)
+static struct log_writer *new_writer(const char *path, bool sync, struct ttd_error *e)
 {
 	struct log_writer *w = calloc(1, sizeof *w);
 
 	if (w == NULL || (w->zstd = ZSTD_createCCtx()) == NULL) {
 		free(w);
-		err_set(e, ST_HOST, "log %s: out of memory", path);
+		err_set(e, TTD_HOST, "log %s: out of memory", path);
 		return NULL;
 	}
 	w->fd = -1;
 	w->sync = sync;
 	if (strlen(path) >= sizeof w->path) {
-		err_set(e, ST_USAGE, "the log's path is too long");
+		err_set(e, TTD_USAGE, "the log's path is too long");
 		log_writer_close(w);
 		return NULL;
 	}
@@ -216,29 +221,26 @@ static struct log_writer *new_writer(const char *path, bool sync, struct err *e)
 	return w;
 }
 
-static int lock(struct log_writer *w, struct err *e)
+static int lock(struct log_writer *w, struct ttd_error *e)
 {
 	if (flock(w->fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	return err_set(e, ST_HOST, "log %s: is being written by another process", w->path);
+	return err_set(e, TTD_HOST, "log %s: is being written by another process", w->path);
 }
 
-static int write_start(struct log_writer *w, const struct log_create *p, struct err *e)
+static int write_start(struct log_writer *w, const struct log_create *p, struct ttd_error *e)
 {
-	static const uint8_t none[LOG_SESSION];
+	static const uint8_t none[RUN_ID];
 	uint8_t header[FILE_HEADER];
 	struct iovec part = iov_of(header, sizeof header);
 	struct wbuf meta = {0};
-	struct timespec now;
 	int rc;
 
-	memcpy(w->session, p->session, LOG_SESSION);
-	if (memcmp(w->session, none, LOG_SESSION) == 0 &&
-		getrandom(w->session, LOG_SESSION, 0) != LOG_SESSION)
+	memcpy(w->run_id, p->run_id, RUN_ID);
+	if (memcmp(w->run_id, none, RUN_ID) == 0 &&
+		getrandom(w->run_id, RUN_ID, 0) != RUN_ID)
 		return fail(w, "cannot get random bytes", errno, e);
-	clock_gettime(CLOCK_REALTIME, &now);
-	header_write(header, w->session,
-		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	header_write(header, w->run_id, clock_ns(CLOCK_REALTIME));
 	rc = append(w, &part, 1);
 	if (rc != 0)
 		return fail(w, "cannot write", rc, e);
@@ -249,18 +251,35 @@ static int write_start(struct log_writer *w, const struct log_create *p, struct 
 	return rc;
 }
 
-/* An existing log is emptied only once it is ours: locked. */
-struct log_writer *log_create(const char *path, const struct log_create *p, struct err *e)
+/* A recording that would be ended at once is not begun. */
+static int has_room(struct log_writer *w, struct ttd_error *e)
+{
+	if (log_look(w) != LOG_ROOM)
+		return 0;
+	return err_set(e, TTD_HOST, "log %s: %s; make room, or give --log-limit off", w->path,
+		log_limit_text(LOG_ROOM));
+}
+
+/* An existing log is emptied only once it is ours: locked.  One that cannot be begun goes again. */
+struct log_writer *log_create(const char *path, const struct log_create *p, struct ttd_error *e)
 {
 	struct log_writer *w = new_writer(path, p->sync, e);
-	int flags = O_RDWR | O_CREAT | O_CLOEXEC | (p->force ? 0 : O_EXCL);
+	const char *wrong = log_meta_wrong(p->meta);
+	bool made = false;
 
 	if (w == NULL)
 		return NULL;
-	w->fd = open(path, flags, 0600);
+	if (wrong != NULL) {
+		err_set(e, TTD_USAGE, "log %s: cannot be made: %s", path, wrong);
+		goto bad;
+	}
+	w->fd = regular_create(path, false);
+	made = w->fd >= 0;
+	if (!made && errno == EEXIST && p->force)
+		w->fd = regular_create(path, true);
 	if (w->fd < 0) {
 		if (errno == EEXIST)
-			err_set(e, ST_USAGE, "log %s: exists already; give another name or --force",
+			err_set(e, TTD_USAGE, "log %s: exists already; give another name or --force",
 				path);
 		else
 			fail(w, "cannot create", errno, e);
@@ -272,15 +291,18 @@ struct log_writer *log_create(const char *path, const struct log_create *p, stru
 		fail(w, "cannot empty it", errno, e);
 		goto bad;
 	}
-	if (write_start(w, p, e) == 0)
+	log_set_limit(w, p->limit);
+	if (has_room(w, e) == 0 && write_start(w, p, e) == 0)
 		return w;
 bad:
+	if (made)
+		names_remove(path);
 	log_writer_close(w);
 	return NULL;
 }
 
 /* Reads all chunks up to the torn tail, for what the writer must know of them. */
-static int take_over(struct log_writer *w, struct err *e)
+static int take_over(struct log_writer *w, struct ttd_error *e)
 {
 	struct log_reader *r = log_open(w->path, e);
 	struct log_record rec;
@@ -289,12 +311,12 @@ static int take_over(struct log_writer *w, struct err *e)
 
 	if (r == NULL)
 		return -1;
-	if (memcmp(log_session(r), w->session, LOG_SESSION) != 0) {
-		err_set(e, ST_HOST, "log %s: is of another run; it is not continued", w->path);
+	if (memcmp(log_run_id(r), w->run_id, RUN_ID) != 0) {
+		err_set(e, TTD_HOST, "log %s: is of another run; it is not continued", w->path);
 		goto bad;
 	}
 	if (log_version(r) != LOG_VERSION) {
-		err_set(e, ST_HOST, "log %s: was begun by another version of ttd; it is not "
+		err_set(e, TTD_HOST, "log %s: was begun by another version of ttd; it is not "
 			"continued", w->path);
 		goto bad;
 	}
@@ -312,7 +334,7 @@ static int take_over(struct log_writer *w, struct err *e)
 	if (rc < 0)
 		goto bad;
 	if (log_at_end(r) != NULL) {
-		err_set(e, ST_HOST, "log %s: is finished; it is not continued", w->path);
+		err_set(e, TTD_HOST, "log %s: is finished; it is not continued", w->path);
 		goto bad;
 	}
 	w->end = log_committed(r, &w->seq, &w->stream);
@@ -324,15 +346,15 @@ bad:
 	return -1;
 }
 
-struct log_writer *log_append_open(const char *path, const uint8_t session[LOG_SESSION],
-	bool sync, uint64_t *stream, struct err *e)
+struct log_writer *log_append_open(const char *path, const uint8_t run_id[RUN_ID],
+	bool sync, uint64_t *stream, struct ttd_error *e)
 {
 	struct log_writer *w = new_writer(path, sync, e);
 
 	if (w == NULL)
 		return NULL;
-	memcpy(w->session, session, LOG_SESSION);
-	w->fd = open(path, O_RDWR | O_CLOEXEC);
+	memcpy(w->run_id, run_id, RUN_ID);
+	w->fd = regular_update(path);
 	if (w->fd < 0) {
 		fail(w, "cannot open", errno, e);
 		goto bad;
@@ -350,17 +372,17 @@ bad:
 	return NULL;
 }
 
-const uint8_t *log_writer_session(const struct log_writer *w)
+const uint8_t *log_writer_run_id(const struct log_writer *w)
 {
-	return w->session;
+	return w->run_id;
 }
 
-int log_put(struct log_writer *w, const struct log_record *r, struct err *e)
+int log_put(struct log_writer *w, const struct log_record *r, struct ttd_error *e)
 {
 	if (encode_size(&w->enc) > PAYLOAD_MAX / 2)
-		return err_set(e, ST_HOST, "log %s: too much waits to be written", w->path);
+		return err_set(e, TTD_HOST, "log %s: too much waits to be written", w->path);
 	if (r->pos.icount < w->last_icount || encode(&w->enc, r) != 0)
-		return err_set(e, ST_HOST, "log %s: a record of type %u cannot be encoded",
+		return err_set(e, TTD_HOST, "log %s: a record of type %u cannot be encoded",
 			w->path, r->type);
 	w->count[r->type]++;
 	w->last_icount = r->pos.icount;
@@ -397,7 +419,7 @@ static bool compressible(struct log_writer *w, const struct iovec *part, unsigne
 	size_t skip = (all_of(part, n) - SAMPLE) / 2, packed;
 	uint8_t sample[SAMPLE];
 	struct wbuf b = { .p = sample, .cap = sizeof sample };
-	struct err none;
+	struct ttd_error none;
 
 	for (; skip >= part->iov_len; part++)
 		skip -= part->iov_len;
@@ -420,7 +442,7 @@ static void gather(struct log_writer *w, const struct iovec *part, unsigned n)
 
 /* W3 */
 static int put_bulk(struct log_writer *w, struct chunk *c, const struct iovec *rest, unsigned n,
-	struct err *e)
+	struct ttd_error *e)
 {
 	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	int rc;
@@ -437,7 +459,7 @@ static int put_bulk(struct log_writer *w, struct chunk *c, const struct iovec *r
 	return rc;
 }
 
-static int put_records(struct log_writer *w, struct chunk *c, struct err *e)
+static int put_records(struct log_writer *w, struct chunk *c, struct ttd_error *e)
 {
 	struct iovec rest[REST_PARTS];
 	unsigned n = encode_rest(&w->enc, rest);
@@ -450,7 +472,7 @@ static int put_records(struct log_writer *w, struct chunk *c, struct err *e)
 	return put_chunk(w, c, &w->payload, ZSTD_LEVEL, e);
 }
 
-int log_commit(struct log_writer *w, uint64_t stream, struct err *e)
+int log_commit(struct log_writer *w, uint64_t stream, struct ttd_error *e)
 {
 	struct chunk c = {
 		.kind = CHUNK_DATA, .stream = stream, .records = w->enc.records,
@@ -471,7 +493,8 @@ int log_commit(struct log_writer *w, uint64_t stream, struct err *e)
 	return 0;
 }
 
-int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream, struct err *e)
+int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream,
+	struct ttd_error *e)
 {
 	struct wbuf b = {0};
 	struct log_end full = *end;
@@ -479,6 +502,8 @@ int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream,
 
 	if (log_commit(w, stream, e) != 0)
 		return -1;
+	if (log_is_gone(w->fd, w->path))
+		return err_set(e, TTD_HOST, "log %s: %s", w->path, log_limit_text(LOG_GONE));
 	w->stream = stream;
 	w->last_icount = end->icount;
 	w->last_brctr = end->brctr;
@@ -492,6 +517,29 @@ int log_finish(struct log_writer *w, const struct log_end *end, uint64_t stream,
 	}
 	wbuf_free(&b);
 	return rc;
+}
+
+void log_set_limit(struct log_writer *w, uint64_t bytes)
+{
+	w->limit = bytes;
+}
+
+enum log_limit log_look(struct log_writer *w)
+{
+	uint64_t now = clock_ms(), room = 0;
+	enum log_limit why = LOG_NO_LIMIT;
+
+	if (w->told)
+		return LOG_NO_LIMIT;
+	if (w->limit != 0 && w->end >= w->limit) {
+		why = LOG_BIG;
+	} else if (now - w->looked_ms >= LOOK_MS || w->end >= w->look_end) {
+		w->looked_ms = now;
+		why = log_room(w->fd, w->path, w->limit != LOG_UNLIMITED, &room);
+		w->look_end = w->end + room / 4;
+	}
+	w->told = why != LOG_NO_LIMIT;
+	return why;
 }
 
 void log_writer_close(struct log_writer *w)

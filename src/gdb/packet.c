@@ -5,7 +5,7 @@
 
 static const char digits[] = "0123456789abcdef";
 
-int hex_digit(char c)
+static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';

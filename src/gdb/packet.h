@@ -36,7 +36,6 @@ void packet_frame(struct wbuf *out, const void *data, size_t n);
 /* Undoes the escapes of binary data in place; the new length. */
 size_t packet_unescape(char *data, size_t n);
 
-int hex_digit(char c); /* -1: is none */
 /* *text is hexadecimal digits up to something else, where it is moved.  -1: none, too many. */
 int hex_number(const char **text, uint64_t *value);
 /* Exactly n bytes; -1: other text. */

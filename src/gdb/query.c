@@ -1,20 +1,20 @@
 /*
  * query.c - the q, Q and v packets that ask and set, not move.
  */
-#include "gdb/priv.h"
+#include "gdb/internal.h"
 
 #include <string.h>
 
 #include "gdb/regs.h"
 
-static void q_supported(struct gdb_session *s, struct args a)
+static void q_supported(struct gdb_client *s, struct args a)
 {
 	s->reason = strstr(a.p, "swbreak+") != NULL && strstr(a.p, "hwbreak+") != NULL;
 	say(s, "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;ReverseStep+;"
 		"ReverseContinue+;swbreak+;hwbreak+;vContSupported+;error-message+", PACKET_MAX);
 }
 
-static void q_no_acks(struct gdb_session *s, struct args a)
+static void q_no_acks(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	s->acks = false;
@@ -22,7 +22,7 @@ static void q_no_acks(struct gdb_session *s, struct args a)
 }
 
 /* Part [off, off + len) of a text: m, and l for the last. */
-static void part(struct gdb_session *s, const struct wbuf *text, struct args a)
+static void part(struct gdb_client *s, const struct wbuf *text, struct args a)
 {
 	uint64_t off, len;
 
@@ -39,7 +39,7 @@ static void part(struct gdb_session *s, const struct wbuf *text, struct args a)
 	wbuf_put(&s->out, text->p + off, (size_t)len);
 }
 
-static void q_features(struct gdb_session *s, struct args a)
+static void q_features(struct gdb_client *s, struct args a)
 {
 	struct wbuf xml = {0};
 
@@ -51,40 +51,43 @@ static void q_features(struct gdb_session *s, struct args a)
 	wbuf_free(&xml);
 }
 
-static void q_thread(struct gdb_session *s, struct args a)
+static void q_thread(struct gdb_client *s, struct args a)
 {
-	if (a.p == a.end) /* else qCRC */
-		say(s, "QC1");
+	(void)a;
+	say(s, "QC1");
 }
 
-static void q_threads(struct gdb_session *s, struct args a)
+static void q_threads(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	say(s, "m1");
 }
 
-static void q_no_more_threads(struct gdb_session *s, struct args a)
+static void q_no_more_threads(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	say(s, "l");
 }
 
-static void q_thread_info(struct gdb_session *s, struct args a)
+static void q_thread_info(struct gdb_client *s, struct args a)
 {
 	char text[200] = "";
 
-	(void)a;
+	if (!args_thread(&a) || a.p != a.end) {
+		say_code(s, CODE_BAD);
+		return;
+	}
 	s->target.ops->thread(s->target.ctx, text, sizeof text);
 	hex_put(&s->out, text, strlen(text));
 }
 
-static void q_attached(struct gdb_session *s, struct args a)
+static void q_attached(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	say(s, "1");
 }
 
-static void q_ok(struct gdb_session *s, struct args a)
+static void q_ok(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	say(s, "OK");
@@ -93,7 +96,7 @@ static void q_ok(struct gdb_session *s, struct args a)
 /* What a monitor command prints: console output before the answer proper. */
 static void print(void *ctx, const char *text)
 {
-	struct gdb_session *s = ctx;
+	struct gdb_client *s = ctx;
 	size_t left = strlen(text);
 
 	while (left > 0 && s->end == GDB_GOES_ON) {
@@ -108,7 +111,7 @@ static void print(void *ctx, const char *text)
 	}
 }
 
-static void q_monitor(struct gdb_session *s, struct args a)
+static void q_monitor(struct gdb_client *s, struct args a)
 {
 	size_t n = (size_t)(a.end - a.p) / 2;
 	char line[1024];
@@ -118,20 +121,21 @@ static void q_monitor(struct gdb_session *s, struct args a)
 		return;
 	}
 	line[n] = '\0';
-	if (s->io.watch != NULL)
-		s->io.watch(s->io.ctx, true);
+	if (s->io.interrupts != NULL)
+		s->io.interrupts(s->io.ctx, true);
 	s->target.ops->monitor(s->target.ctx, line, print, s);
-	if (s->io.watch != NULL)
-		s->io.watch(s->io.ctx, false);
+	if (s->io.interrupts != NULL)
+		s->io.interrupts(s->io.ctx, false);
 	s->out.len = 0;
 	say(s, "OK");
 }
 
 const struct handler queries[] = {
-	{ "qSupported", q_supported }, { "QStartNoAckMode", q_no_acks },
-	{ "qXfer:features:read:target.xml:", q_features },
-	{ "qC", q_thread }, { "qfThreadInfo", q_threads }, { "qsThreadInfo", q_no_more_threads },
-	{ "qThreadExtraInfo,", q_thread_info }, { "qAttached", q_attached },
-	{ "qSymbol:", q_ok }, { "qRcmd,", q_monitor },
-	{ NULL, NULL }
+	{ "qSupported", q_supported, false }, { "QStartNoAckMode", q_no_acks, true },
+	{ "qXfer:features:read:target.xml:", q_features, false },
+	{ "qC", q_thread, true }, { "qfThreadInfo", q_threads, true },
+	{ "qsThreadInfo", q_no_more_threads, true },
+	{ "qThreadExtraInfo,", q_thread_info, false }, { "qAttached", q_attached, false },
+	{ "qSymbol:", q_ok, false }, { "qRcmd,", q_monitor, false },
+	{ NULL, NULL, false }
 };

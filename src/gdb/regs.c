@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum feature { CORE, SSE, SEGMENTS, CONTROL, FEATURES };
+enum feature { CORE, SSE, AVX, SEGMENTS, CONTROL, FEATURES };
 
 static const char *const feature_name[FEATURES] = {
 	[CORE] = "org.gnu.gdb.i386.core", [SSE] = "org.gnu.gdb.i386.sse",
+	[AVX] = "org.gnu.gdb.i386.avx",
 	[SEGMENTS] = "org.gnu.gdb.i386.segments", [CONTROL] = "org.ttd.i386.control",
 };
 
@@ -28,6 +29,7 @@ struct reg {
 #define ST(i) REG("st" #i, st[i], "i387_ext", NULL, CORE)
 #define FPU(n) REG(#n, n, "int", "float", CORE)
 #define XMM(i) REG("xmm" #i, xmm[i], "vec128", NULL, SSE)
+#define YMMH(i) REG("ymm" #i "h", ymmh[i], "uint128", NULL, AVX)
 #define SYSTEM(n, type) REG(#n, n, type, "system", CONTROL)
 
 /* In the order of the protocol: gdb wants that of the standard features as it is. */
@@ -43,6 +45,8 @@ static const struct reg table[] = {
 	XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5), XMM(6), XMM(7),
 	XMM(8), XMM(9), XMM(10), XMM(11), XMM(12), XMM(13), XMM(14), XMM(15),
 	REG("mxcsr", mxcsr, "i386_mxcsr", "vector", SSE),
+	YMMH(0), YMMH(1), YMMH(2), YMMH(3), YMMH(4), YMMH(5), YMMH(6), YMMH(7),
+	YMMH(8), YMMH(9), YMMH(10), YMMH(11), YMMH(12), YMMH(13), YMMH(14), YMMH(15),
 	REG("fs_base", fs_base, "uint64", NULL, SEGMENTS),
 	REG("gs_base", gs_base, "uint64", NULL, SEGMENTS),
 	SYSTEM(k_gs_base, "uint64"), SYSTEM(cr0, "uint64"), SYSTEM(cr2, "data_ptr"),

@@ -2,14 +2,14 @@
  * run.c - packets that move the machine, the breakpoints and watches that stop it,
  * and why it stopped.
  */
-#include "gdb/priv.h"
+#include "gdb/internal.h"
 
 #include <string.h>
 
 enum { SIGINT_NR = 2, SIGTRAP_NR = 5 };
 
 /* The console of the client shows it; allowed only before a stop is told. */
-static void output(struct gdb_session *s, const char *text)
+static void output(struct gdb_client *s, const char *text)
 {
 	s->out.len = 0;
 	say(s, "O");
@@ -18,7 +18,7 @@ static void output(struct gdb_session *s, const char *text)
 	answer(s);
 }
 
-static void say_point(struct gdb_session *s)
+static void say_point(struct gdb_client *s)
 {
 	static const char *const watch[GDB_POINTS] = {
 		[GDB_WATCH] = "watch", [GDB_RWATCH] = "rwatch", [GDB_AWATCH] = "awatch",
@@ -31,7 +31,7 @@ static void say_point(struct gdb_session *s)
 		say(s, "%s:;", point == GDB_SW_BREAK ? "swbreak" : "hwbreak");
 }
 
-static void say_stop(struct gdb_session *s)
+static void say_stop(struct gdb_client *s)
 {
 	if (s->stop.why == GDB_EXITED) {
 		say(s, "W%02x", (unsigned)s->stop.status & 0xff);
@@ -46,7 +46,7 @@ static void say_stop(struct gdb_session *s)
 		say(s, "replaylog:end;");
 }
 
-void do_stop_reason(struct gdb_session *s, struct args a)
+void do_stop_reason(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	if (s->stop.why != GDB_EXITED)
@@ -54,16 +54,16 @@ void do_stop_reason(struct gdb_session *s, struct args a)
 	say_stop(s);
 }
 
-static void move(struct gdb_session *s, enum gdb_move how, uint64_t from, uint64_t to)
+static void move(struct gdb_client *s, enum gdb_move how, uint64_t from, uint64_t to)
 {
-	bool watch = s->io.watch != NULL && how != GDB_STEP;
+	bool hear = s->io.interrupts != NULL && how != GDB_STEP;
 
 	s->stop = (struct gdb_stop){ .why = GDB_STOPPED };
-	if (watch)
-		s->io.watch(s->io.ctx, true);
+	if (hear)
+		s->io.interrupts(s->io.ctx, true);
 	s->target.ops->move(s->target.ctx, how, from, to, &s->stop);
-	if (watch)
-		s->io.watch(s->io.ctx, false);
+	if (hear)
+		s->io.interrupts(s->io.ctx, false);
 	if (s->stop.text[0] != '\0')
 		output(s, s->stop.text);
 	s->out.len = 0;
@@ -71,7 +71,7 @@ static void move(struct gdb_session *s, enum gdb_move how, uint64_t from, uint64
 }
 
 /* The address to go on at that old packets may have is refused: rip is what it is. */
-static void move_old(struct gdb_session *s, struct args a, enum gdb_move how, bool signal)
+static void move_old(struct gdb_client *s, struct args a, enum gdb_move how, bool signal)
 {
 	uint64_t nr;
 
@@ -81,60 +81,67 @@ static void move_old(struct gdb_session *s, struct args a, enum gdb_move how, bo
 		move(s, how, 0, 0);
 }
 
-void do_continue(struct gdb_session *s, struct args a)
+void do_continue(struct gdb_client *s, struct args a)
 {
 	move_old(s, a, GDB_CONTINUE, s->in.data[0] == 'C');
 }
 
-void do_step(struct gdb_session *s, struct args a)
+void do_step(struct gdb_client *s, struct args a)
 {
 	move_old(s, a, GDB_STEP, s->in.data[0] == 'S');
 }
 
-void do_back_continue(struct gdb_session *s, struct args a)
+void do_back_continue(struct gdb_client *s, struct args a)
 {
 	move_old(s, a, GDB_CONTINUE_BACK, false);
 }
 
-void do_back_step(struct gdb_session *s, struct args a)
+void do_back_step(struct gdb_client *s, struct args a)
 {
 	move_old(s, a, GDB_STEP_BACK, false);
 }
 
-void do_vcont_query(struct gdb_session *s, struct args a)
+void do_vcont_query(struct gdb_client *s, struct args a)
 {
 	(void)a;
 	say(s, "vCont;c;C;s;S;r");
 }
 
-/* The first action is for our one thread, whichever it names. */
-void do_vcont(struct gdb_session *s, struct args a)
-{
-	uint64_t signal, from = 0, to = 0;
-	char how = a.p == a.end ? '\0' : *a.p++;
-	bool good = true;
+struct action {
+	char how;
+	uint64_t from, to;
+};
 
-	if (how == 'C' || how == 'S')
-		good = args_number(&a, &signal);
-	if (how == 'r')
-		good = args_number(&a, &from) && args_skip(&a, ',') && args_number(&a, &to);
-	if (!good || (a.p != a.end && *a.p != ':' && *a.p != ';'))
-		how = '\0';
-	switch (how) {
-	case 'c':
-	case 'C':
-		move(s, GDB_CONTINUE, 0, 0);
-		break;
-	case 's':
-	case 'S':
-		move(s, GDB_STEP, 0, 0);
-		break;
-	case 'r':
-		move(s, GDB_RANGE, from, to);
-		break;
-	default:
+/* An action, and a thread, of which there is one.  false: it makes no sense. */
+static bool read_action(struct args *a, struct action *to)
+{
+	uint64_t signal;
+
+	*to = (struct action){ .how = a->p == a->end ? '\0' : *a->p++ };
+	if (strchr("cCsSr", to->how) == NULL || to->how == '\0')
+		return false;
+	if ((to->how == 'C' || to->how == 'S') && !args_number(a, &signal))
+		return false;
+	if (to->how == 'r' &&
+	    (!args_number(a, &to->from) || !args_skip(a, ',') || !args_number(a, &to->to)))
+		return false;
+	return !args_skip(a, ':') || args_thread(a);
+}
+
+/* The first action counts, as all are for the one thread; all must make sense. */
+void do_vcont(struct gdb_client *s, struct args a)
+{
+	struct action first, next;
+	bool good = read_action(&a, &first);
+
+	while (good && a.p != a.end)
+		good = args_skip(&a, ';') && read_action(&a, &next);
+	if (!good)
 		say_code(s, CODE_BAD);
-	}
+	else if (first.how == 'r')
+		move(s, GDB_RANGE, first.from, first.to);
+	else
+		move(s, first.how == 'c' || first.how == 'C' ? GDB_CONTINUE : GDB_STEP, 0, 0);
 }
 
 /* Z type,addr,kind: kind is a watch's length.  Conditions and commands are not offered. */
@@ -151,7 +158,7 @@ static bool point_args(struct args *a, enum gdb_point *type, uint64_t *addr, uin
 	return *len != 0 && *addr + (*len - 1) >= *addr;
 }
 
-void do_insert(struct gdb_session *s, struct args a)
+void do_insert(struct gdb_client *s, struct args a)
 {
 	enum gdb_point type;
 	uint64_t addr, len;
@@ -164,7 +171,7 @@ void do_insert(struct gdb_session *s, struct args a)
 		say(s, "OK");
 }
 
-void do_remove(struct gdb_session *s, struct args a)
+void do_remove(struct gdb_client *s, struct args a)
 {
 	enum gdb_point type;
 	uint64_t addr, len;

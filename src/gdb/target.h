@@ -19,6 +19,7 @@ struct gdb_regs {
 	uint8_t st[8][10];
 	uint32_t fctrl, fstat, ftag, fiseg, fioff, foseg, fooff, fop;
 	uint8_t xmm[16][16];
+	uint8_t ymmh[16][16]; /* upper halves of ymm registers */
 	uint32_t mxcsr;
 	uint64_t fs_base, gs_base, k_gs_base;
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer;
@@ -52,10 +53,10 @@ typedef void gdb_print(void *ctx, const char *text);
 
 struct gdb_target_ops {
 	void (*regs)(void *ctx, struct gdb_regs *r);
-	int (*set_regs)(void *ctx, const struct gdb_regs *r, struct err *e);
+	int (*set_regs)(void *ctx, const struct gdb_regs *r, struct ttd_error *e);
 	/* Bytes that could be read from va on. */
 	size_t (*read)(void *ctx, uint64_t va, void *p, size_t n);
-	int (*write)(void *ctx, uint64_t va, const void *p, size_t n, struct err *e);
+	int (*write)(void *ctx, uint64_t va, const void *p, size_t n, struct ttd_error *e);
 	/* -1: no more of them, or no memory. */
 	int (*insert)(void *ctx, enum gdb_point type, uint64_t addr, uint64_t len);
 	void (*remove)(void *ctx, enum gdb_point type, uint64_t addr, uint64_t len);

@@ -26,7 +26,7 @@ struct btf {
 };
 
 /*
- * Bytes behind a type's first 12: of all, and for each of its vlen entries;
+ * Bytes after a type's first 12: of all, and for each of its vlen entries;
  * whether the third word is a size; whether it is the type behind a name or
  * qualifier.
  */
@@ -283,7 +283,7 @@ static bool find_member(const struct btf *b, uint32_t id, const char *name, unsi
 	return false;
 }
 
-bool btf_member(const struct btf *b, const char *type, const char *path, struct btf_member *m)
+bool btf_member(const struct btf *b, const char *type, const char *path, struct type_member *m)
 {
 	uint32_t id = struct_of(b, type), width = 0;
 	uint64_t bits = 0;
@@ -315,14 +315,4 @@ bool btf_member(const struct btf *b, const char *type, const char *path, struct 
 		return true;
 	}
 	return false;
-}
-
-bool btf_offset(const struct btf *b, const char *type, const char *path, uint32_t *offset)
-{
-	struct btf_member m;
-
-	if (!btf_member(b, type, path, &m) || m.width != 0 || m.shift != 0)
-		return false;
-	*offset = m.offset;
-	return true;
 }

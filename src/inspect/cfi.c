@@ -6,10 +6,11 @@
  * address; its common part (CIE) and its own instructions then make up rules,
  * one for each register.  The bytes may come from a guest.
  *
- *  F1. Every read goes through struct rd, which does not pass its end and then
+ *  CF1. Every read goes through struct rd, which does not pass its end and then
  *      yields zeros and `bad`; every loop over it gets on.
- *  F2. Numbers that are used as an index are compared first.
+ *  CF2. Numbers that are used as an index are compared first.
  */
+#include <dwarf.h>
 #include <string.h>
 
 #include "inspect/user.h"
@@ -80,25 +81,25 @@ static void skip(struct rd *r, uint64_t n)
 	r->addr += n;
 }
 
-enum { ENC_OMIT = 0xff, ENC_FORM = 0x0f, ENC_REL = 0x70, ENC_PCREL = 0x10 };
+enum { ENC_FORM = 0x0f, ENC_REL = 0x70 };
 
 /* A pointer in one of the forms that the LSB describes; only absolute and pc-relative ones. */
 static uint64_t pointer(struct rd *r, uint8_t enc)
 {
-	uint64_t base = (enc & ENC_REL) == ENC_PCREL ? r->addr : 0, v;
+	uint64_t base = (enc & ENC_REL) == DW_EH_PE_pcrel ? r->addr : 0, v;
 
-	if (enc == ENC_OMIT)
+	if (enc == DW_EH_PE_omit)
 		return 0;
-	if ((enc & ENC_REL) != 0 && (enc & ENC_REL) != ENC_PCREL)
+	if ((enc & ENC_REL) != 0 && (enc & ENC_REL) != DW_EH_PE_pcrel)
 		r->bad = true;
 	switch (enc & ENC_FORM) {
-	case 0x0: case 0x4: case 0xc: v = get(r, 8); break;
-	case 0x1: v = uleb(r); break;
-	case 0x2: v = get(r, 2); break;
-	case 0x3: v = get(r, 4); break;
-	case 0x9: v = (uint64_t)sleb(r); break;
-	case 0xa: v = (uint64_t)(int64_t)(int16_t)get(r, 2); break;
-	case 0xb: v = (uint64_t)(int64_t)(int32_t)get(r, 4); break;
+	case DW_EH_PE_absptr: case DW_EH_PE_udata8: case DW_EH_PE_sdata8: v = get(r, 8); break;
+	case DW_EH_PE_uleb128: v = uleb(r); break;
+	case DW_EH_PE_udata2: v = get(r, 2); break;
+	case DW_EH_PE_udata4: v = get(r, 4); break;
+	case DW_EH_PE_sleb128: v = (uint64_t)sleb(r); break;
+	case DW_EH_PE_sdata2: v = (uint64_t)(int64_t)(int16_t)get(r, 2); break;
+	case DW_EH_PE_sdata4: v = (uint64_t)(int64_t)(int32_t)get(r, 4); break;
 	default: r->bad = true; return 0;
 	}
 	return v + base;
@@ -165,7 +166,7 @@ static bool read_cie(struct rd r, struct cie *c)
 	return !r.bad && c->ra == REG_IP;
 }
 
-/* A record's body, behind its length and id; *at moves on.  false: the end. */
+/* A record's body, after its length and id; *at moves on.  false: the end. */
 static bool record(struct rd *at, struct rd *body, uint64_t *id, const uint8_t **id_at)
 {
 	uint64_t len = get(at, 4);
@@ -241,7 +242,7 @@ struct machine {
 
 static unsigned reg_index(uint64_t reg)
 {
-	return reg < REGS ? (unsigned)reg : REGS; /* F2 */
+	return reg < REGS ? (unsigned)reg : REGS; /* CF2 */
 }
 
 static void set(struct machine *m, uint64_t reg, enum rule rule, int64_t n)
@@ -280,6 +281,11 @@ static void define_cfa(struct machine *m, uint64_t reg, int64_t offset)
 	m->row.cfa_offset = offset;
 }
 
+static int64_t factored(const struct cie *c, uint64_t n)
+{
+	return (int64_t)(n * (uint64_t)c->data_align);
+}
+
 /* Instructions whose top two bits are zero. */
 static void extended(struct machine *m, struct rd *r, unsigned op)
 {
@@ -287,55 +293,54 @@ static void extended(struct machine *m, struct rd *r, unsigned op)
 	uint64_t a;
 
 	switch (op) {
-	case 0x00: break; /* nop */
-	case 0x01: m->loc = pointer(r, c->enc); break;
-	case 0x02: m->loc += get(r, 1) * c->code_align; break;
-	case 0x03: m->loc += get(r, 2) * c->code_align; break;
-	case 0x04: m->loc += get(r, 4) * c->code_align; break;
-	case 0x05: a = uleb(r); set(m, a, OFFSET, (int64_t)(uleb(r) * (uint64_t)c->data_align)); break;
-	case 0x06: restore(m, uleb(r)); break;
-	case 0x07: set(m, uleb(r), UNDEFINED, 0); break;
-	case 0x08: set(m, uleb(r), SAME, 0); break;
-	case 0x09: a = uleb(r); set(m, a, REGISTER, (int64_t)uleb(r)); break;
-	case 0x0a:
+	case DW_CFA_nop: break;
+	case DW_CFA_set_loc: m->loc = pointer(r, c->enc); break;
+	case DW_CFA_advance_loc1: m->loc += get(r, 1) * c->code_align; break;
+	case DW_CFA_advance_loc2: m->loc += get(r, 2) * c->code_align; break;
+	case DW_CFA_advance_loc4: m->loc += get(r, 4) * c->code_align; break;
+	case DW_CFA_offset_extended:
+		a = uleb(r); set(m, a, OFFSET, factored(c, uleb(r)));
+		break;
+	case DW_CFA_restore_extended: restore(m, uleb(r)); break;
+	case DW_CFA_undefined: set(m, uleb(r), UNDEFINED, 0); break;
+	case DW_CFA_same_value: set(m, uleb(r), SAME, 0); break;
+	case DW_CFA_register: a = uleb(r); set(m, a, REGISTER, (int64_t)uleb(r)); break;
+	case DW_CFA_remember_state:
 		if (m->depth == STATES_MAX)
 			m->bad = true;
 		else
 			m->saved[m->depth++] = m->row;
 		break;
-	case 0x0b:
+	case DW_CFA_restore_state:
 		if (m->depth == 0)
 			m->bad = true;
 		else
 			m->row = m->saved[--m->depth];
 		break;
-	case 0x0c: a = uleb(r); define_cfa(m, a, (int64_t)uleb(r)); break;
-	case 0x0d: define_cfa(m, uleb(r), m->row.cfa_offset); break;
-	case 0x0e: define_cfa(m, m->row.cfa_reg, (int64_t)uleb(r)); break;
-	case 0x0f: m->row.cfa_expr = true; m->row.cfa = block(r); break;
-	case 0x10: set_block(m, r, EXPRESSION); break;
-	case 0x11:
-		a = uleb(r);
-		set(m, a, OFFSET, (int64_t)((uint64_t)sleb(r) * (uint64_t)c->data_align));
+	case DW_CFA_def_cfa: a = uleb(r); define_cfa(m, a, (int64_t)uleb(r)); break;
+	case DW_CFA_def_cfa_register: define_cfa(m, uleb(r), m->row.cfa_offset); break;
+	case DW_CFA_def_cfa_offset: define_cfa(m, m->row.cfa_reg, (int64_t)uleb(r)); break;
+	case DW_CFA_def_cfa_expression: m->row.cfa_expr = true; m->row.cfa = block(r); break;
+	case DW_CFA_expression: set_block(m, r, EXPRESSION); break;
+	case DW_CFA_offset_extended_sf:
+		a = uleb(r); set(m, a, OFFSET, factored(c, (uint64_t)sleb(r)));
 		break;
-	case 0x12:
-		a = uleb(r);
-		define_cfa(m, a, (int64_t)((uint64_t)sleb(r) * (uint64_t)c->data_align));
+	case DW_CFA_def_cfa_sf:
+		a = uleb(r); define_cfa(m, a, factored(c, (uint64_t)sleb(r)));
 		break;
-	case 0x13:
-		define_cfa(m, m->row.cfa_reg, (int64_t)((uint64_t)sleb(r) *
-			(uint64_t)c->data_align));
+	case DW_CFA_def_cfa_offset_sf:
+		define_cfa(m, m->row.cfa_reg, factored(c, (uint64_t)sleb(r)));
 		break;
-	case 0x14: a = uleb(r); set(m, a, VAL_OFFSET, (int64_t)(uleb(r) * (uint64_t)c->data_align)); break;
-	case 0x15:
-		a = uleb(r);
-		set(m, a, VAL_OFFSET, (int64_t)((uint64_t)sleb(r) * (uint64_t)c->data_align));
+	case DW_CFA_val_offset:
+		a = uleb(r); set(m, a, VAL_OFFSET, factored(c, uleb(r)));
 		break;
-	case 0x16: set_block(m, r, VAL_EXPRESSION); break;
-	case 0x2e: uleb(r); break; /* GNU_args_size */
-	case 0x2f:
-		a = uleb(r);
-		set(m, a, OFFSET, -(int64_t)(uleb(r) * (uint64_t)c->data_align));
+	case DW_CFA_val_offset_sf:
+		a = uleb(r); set(m, a, VAL_OFFSET, factored(c, (uint64_t)sleb(r)));
+		break;
+	case DW_CFA_val_expression: set_block(m, r, VAL_EXPRESSION); break;
+	case DW_CFA_GNU_args_size: uleb(r); break;
+	case DW_CFA_GNU_negative_offset_extended:
+		a = uleb(r); set(m, a, OFFSET, -factored(c, uleb(r)));
 		break;
 	default: m->bad = true;
 	}
@@ -350,9 +355,11 @@ static void execute(struct machine *m, struct rd r)
 		unsigned op = (unsigned)get(&r, 1), low = op & 0x3f;
 
 		switch (op >> 6) {
-		case 1: m->loc += low * c->code_align; break;
-		case 2: set(m, low, OFFSET, (int64_t)(uleb(&r) * (uint64_t)c->data_align)); break;
-		case 3: restore(m, low); break;
+		case DW_CFA_advance_loc >> 6: m->loc += low * c->code_align; break;
+		case DW_CFA_offset >> 6:
+			set(m, low, OFFSET, factored(c, uleb(&r)));
+			break;
+		case DW_CFA_restore >> 6: restore(m, low); break;
 		default: extended(m, &r, op);
 		}
 	}
@@ -401,21 +408,33 @@ static uint64_t two(unsigned op, uint64_t a, uint64_t b)
 	int64_t sa = (int64_t)a, sb = (int64_t)b;
 
 	switch (op) {
-	case 0x1a: return a & b;
-	case 0x1c: return a - b;
-	case 0x1e: return a * b;
-	case 0x21: return a | b;
-	case 0x22: return a + b;
-	case 0x24: return b < 64 ? a << b : 0;
-	case 0x25: return b < 64 ? a >> b : 0;
-	case 0x26: return (uint64_t)(sa >> (b < 64 ? b : 63));
-	case 0x27: return a ^ b;
-	case 0x29: return a == b;
-	case 0x2a: return sa >= sb;
-	case 0x2b: return sa > sb;
-	case 0x2c: return sa <= sb;
-	case 0x2d: return sa < sb;
-	default: return a != b; /* 0x2e */
+	case DW_OP_and: return a & b;
+	case DW_OP_minus: return a - b;
+	case DW_OP_mul: return a * b;
+	case DW_OP_or: return a | b;
+	case DW_OP_plus: return a + b;
+	case DW_OP_shl: return b < 64 ? a << b : 0;
+	case DW_OP_shr: return b < 64 ? a >> b : 0;
+	case DW_OP_shra: return (uint64_t)(sa >> (b < 64 ? b : 63));
+	case DW_OP_xor: return a ^ b;
+	case DW_OP_eq: return a == b;
+	case DW_OP_ge: return sa >= sb;
+	case DW_OP_gt: return sa > sb;
+	case DW_OP_le: return sa <= sb;
+	case DW_OP_lt: return sa < sb;
+	default: return a != b; /* DW_OP_ne */
+	}
+}
+
+static bool takes_two(unsigned op)
+{
+	switch (op) {
+	case DW_OP_and: case DW_OP_minus: case DW_OP_mul: case DW_OP_or: case DW_OP_plus:
+	case DW_OP_shl: case DW_OP_shr: case DW_OP_shra: case DW_OP_xor: case DW_OP_eq:
+	case DW_OP_ge: case DW_OP_gt: case DW_OP_le: case DW_OP_lt: case DW_OP_ne:
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -423,48 +442,47 @@ static void operation(struct eval *x, struct rd *r, unsigned op)
 {
 	uint64_t a, b;
 
-	if (op >= 0x30 && op <= 0x4f) { /* lit */
-		push(x, op - 0x30);
+	if (op >= DW_OP_lit0 && op <= DW_OP_lit31) {
+		push(x, op - DW_OP_lit0);
 		return;
 	}
-	if (op >= 0x70 && op <= 0x8f) { /* breg */
-		a = reg_of(x, op - 0x70);
+	if (op >= DW_OP_breg0 && op <= DW_OP_breg31) {
+		a = reg_of(x, op - DW_OP_breg0);
 		push(x, a + (uint64_t)sleb(r));
 		return;
 	}
-	if (op == 0x1a || op == 0x1c || op == 0x1e || op == 0x21 || op == 0x22 ||
-		(op >= 0x24 && op <= 0x2e && op != 0x28)) {
+	if (takes_two(op)) {
 		b = pop(x);
 		a = pop(x);
 		push(x, two(op, a, b));
 		return;
 	}
 	switch (op) {
-	case 0x03: push(x, get(r, 8)); break;
-	case 0x06:
+	case DW_OP_addr: push(x, get(r, 8)); break;
+	case DW_OP_deref:
 		if (!x->read(x->ctx, pop(x), &a))
 			x->bad = true;
 		else
 			push(x, a);
 		break;
-	case 0x08: push(x, get(r, 1)); break;
-	case 0x09: push(x, (uint64_t)(int64_t)(int8_t)get(r, 1)); break;
-	case 0x0a: push(x, get(r, 2)); break;
-	case 0x0b: push(x, (uint64_t)(int64_t)(int16_t)get(r, 2)); break;
-	case 0x0c: push(x, get(r, 4)); break;
-	case 0x0d: push(x, (uint64_t)(int64_t)(int32_t)get(r, 4)); break;
-	case 0x0e: case 0x0f: push(x, get(r, 8)); break;
-	case 0x10: push(x, uleb(r)); break;
-	case 0x11: push(x, (uint64_t)sleb(r)); break;
-	case 0x12: a = pop(x); push(x, a); push(x, a); break;
-	case 0x13: pop(x); break;
-	case 0x16: b = pop(x); a = pop(x); push(x, b); push(x, a); break;
-	case 0x19: a = pop(x); push(x, (int64_t)a < 0 ? -a : a); break;
-	case 0x1f: push(x, -pop(x)); break;
-	case 0x20: push(x, ~pop(x)); break;
-	case 0x23: a = pop(x); push(x, a + uleb(r)); break;
-	case 0x92: a = uleb(r); push(x, reg_of(x, a) + (uint64_t)sleb(r)); break;
-	case 0x96: break;
+	case DW_OP_const1u: push(x, get(r, 1)); break;
+	case DW_OP_const1s: push(x, (uint64_t)(int64_t)(int8_t)get(r, 1)); break;
+	case DW_OP_const2u: push(x, get(r, 2)); break;
+	case DW_OP_const2s: push(x, (uint64_t)(int64_t)(int16_t)get(r, 2)); break;
+	case DW_OP_const4u: push(x, get(r, 4)); break;
+	case DW_OP_const4s: push(x, (uint64_t)(int64_t)(int32_t)get(r, 4)); break;
+	case DW_OP_const8u: case DW_OP_const8s: push(x, get(r, 8)); break;
+	case DW_OP_constu: push(x, uleb(r)); break;
+	case DW_OP_consts: push(x, (uint64_t)sleb(r)); break;
+	case DW_OP_dup: a = pop(x); push(x, a); push(x, a); break;
+	case DW_OP_drop: pop(x); break;
+	case DW_OP_swap: b = pop(x); a = pop(x); push(x, b); push(x, a); break;
+	case DW_OP_abs: a = pop(x); push(x, (int64_t)a < 0 ? -a : a); break;
+	case DW_OP_neg: push(x, -pop(x)); break;
+	case DW_OP_not: push(x, ~pop(x)); break;
+	case DW_OP_plus_uconst: a = pop(x); push(x, a + uleb(r)); break;
+	case DW_OP_bregx: a = uleb(r); push(x, reg_of(x, a) + (uint64_t)sleb(r)); break;
+	case DW_OP_nop: break;
 	default: x->bad = true; /* jumps too: nobody needs them here */
 	}
 }

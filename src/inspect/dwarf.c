@@ -30,20 +30,20 @@ static const Dwfl_Callbacks callbacks = {
 	.section_address = dwfl_offline_section_address,
 };
 
-static bool map(struct dwarf *d, int fd, const char *name, struct err *e)
+static bool map(struct dwarf *d, int fd, const char *name, struct ttd_error *e)
 {
 	struct stat st;
 	void *p = MAP_FAILED;
 
 	if (fstat(fd, &st) == 0) {
 		if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-			err_set(e, ST_HOST, "%s: not a file with anything in it", name);
+			err_set(e, TTD_HOST, "%s: not a file with anything in it", name);
 			return false;
 		}
 		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	}
 	if (p == MAP_FAILED) {
-		err_set(e, ST_HOST, "cannot read %s: %s", name, strerror(errno));
+		err_set(e, TTD_HOST, "cannot read %s: %s", name, strerror(errno));
 		return false;
 	}
 	d->p = p;
@@ -68,12 +68,12 @@ static void report(struct dwarf *d, int fd, const char *name)
 		d->module = NULL;
 }
 
-struct dwarf *dwarf_open(int fd, const char *name, struct err *e)
+struct dwarf *dwarf_open(int fd, const char *name, struct ttd_error *e)
 {
 	struct dwarf *d = calloc(1, sizeof *d);
 
 	if (d == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		return NULL;
 	}
 	if (!map(d, fd, name, e)) {
@@ -99,6 +99,13 @@ const uint8_t *dwarf_bytes(const struct dwarf *d, size_t *n)
 {
 	*n = d->n;
 	return d->p;
+}
+
+struct Dwarf *dwarf_info(struct dwarf *d)
+{
+	GElf_Addr bias;
+
+	return d->module != NULL ? dwfl_module_getdwarf(d->module, &bias) : NULL;
 }
 
 bool dwarf_line(struct dwarf *d, uint64_t addr, char *file, size_t size, unsigned *line)

@@ -90,7 +90,7 @@ static bool member(const struct guest_view *v, uint64_t at, const char *type, co
 {
 	uint32_t off;
 
-	return v->btf != NULL && btf_offset(v->btf, type, name, &off) &&
+	return types_offset(v->types, type, name, &off) &&
 		guest_read(v, at + off, p, sizeof *p);
 }
 
@@ -115,8 +115,8 @@ static bool each(const struct guest_view *v, const char *head, const char *type,
 	uint64_t start, p;
 	uint32_t off, base = 0;
 
-	if (v->btf == NULL || !symbols_addr(v->symbols, head, &start) ||
-		!btf_offset(v->btf, type, link, &off))
+	if (!symbols_addr(v->symbols, head, &start) ||
+		!types_offset(v->types, type, link, &off))
 		return false;
 	/* init_task is a member of the list, not only its head. */
 	if (strcmp(head, "init_task") == 0)
@@ -163,9 +163,9 @@ static bool has_stack(const struct guest_view *v, uint64_t at, void *ctx)
 
 	if (!member(v, at, "task_struct", "stack", &stack) || l->want < stack ||
 		l->want >= stack + STACK_PAGES * PAGE_SIZE ||
-		!btf_offset(v->btf, "task_struct", "pid", &off) ||
+		!types_offset(v->types, "task_struct", "pid", &off) ||
 		!guest_read(v, at + off, &pid, 4) ||
-		!btf_offset(v->btf, "task_struct", "comm", &off) ||
+		!types_offset(v->types, "task_struct", "comm", &off) ||
 		!string(v, at + off, comm, sizeof comm))
 		return false;
 	snprintf(l->text, l->n, "stack of %u (%s)", pid, comm);
@@ -184,9 +184,9 @@ static bool of_file(const struct guest_view *v, uint64_t page, uint64_t mapping,
 		!member(v, page, "page", "index", &index))
 		return false;
 	if (member(v, inode, "inode", "i_dentry", &dentry) && dentry != 0 &&
-		btf_offset(v->btf, "dentry", "d_u", &alias) &&
-		btf_offset(v->btf, "dentry", "d_name", &d_name) &&
-		btf_offset(v->btf, "qstr", "name", &q_name) &&
+		types_offset(v->types, "dentry", "d_u", &alias) &&
+		types_offset(v->types, "dentry", "d_name", &d_name) &&
+		types_offset(v->types, "qstr", "name", &q_name) &&
 		guest_read(v, dentry - alias + d_name + q_name, &name, 8))
 		string(v, name, file, sizeof file);
 	snprintf(text, n, "page of %s%s at 0x%" PRIx64, file[0] != '\0' ? "file " : "a file",
@@ -248,7 +248,7 @@ void frame_text(const struct guest_view *v, const struct guest_task *task,
 
 	if (mem_frame_flags(v->mem, u->mfn) & FRAME_PT)
 		snprintf(text, n, "page table");
-	else if (u->user != 0 && task != NULL && v->btf != NULL &&
+	else if (u->user != 0 && task != NULL &&
 		guest_map_find(v, task, u->user, &map))
 		snprintf(text, n, "%s of %d (%s)", map.file[0] != '\0' ? map.file : "memory",
 			task->pid, task->comm);

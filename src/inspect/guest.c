@@ -90,12 +90,12 @@ static void worker_name(const struct guest_view *v, struct guest_task *t)
 {
 	uint64_t kthread, worker, pool, work = 0;
 	char desc[WORKER_DESC + 1];
-	struct btf_member m;
+	struct type_member m;
 	size_t at = strlen(t->comm);
 
 	if (!kthread_of(v, t, &kthread) || !guest_get(v, kthread, "kthread", "data", &worker) ||
 		!guest_get(v, worker, "worker", "pool", &pool) || pool == 0 ||
-		!btf_member(v->btf, "worker", "desc", &m) || m.size == 0 || m.size > WORKER_DESC ||
+		!types_member(v->types, "worker", "desc", &m) || m.size == 0 || m.size > WORKER_DESC ||
 		!guest_read(v, worker + m.offset, desc, m.size))
 		return;
 	desc[m.size] = '\0';
@@ -128,10 +128,10 @@ static char state_of(const struct guest_view *v, uint64_t task)
 static uint64_t resident(const struct guest_view *v, uint64_t mm)
 {
 	uint64_t sum = 0, n, per_cpu = 0, list, part;
-	struct btf_member m;
-	bool plain = btf_member(v->btf, "mm_struct", "rss_stat.count", &m) && m.count >= MM_COUNTERS;
+	struct type_member m;
+	bool plain = types_member(v->types, "mm_struct", "rss_stat.count", &m) && m.count >= MM_COUNTERS;
 
-	if (!plain && (!btf_member(v->btf, "mm_struct", "rss_stat", &m) || m.count < MM_COUNTERS))
+	if (!plain && (!types_member(v->types, "mm_struct", "rss_stat", &m) || m.count < MM_COUNTERS))
 		return 0;
 	guest_variable(v, "__per_cpu_offset", &per_cpu);
 	for (unsigned i = 0; i < MM_COUNTERS; i++) {
@@ -201,9 +201,9 @@ static bool current_at(const struct guest_view *v, uint64_t *task)
 		: v->cpu->gs_base_other, var;
 	uint32_t off = 0;
 
-	if (v->btf == NULL || (!guest_symbol(v, "current_task", &var) &&
+	if ((!guest_symbol(v, "current_task", &var) &&
 		(!guest_symbol(v, "pcpu_hot", &var) ||
-		!btf_offset(v->btf, "pcpu_hot", "current_task", &off))))
+		!types_offset(v->types, "pcpu_hot", "current_task", &off))))
 		return false;
 	return gs >= KERNEL_START && guest_read(v, gs + var + off, task, sizeof *task) &&
 		*task >= KERNEL_START;
@@ -212,14 +212,14 @@ static bool current_at(const struct guest_view *v, uint64_t *task)
 bool guest_task_at(const struct guest_view *v, uint64_t task, struct guest_task *t)
 {
 	uint64_t pid, tgid, running;
-	struct btf_member comm;
+	struct type_member comm;
 
 	memset(t, 0, sizeof *t);
 	t->task = task;
-	if (v->btf == NULL || !guest_get(v, task, "task_struct", "pid", &pid) ||
+	if (!guest_get(v, task, "task_struct", "pid", &pid) ||
 		!guest_get(v, task, "task_struct", "tgid", &tgid) ||
 		!guest_get(v, task, "task_struct", "mm", &t->mm) ||
-		!btf_member(v->btf, "task_struct", "comm", &comm) || comm.size > TASK_COMM ||
+		!types_member(v->types, "task_struct", "comm", &comm) || comm.size > TASK_COMM ||
 		!guest_read(v, task + comm.offset, t->comm, comm.size) ||
 		!clean(t->comm, sizeof t->comm))
 		return false;
@@ -256,7 +256,8 @@ static bool note(const struct guest_view *v, struct table *t, uint64_t task)
 {
 	uint64_t pid, tid;
 
-	if (t->n == mem_ram_pages(v->mem) /* each has a stack at least */ || !guest_get(v, task, "task_struct", "tgid", &pid) ||
+	if (t->n == mem_ram_pages(v->mem) /* each has a stack at least */ ||
+		!guest_get(v, task, "task_struct", "tgid", &pid) ||
 		!guest_get(v, task, "task_struct", "pid", &tid))
 		return false;
 	if (t->n == t->cap) {
@@ -279,7 +280,7 @@ static void note_threads(const struct guest_view *v, struct table *t, uint64_t l
 	uint32_t head;
 
 	if (!guest_get(v, leader, "task_struct", "signal", &signal) ||
-		!btf_offset(v->btf, "signal_struct", "thread_head", &head) ||
+		!types_offset(v->types, "signal_struct", "thread_head", &head) ||
 		!guest_list_start(&l, v, signal + head, "task_struct", "thread_node"))
 		return;
 	while ((task = guest_list_next(&l)) != 0)
@@ -294,8 +295,8 @@ static bool list_tasks(const struct guest_view *v, bool threads, struct table *t
 	uint32_t off;
 
 	*t = (struct table){0};
-	if (v->btf == NULL || !guest_symbol(v, "init_task", &init) ||
-		!btf_offset(v->btf, "task_struct", "tasks", &off) ||
+	if (!guest_symbol(v, "init_task", &init) ||
+		!types_offset(v->types, "task_struct", "tasks", &off) ||
 		!guest_list_start(&l, v, init + off, "task_struct", "tasks"))
 		return false;
 	while ((task = guest_list_next(&l)) != 0 && note(v, t, task))

@@ -9,15 +9,16 @@
  * (a member that came or went with a version) shows as a failed look-up, and
  * the code asks for the other form then.
  *
- *  G1. Whatever follows pointers counts its steps: a walk ends.
- *  G2. What is read is copied, once, and judged in the copy.
+ *  GU1. Whatever follows pointers counts its steps: a walk ends.
+ *  GU2. What is read is copied, once, and judged in the copy.
  */
 #ifndef TTD_INSPECT_GUEST_H
 #define TTD_INSPECT_GUEST_H
 
 #include "cpu/cpu.h"
-#include "inspect/btf.h"
+#include "inspect/dwarf.h"
 #include "inspect/symbols.h"
+#include "inspect/types.h"
 #include "mem/mem.h"
 #include "util/err.h"
 
@@ -27,9 +28,8 @@ struct guest_view {
 	const struct mem *mem;
 	const struct cpu_state *cpu;
 	const struct symbols *symbols; /* may be NULL */
-	const struct btf *btf;         /* may be NULL */
-	mfn_t root;    /* page tables to go by; 0: those that the kernel has loaded */
-	uint8_t *data; /* guest_locate()'s copy of the BTF */
+	const struct types *types;     /* NULL: only what types.c knows anyway */
+	mfn_t root; /* page tables to go by; 0: those that the kernel has loaded */
 };
 
 struct guest_task {
@@ -75,7 +75,7 @@ bool guest_symbol(const struct guest_view *v, const char *name, uint64_t *addr);
 /* The pointer (or other 8 bytes) that a kernel variable holds. */
 bool guest_variable(const struct guest_view *v, const char *name, uint64_t *value);
 
-/* Going through a list_head: G1. */
+/* Going through a list_head: GU1. */
 struct guest_list {
 	const struct guest_view *v;
 	uint64_t head, at, seen;
@@ -90,12 +90,19 @@ uint64_t guest_list_next(struct guest_list *l);
 
 /* ---- the kernel's own tables (locate.c, modules.c) ---- */
 
+/* Where to look when the guest's memory does not say. */
+struct guest_files {
+	/* Names of the kernel's addresses, or NULL; they are taken over. */
+	struct symbols *(*symbols)(void *ctx);
+	void *ctx;
+	struct dwarf *kernel; /* its structures; NULL: there is no file.  It must outlive the view */
+};
+
 /*
- * Fills v->symbols and v->btf out of the guest's memory; guest_forget() frees
- * them.  `other` (may be NULL) is taken over, and used when the kernel has no
- * symbols of its own.
+ * Fills v->symbols and v->types out of the guest's memory, or else out of files
+ * (f may be NULL); guest_forget() frees them.  -1, *e: there are no symbols.
  */
-int guest_locate(struct guest_view *v, struct symbols *other, struct err *e);
+int guest_locate(struct guest_view *v, const struct guest_files *f, struct ttd_error *e);
 void guest_forget(struct guest_view *v);
 /* The kernel's build id; its length, 0: it has none. */
 size_t guest_build_id(const struct guest_view *v, uint8_t id[64]);
@@ -156,6 +163,6 @@ struct guest_message {
 
 /* Oldest first, until fn returns false.  -1: *e. */
 int guest_messages(const struct guest_view *v, bool (*fn)(void *ctx,
-	const struct guest_message *m), void *ctx, struct err *e);
+	const struct guest_message *m), void *ctx, struct ttd_error *e);
 
 #endif

@@ -10,7 +10,10 @@
 #include "util/bytes.h"
 #include "util/checked.h"
 
-enum { HEADERS_MAX = 4096, UNSIZED_MAX = 256 /* a symbol without a size reaches so far */, BUILD_ID_MAX = 64 };
+enum {
+	HEADERS_MAX = 4096, BUILD_ID_MAX = 64,
+	UNSIZED_MAX = 256, /* as far as a symbol without a size reaches */
+};
 
 static bool header(const struct image_elf *e, Elf64_Ehdr *eh)
 {

@@ -4,13 +4,13 @@
  *
  *   num_syms     u32, padded
  *   names        num_syms times: length (one byte, or two when the top bit of
- *                the first is set: Linux 6.1), then so many token numbers; what
+ *                the first is set: Linux 6.1), then this many token numbers; what
  *                they expand to is a type letter and the name
  *   markers      u32 for each 256th name: its offset in names
  *   token_table  256 strings
  *   token_index  u16 for each token: its offset in token_table
  *   offsets      num_syms times s32, then relative_base u64: before num_syms
- *                up to Linux 6.3, behind token_index since
+ *                up to Linux 6.3, after token_index since
  *
  * How it thinks.  Digits occur in names, so tokens '0' to '9' are always the
  * digits themselves: that pattern, checked against token_index, which must
@@ -81,7 +81,7 @@ static bool index_at(struct tables *t, size_t at, size_t end)
 	return false;
 }
 
-/* The '0' of the digits is at `zero`: 48 tokens lie before it, 207 behind. */
+/* The '0' of the digits is at `zero`: 48 tokens lie before it, 207 after. */
 static bool tokens_at(struct tables *t, size_t zero)
 {
 	size_t at = zero, end = zero;

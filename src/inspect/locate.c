@@ -67,6 +67,8 @@ static bool copy_image(const struct guest_view *v, struct copy *c)
 /* A whole BTF at p that knows what a task is. */
 static bool btf_at(struct guest_view *v, const uint8_t *p, size_t n)
 {
+	struct types *types = NULL;
+	uint8_t *data;
 	static const struct { uint32_t off, len; } part[] = { { 8, 12 }, { 16, 20 } };
 	uint64_t end = 24;
 
@@ -77,23 +79,26 @@ static bool btf_at(struct guest_view *v, const uint8_t *p, size_t n)
 	}
 	if (end > n || end > BTF_MAX)
 		return false;
-	v->data = malloc(end);
-	if (v->data == NULL)
+	data = malloc(end);
+	if (data != NULL) {
+		memcpy(data, p, end);
+		types = types_from_btf(data, end);
+	}
+	if (types == NULL) {
+		free(data);
 		return false;
-	memcpy(v->data, p, end);
-	v->btf = btf_open(v->data, end);
-	if (v->btf != NULL && btf_size(v->btf, "task_struct") != 0)
+	}
+	if (types_size(types, "task_struct") != 0) {
+		v->types = types;
 		return true;
-	btf_free((struct btf *)(uintptr_t)v->btf);
-	free(v->data);
-	v->btf = NULL;
-	v->data = NULL;
+	}
+	types_free(types);
 	return false;
 }
 
 static void find_btf(struct guest_view *v, const struct copy *c)
 {
-	/* magic, version 1, no flags, a header of 24 bytes, types right behind it */
+	/* magic, version 1, no flags, a header of 24 bytes, types right after it */
 	static const uint8_t shape[12] = { 0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0 };
 	const uint8_t *at = c->p, *end = c->p + c->len;
 	uint64_t start;
@@ -127,37 +132,44 @@ static bool add_module(void *ctx, const struct guest_module *m)
 		guest_module_symbols(a->v, m, a->s) == 0;
 }
 
-int guest_locate(struct guest_view *v, struct symbols *other, struct err *e)
+/* The kernel's own table, else what is found elsewhere. */
+static struct symbols *find_symbols(const struct copy *c, const struct guest_files *f)
 {
-	struct symbols *s = symbols_new();
-	struct adding a = { v, s };
-	struct copy c = {0};
+	struct symbols *s = c->len != 0 ? symbols_new() : NULL;
 
-	v->symbols = NULL;
-	v->btf = NULL;
-	v->data = NULL;
-	if (s == NULL || !copy_image(v, &c)) {
+	if (s != NULL && kallsyms_read(s, c->p, c->len) != 0) {
 		symbols_free(s);
-		symbols_free(other);
-		return err_set(e, ST_HOST, s == NULL || c.len != 0 ? "out of memory"
-			: "the guest has no kernel in its memory");
+		s = NULL;
 	}
-	if (kallsyms_read(s, c.p, c.len) != 0) {
-		symbols_free(s);
-		a.s = s = other;
-		other = NULL;
-	}
-	symbols_free(other);
+	if (s == NULL && f != NULL && f->symbols != NULL)
+		s = f->symbols(f->ctx);
 	if (s != NULL)
 		symbols_sort(s);
-	v->symbols = s;
-	find_btf(v, &c);
+	return s;
+}
+
+int guest_locate(struct guest_view *v, const struct guest_files *f, struct ttd_error *e)
+{
+	struct copy c = {0};
+	struct adding a;
+
+	v->types = NULL;
+	v->symbols = NULL;
+	if (!copy_image(v, &c) && c.len != 0)
+		return err_set(e, TTD_HOST, "out of memory");
+	v->symbols = a.s = find_symbols(&c, f);
+	a.v = v;
+	if (c.len != 0)
+		find_btf(v, &c);
+	if (v->types == NULL && f != NULL && f->kernel != NULL)
+		v->types = types_from_dwarf(f->kernel);
 	free(c.p);
-	if (s == NULL)
-		return err_set(e, ST_HOST, "no table of symbols is in the guest's memory: its kernel "
-			"has no kallsyms, or has lost them; give its System.map with --symbols");
-	if (v->btf != NULL && guest_modules(v, add_module, &a))
-		symbols_sort(s);
+	if (v->symbols == NULL)
+		return err_set(e, TTD_HOST, c.len == 0 ? "the guest has no kernel in its memory"
+			: "no table of symbols is in the guest's memory: its kernel has no kallsyms, "
+			"or has lost them; give its System.map with --symbols");
+	if (guest_modules(v, add_module, &a))
+		symbols_sort(a.s);
 	return 0;
 }
 
@@ -177,9 +189,7 @@ size_t guest_build_id(const struct guest_view *v, uint8_t id[64])
 void guest_forget(struct guest_view *v)
 {
 	symbols_free((struct symbols *)(uintptr_t)v->symbols);
-	btf_free((struct btf *)(uintptr_t)v->btf);
-	free(v->data);
+	types_free((struct types *)(uintptr_t)v->types);
 	v->symbols = NULL;
-	v->btf = NULL;
-	v->data = NULL;
+	v->types = NULL;
 }

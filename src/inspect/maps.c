@@ -28,7 +28,7 @@ struct walk {
 	void *ctx;
 	uint64_t last;  /* end of the mapping handed out last */
 	uint64_t want;  /* only the one that holds this address, unless it is all of them */
-	unsigned nodes; /* G1 */
+	unsigned nodes; /* GU1 */
 	bool stop;
 };
 #define ALL UINT64_MAX
@@ -60,7 +60,7 @@ static void name_it(const struct walk *w, uint64_t vma, struct guest_map *m)
 	else if (guest_get(v, vma, "vm_area_struct", "anon_name", &own) && own != 0) {
 		uint32_t off;
 
-		if (btf_offset(v->btf, "anon_vma_name", "name", &off) &&
+		if (types_offset(v->types, "anon_vma_name", "name", &off) &&
 			guest_string(v, own + off, text, sizeof text) > 0) {
 			strcpy(m->file, "[anon:");
 			strcat(m->file, text);
@@ -138,9 +138,9 @@ static bool read_node(const struct guest_view *v, uint64_t entry, struct node *n
 	const char *type = (entry >> 3 & 15) == NODE_ARANGE ? "maple_arange_64"
 		: "maple_range_64";
 	uint64_t at = entry & ~UINT64_C(255);
-	struct btf_member pivot, slot;
+	struct type_member pivot, slot;
 
-	if (!btf_member(v->btf, type, "pivot", &pivot) || !btf_member(v->btf, type, "slot", &slot) ||
+	if (!types_member(v->types, type, "pivot", &pivot) || !types_member(v->types, type, "slot", &slot) ||
 		pivot.count > PIVOTS_MAX || slot.count != pivot.count + 1 ||
 		pivot.size != pivot.count * 8 || slot.size != slot.count * 8)
 		return false;
@@ -217,7 +217,7 @@ int guest_maps(const struct guest_view *v, const struct guest_task *t,
 {
 	struct walk w = { .v = v, .task = t, .fn = fn, .ctx = ctx, .want = ALL };
 
-	if (v->btf == NULL)
+	if (v->types == NULL)
 		return -1;
 	return t->mm == 0 || walk_tree(&w, t->mm) || walk_list(&w, t->mm) ? 0 : -1;
 }
@@ -234,7 +234,7 @@ bool guest_map_find(const struct guest_view *v, const struct guest_task *t, uint
 	struct walk w = { .v = v, .task = t, .fn = take, .ctx = m, .want = va };
 
 	memset(m, 0, sizeof *m);
-	if (v->btf == NULL || t->mm == 0 || va == ALL || (!walk_tree(&w, t->mm) &&
+	if (t->mm == 0 || va == ALL || (!walk_tree(&w, t->mm) &&
 		!walk_list(&w, t->mm)))
 		return false;
 	return m->end != 0;

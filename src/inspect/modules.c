@@ -19,14 +19,15 @@ enum {
 /* Where its core is: the least range that holds all of its parts that stay. */
 static bool core_of(const struct guest_view *v, uint64_t at, struct guest_module *m)
 {
-	struct btf_member mem;
+	struct type_member mem;
 	uint64_t lo = UINT64_MAX, hi = 0;
 	uint32_t each;
 
 	if (guest_get(v, at, "module", "core_layout.base", &m->base) &&
 		guest_get(v, at, "module", "core_layout.size", &m->size))
 		return true;
-	if (!btf_member(v->btf, "module", "mem", &mem) || mem.count > PARTS_MAX)
+	if (!types_member(v->types, "module", "mem", &mem) || mem.count == 0 ||
+		mem.count > PARTS_MAX)
 		return false;
 	each = mem.size / mem.count;
 	for (uint32_t i = 0; i < mem.count; i++) {
@@ -46,13 +47,13 @@ static bool core_of(const struct guest_view *v, uint64_t at, struct guest_module
 
 static bool module_at(const struct guest_view *v, uint64_t at, struct guest_module *m)
 {
-	struct btf_member name;
+	struct type_member name;
 	uint64_t state;
 
 	memset(m, 0, sizeof *m);
 	m->at = at;
 	if (!guest_get(v, at, "module", "state", &state) || state >= STATE_UNFORMED ||
-		!btf_member(v->btf, "module", "name", &name) || name.size > 64 ||
+		!types_member(v->types, "module", "name", &name) || name.size > 64 ||
 		!guest_read(v, at + name.offset, m->name, name.size) || !core_of(v, at, m))
 		return false;
 	m->name[sizeof m->name - 1] = '\0';

@@ -4,15 +4,72 @@
  *
  * orc_unwind_ip[] holds addresses as signed distances from the words
  * themselves, in ascending order; orc_unwind[] the entries.  Modules have their
- * own.  The entry's layout and the numbers of its types have changed; its BTF
- * tells which they are: up to Linux 6.3 it has a bit `end`.
+ * own.  The entry's layout and the numbers of its types have changed; its type
+ * tells which they are, or the kernel's version where types are not known: up to
+ * Linux 6.3 it has a bit `end`.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "inspect/unwind.h"
 #include "util/bytes.h"
 
 enum { ENTRY_MAX = 16, COUNT_MAX = 1 << 24 };
+
+/* ---- the form of an entry ---- */
+
+/* "Linux version 6.1.0-…": 601; 0: it does not say. */
+static unsigned kernel_version(const struct guest_view *v)
+{
+	unsigned major, minor;
+	char banner[64];
+	uint64_t at;
+
+	return guest_symbol(v, "linux_banner", &at) &&
+		guest_string(v, at, banner, sizeof banner) > 0 &&
+		sscanf(banner, "Linux version %3u.%3u", &major, &minor) == 2
+		? major * 100 + minor : 0;
+}
+
+/* Six bytes ever since: two offsets, two registers, and what has been moved about. */
+static bool form_by_version(struct orc *o)
+{
+	unsigned version = kernel_version(o->v);
+
+	if (version < 414)
+		return false;
+	o->size = 6;
+	o->sp_offset = (struct type_member){ .offset = 0, .size = 2, .count = 1 };
+	o->bp_offset = (struct type_member){ .offset = 2, .size = 2, .count = 1 };
+	o->sp_reg = (struct type_member){ .offset = 4, .shift = 0, .width = 4 };
+	o->bp_reg = (struct type_member){ .offset = 4, .shift = 4, .width = 4 };
+	o->type = (struct type_member){ .offset = 5, .width = version < 604 ? 2 : 3 };
+	o->old_types = version < 604;
+	o->end = (struct type_member){ .offset = 5, .shift = version < 603 ? 2 : 3, .width = 1 };
+	return true;
+}
+
+static bool form_by_type(struct orc *o)
+{
+	static const char t[] = "orc_entry";
+	const struct types *types = o->v->types;
+
+	o->size = types_size(types, t);
+	o->old_types = types_member(types, t, "end", &o->end);
+	return o->size != 0 && o->size <= ENTRY_MAX &&
+		types_member(types, t, "sp_offset", &o->sp_offset) &&
+		types_member(types, t, "bp_offset", &o->bp_offset) &&
+		types_member(types, t, "sp_reg", &o->sp_reg) &&
+		types_member(types, t, "bp_reg", &o->bp_reg) &&
+		types_member(types, t, "type", &o->type);
+}
+
+/* A kernel that is not Linux: from its first function to its last. */
+static void any_text(struct orc *o)
+{
+	if (o->text[0] == 0 && o->v->symbols != NULL)
+		symbols_code(o->v->symbols, &o->text[0], &o->text[1]);
+}
 
 bool orc_open(struct orc *o, const struct guest_view *v)
 {
@@ -23,17 +80,12 @@ bool orc_open(struct orc *o, const struct guest_view *v)
 	guest_symbol(v, "_etext", &o->text[1]);
 	guest_symbol(v, "_sinittext", &o->text[2]);
 	guest_symbol(v, "_einittext", &o->text[3]);
-	if (v->btf == NULL || !guest_symbol(v, "__start_orc_unwind_ip", &o->ips) ||
+	any_text(o);
+	if (!guest_symbol(v, "__start_orc_unwind_ip", &o->ips) ||
 		!guest_symbol(v, "__stop_orc_unwind_ip", &end) ||
 		!guest_symbol(v, "__start_orc_unwind", &o->entries) || end < o->ips ||
-		!btf_member(v->btf, "orc_entry", "sp_offset", &o->sp_offset) ||
-		!btf_member(v->btf, "orc_entry", "bp_offset", &o->bp_offset) ||
-		!btf_member(v->btf, "orc_entry", "sp_reg", &o->sp_reg) ||
-		!btf_member(v->btf, "orc_entry", "bp_reg", &o->bp_reg) ||
-		!btf_member(v->btf, "orc_entry", "type", &o->type) ||
-		(o->size = btf_size(v->btf, "orc_entry")) == 0 || o->size > ENTRY_MAX)
+		!(form_by_type(o) || form_by_version(o)))
 		return false;
-	o->old_types = btf_member(v->btf, "orc_entry", "end", &o->end);
 	o->count = (end - o->ips) / 4;
 	if (o->count > COUNT_MAX)
 		o->count = 0;
@@ -49,7 +101,7 @@ bool orc_is_text(const struct orc *o, uint64_t addr)
 
 /* ---- entries ---- */
 
-static bool bits(const uint8_t *raw, uint32_t size, const struct btf_member *m, unsigned *value)
+static bool bits(const uint8_t *raw, uint32_t size, const struct type_member *m, unsigned *value)
 {
 	uint8_t word[ENTRY_MAX + 8] = {0};
 	unsigned width = m->width != 0 ? m->width : m->size * 8;

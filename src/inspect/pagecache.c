@@ -19,7 +19,7 @@ enum { DEPTH_MAX = 12, SLOTS_MAX = 64 };
 struct cache {
 	const struct guest_view *v;
 	uint64_t root, pages, frames;
-	struct btf_member slots;
+	struct type_member slots;
 	uint32_t page_size;
 };
 
@@ -70,8 +70,8 @@ uint8_t *guest_file_bytes(const struct guest_view *v, uint64_t mapping, size_t m
 
 	guest_variable(v, "vmemmap_base", &c.pages);
 	guest_variable(v, "page_offset_base", &c.frames);
-	c.page_size = btf_size(v->btf, "page");
-	if (c.page_size == 0 || !btf_member(v->btf, "xa_node", "slots", &c.slots) ||
+	c.page_size = types_size(v->types, "page");
+	if (c.page_size == 0 || !types_member(v->types, "xa_node", "slots", &c.slots) ||
 		c.slots.count > SLOTS_MAX || c.slots.size != c.slots.count * 8 ||
 		!guest_get(v, mapping, "address_space", "host", &host) ||
 		!guest_get(v, mapping, "address_space", "i_pages.xa_head", &c.root) ||

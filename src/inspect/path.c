@@ -44,7 +44,7 @@ static bool mounted_on(const struct guest_view *v, uint64_t *mnt, uint64_t *dent
 	uint64_t mount, parent;
 	uint32_t off;
 
-	if (!btf_offset(v->btf, "mount", "mnt", &off))
+	if (!types_offset(v->types, "mount", "mnt", &off))
 		return false;
 	mount = *mnt - off;
 	if (!guest_get(v, mount, "mount", "mnt_parent", &parent) || parent == mount ||
@@ -76,7 +76,7 @@ void guest_file_path(const struct guest_view *v, uint64_t file, char out[GUEST_T
 	struct path p = { .at = GUEST_TEXT - 1 };
 
 	out[0] = '\0';
-	if (v->btf == NULL || !guest_get(v, file, "file", "f_path.mnt", &mnt) ||
+	if (!guest_get(v, file, "file", "f_path.mnt", &mnt) ||
 		!guest_get(v, file, "file", "f_path.dentry", &dentry) ||
 		!guest_get(v, dentry, "dentry", "d_parent", &parent))
 		return;

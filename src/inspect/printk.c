@@ -37,9 +37,9 @@ static bool open_ring(const struct guest_view *v, struct ring *r)
 	uint64_t prb;
 
 	*r = (struct ring){ .v = v };
-	return v->btf != NULL && guest_variable(v, "prb", &prb) &&
-		(r->desc_size = btf_size(v->btf, "prb_desc")) != 0 &&
-		(r->info_size = btf_size(v->btf, "printk_info")) != 0 &&
+	return guest_variable(v, "prb", &prb) &&
+		(r->desc_size = types_size(v->types, "prb_desc")) != 0 &&
+		(r->info_size = types_size(v->types, "printk_info")) != 0 &&
 		guest_get(v, prb, t, "desc_ring.count_bits", &r->count_bits) &&
 		guest_get(v, prb, t, "desc_ring.descs", &r->descs) &&
 		guest_get(v, prb, t, "desc_ring.infos", &r->infos) &&
@@ -83,10 +83,10 @@ static bool read_text(const struct ring *r, uint64_t id, uint64_t begin, uint64_
 
 static void read_device(const struct ring *r, uint64_t info, struct guest_message *m)
 {
-	struct btf_member sub, dev;
+	struct type_member sub, dev;
 
-	if (!btf_member(r->v->btf, "printk_info", "dev_info.subsystem", &sub) ||
-		!btf_member(r->v->btf, "printk_info", "dev_info.device", &dev) ||
+	if (!types_member(r->v->types, "printk_info", "dev_info.subsystem", &sub) ||
+		!types_member(r->v->types, "printk_info", "dev_info.device", &dev) ||
 		sub.size > sizeof m->subsystem || dev.size > sizeof m->device ||
 		!guest_read(r->v, info + sub.offset, m->subsystem, sub.size) ||
 		!guest_read(r->v, info + dev.offset, m->device, dev.size))
@@ -126,22 +126,22 @@ static bool read_message(const struct ring *r, uint64_t id, struct guest_message
 }
 
 int guest_messages(const struct guest_view *v, bool (*fn)(void *ctx,
-	const struct guest_message *m), void *ctx, struct err *e)
+	const struct guest_message *m), void *ctx, struct ttd_error *e)
 {
 	struct guest_message *m;
 	struct ring r;
 	uint64_t n;
 
 	if (!open_ring(v, &r))
-		return err_set(e, ST_HOST, v->btf == NULL ? "the guest's kernel has no BTF: its "
-			"structures are not known" : "the guest's kernel has no ring buffer of the "
-			"form that Linux has since 5.10");
+		return err_set(e, TTD_HOST, v->types == NULL ? "the guest's kernel has no BTF: its "
+			"structures are not known; give a vmlinux with DWARF by --symbols"
+			: "the guest's kernel has no ring buffer of the form that Linux has since 5.10");
 	m = malloc(sizeof *m);
 	if (m == NULL)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	n = ((r.head - r.tail) & ID_MASK) + 1;
 	if (n > UINT64_C(1) << r.count_bits)
-		n = UINT64_C(1) << r.count_bits; /* G1 */
+		n = UINT64_C(1) << r.count_bits; /* GU1 */
 	for (uint64_t i = 0; i < n; i++)
 		if (read_message(&r, (r.tail + i) & ID_MASK, m) && !fn(ctx, m))
 			break;

@@ -1,6 +1,6 @@
 /*
  * read.c - reading a guest's memory by its page tables, and structures in it
- * by their BTF; see guest.h.
+ * by their layouts; see guest.h.
  */
 #include "inspect/guest.h"
 
@@ -20,7 +20,7 @@ static mfn_t walk(const struct mem *mem, mfn_t root, uint64_t va)
 {
 	mfn_t mfn = root;
 
-	if ((int64_t)(va << 16) >> 16 != (int64_t)va)
+	if (!mem_canonical(va))
 		return MFN_NONE;
 	for (int level = 3; level >= 0; level--) {
 		unsigned shift = 12 + 9 * (unsigned)level;
@@ -96,10 +96,10 @@ bool guest_get(const struct guest_view *v, uint64_t at, const char *type, const 
 	uint64_t *value)
 {
 	uint8_t raw[16] = {0};
-	struct btf_member m;
+	struct type_member m;
 	uint64_t n;
 
-	if (v->btf == NULL || !btf_member(v->btf, type, path, &m))
+	if (!types_member(v->types, type, path, &m))
 		return false;
 	if (m.width != 0) {
 		if (m.width > 56 || !guest_read(v, at + m.offset, raw, (m.shift + m.width + 7) / 8))
@@ -133,7 +133,7 @@ bool guest_list_start(struct guest_list *l, const struct guest_view *v, uint64_t
 {
 	*l = (struct guest_list){ .v = v, .head = head, .at = head,
 		.left = mem_ram_pages(v->mem) + SPARE, .next_mark = 1 };
-	return v->btf != NULL && btf_offset(v->btf, type, path, &l->offset);
+	return types_offset(v->types, type, path, &l->offset);
 }
 
 /* Brent's way of noticing a loop: compare with a mark that moves on at powers of two. */

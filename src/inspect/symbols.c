@@ -11,8 +11,8 @@
 #include "util/bytes.h"
 #include "util/checked.h"
 
-enum { NAME_LEN_MAX = 1023 };
-/* Nothing reaches farther behind the last name than this. */
+enum { NAME_LEN_MAX = 1023, PAGE = 4096 };
+/* Nothing reaches farther after the last name than this. */
 #define LAST_MAX (UINT64_C(1) << 20)
 
 struct symbol {
@@ -33,12 +33,17 @@ struct symbols {
 	size_t n, cap;
 	char *pool; /* type letter, name, NUL; again and again */
 	size_t pool_len, pool_cap;
-	uint64_t end; /* behind the kernel, 0: not known */
+	uint64_t end;   /* after the kernel, 0: not known */
+	uint64_t start; /* what is below is no address: SY2 */
 };
 
 struct symbols *symbols_new(void)
 {
-	return calloc(1, sizeof(struct symbols));
+	struct symbols *s = calloc(1, sizeof *s);
+
+	if (s != NULL)
+		s->start = KERNEL_START;
+	return s;
 }
 
 void symbols_free(struct symbols *s)
@@ -99,13 +104,44 @@ static int compare(const void *x, const void *y)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
+static bool is_code(const struct symbols *s, const struct symbol *y)
+{
+	char type = s->pool[y->name];
+
+	return type == 't' || type == 'T' || type == 'W' || type == 'w';
+}
+
+static bool code_above(const struct symbols *s, uint64_t addr)
+{
+	for (size_t i = s->n; i > 0 && s->sym[i - 1].addr >= addr; i--)
+		if (is_code(s, &s->sym[i - 1]))
+			return true;
+	return false;
+}
+
+bool symbols_code(const struct symbols *s, uint64_t *start, uint64_t *end)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->sym[i].addr < s->start || !is_code(s, &s->sym[i]))
+			continue;
+		if (!found)
+			*start = s->sym[i].addr;
+		*end = i + 1 < s->n ? s->sym[i + 1].addr : s->sym[i].addr + PAGE;
+		found = true;
+	}
+	return found;
+}
+
 void symbols_sort(struct symbols *s)
 {
 	uint64_t end;
 
 	if (s->n != 0)
-		qsort(s->sym, s->n, sizeof *s->sym, compare); /* S1 */
+		qsort(s->sym, s->n, sizeof *s->sym, compare); /* SY1 */
 	s->end = symbols_addr(s, "_end", &end) ? end : 0;
+	s->start = code_above(s, KERNEL_START) ? KERNEL_START : 0; /* SY2 */
 }
 
 size_t symbols_count(const struct symbols *s)
@@ -177,7 +213,7 @@ static size_t at_or_below(const struct symbols *s, uint64_t addr)
 		else
 			hi = mid;
 	}
-	if (lo == 0 || s->sym[lo - 1].addr < KERNEL_START) /* S2 */
+	if (lo == 0 || s->sym[lo - 1].addr < s->start) /* SY2 */
 		return s->n;
 	lo--;
 	while (lo > 0 && s->sym[lo - 1].addr == s->sym[lo].addr)
@@ -190,7 +226,7 @@ const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offse
 	const struct module *m;
 	size_t i;
 
-	if (addr < KERNEL_START || (s->end != 0 && addr >= s->end && addr < MODULES_START))
+	if (addr < s->start || (s->end != 0 && addr >= s->end && addr < MODULES_START))
 		return NULL;
 	i = at_or_below(s, addr);
 	if (i == s->n)
@@ -236,7 +272,7 @@ bool symbols_addr(const struct symbols *s, const char *name, uint64_t *addr)
 
 /* ---- System.map, and what /proc/kallsyms prints ---- */
 
-/* "ffffffff81000000 T _text", perhaps "\t[module]" behind it.  -1: it is something else. */
+/* "ffffffff81000000 T _text", perhaps "\t[module]" after it.  -1: it is something else. */
 static int map_line(struct symbols *s, const char *p, size_t n)
 {
 	uint64_t addr = 0;
@@ -260,7 +296,7 @@ static int map_line(struct symbols *s, const char *p, size_t n)
 	return end == i + 3 ? -1 : symbols_add(s, addr, p[i + 1], p + i + 3, end - i - 3);
 }
 
-struct symbols *symbols_from_map(const char *name, const void *p, size_t n, struct err *e)
+struct symbols *symbols_from_map(const char *name, const void *p, size_t n, struct ttd_error *e)
 {
 	struct symbols *s = symbols_new();
 	const char *at = p, *end = at + n;
@@ -271,7 +307,7 @@ struct symbols *symbols_from_map(const char *name, const void *p, size_t n, stru
 		size_t len = (size_t)((nl != NULL ? nl : end) - at);
 
 		if (len != 0 && map_line(s, at, len) != 0) {
-			err_set(e, ST_HOST, "symbols %s: line %u is not of the form ADDRESS TYPE NAME",
+			err_set(e, TTD_HOST, "symbols %s: line %u is not of the form ADDRESS TYPE NAME",
 				name, line);
 			symbols_free(s);
 			return NULL;
@@ -279,7 +315,7 @@ struct symbols *symbols_from_map(const char *name, const void *p, size_t n, stru
 		at += len + 1;
 	}
 	if (s == NULL || s->n == 0) {
-		err_set(e, ST_HOST, "symbols %s: %s", name, s == NULL ? "out of memory"
+		err_set(e, TTD_HOST, "symbols %s: %s", name, s == NULL ? "out of memory"
 			: "the file is empty");
 		symbols_free(s);
 		return NULL;
@@ -315,17 +351,17 @@ static void read_symtab(struct symbols *s, const uint8_t *p, size_t n)
 	}
 }
 
-struct symbols *symbols_from_elf(const char *name, const void *p, size_t n, struct err *e)
+struct symbols *symbols_from_elf(const char *name, const void *p, size_t n, struct ttd_error *e)
 {
 	struct symbols *s = symbols_new();
 
 	if (s == NULL) {
-		err_set(e, ST_HOST, "symbols %s: out of memory", name);
+		err_set(e, TTD_HOST, "symbols %s: out of memory", name);
 		return NULL;
 	}
 	read_symtab(s, p, n);
 	if (s->n == 0 && kallsyms_read(s, p, n) != 0) {
-		err_set(e, ST_HOST, "symbols %s: the kernel has neither a symbol table nor "
+		err_set(e, TTD_HOST, "symbols %s: the kernel has neither a symbol table nor "
 			"kallsyms; give its System.map", name);
 		symbols_free(s);
 		return NULL;

@@ -5,10 +5,11 @@
  * or in a copy of guest memory), from a vmlinux that still has its symbol
  * table, or from a System.map.  All three are untrusted bytes.
  *
- *  S1. sym[] is in ascending order of address; of several names for one
+ *  SY1. sym[] is in ascending order of address; of several names for one
  *      address the one that the source lists first comes first.
- *  S2. Addresses below KERNEL_START are not addresses but offsets into the
- *      per-cpu area, or constants; no address is ever named after them.
+ *  SY2. Addresses below KERNEL_START are not addresses but offsets into the
+ *      per-cpu area, or constants; no address is ever named after them.  That is
+ *      so of Linux; a kernel all of whose code is below runs there.
  */
 #ifndef TTD_INSPECT_SYMBOLS_H
 #define TTD_INSPECT_SYMBOLS_H
@@ -35,9 +36,9 @@ int symbols_add_module(struct symbols *s, const char *name, uint64_t base, uint6
 void symbols_sort(struct symbols *s); /* after the last one */
 
 /* `name` opens error texts.  The bytes are not needed afterwards. */
-struct symbols *symbols_from_map(const char *name, const void *p, size_t n, struct err *e);
+struct symbols *symbols_from_map(const char *name, const void *p, size_t n, struct ttd_error *e);
 /* A vmlinux: its symbol table if there is one, else its kallsyms. */
-struct symbols *symbols_from_elf(const char *name, const void *p, size_t n, struct err *e);
+struct symbols *symbols_from_elf(const char *name, const void *p, size_t n, struct ttd_error *e);
 
 size_t symbols_count(const struct symbols *s);
 /* The i-th; its name. */
@@ -46,6 +47,8 @@ const char *symbols_get(const struct symbols *s, size_t i, uint64_t *addr, char 
 const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offset);
 /* How far the symbol that symbols_find() gives reaches, as far as that is known; 0. */
 uint64_t symbols_size(const struct symbols *s, uint64_t addr);
+/* From the first to after the last symbol that is code.  false: there is none. */
+bool symbols_code(const struct symbols *s, uint64_t *start, uint64_t *end);
 /* The module that addr lies in; NULL: none that is known. */
 const char *symbols_module(const struct symbols *s, uint64_t addr);
 /* The i-th of the modules that are known; NULL: there are no more. */

@@ -222,7 +222,7 @@ static void make(struct maker *m)
 		memcpy(m->out->p, &eh, sizeof eh);
 }
 
-int symfile_make(const struct guest_view *v, struct wbuf *out, struct err *e)
+int symfile_make(const struct guest_view *v, struct wbuf *out, struct ttd_error *e)
 {
 	struct maker m = { .v = v, .out = out };
 	int rc = 0;
@@ -230,13 +230,13 @@ int symfile_make(const struct guest_view *v, struct wbuf *out, struct err *e)
 	*out = (struct wbuf){0};
 	m.part = calloc(SECTIONS_MAX, sizeof *m.part);
 	if (m.part == NULL)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	if (v->symbols == NULL || !find_parts(&m))
-		rc = err_set(e, ST_HOST, "the guest's kernel does not say where its code is");
+		rc = err_set(e, TTD_HOST, "the guest's kernel does not say where its code is");
 	else
 		make(&m);
 	if (rc == 0 && out->bad)
-		rc = err_set(e, ST_HOST, "out of memory");
+		rc = err_set(e, TTD_HOST, "out of memory");
 	wbuf_free(&m.sym);
 	wbuf_free(&m.str);
 	wbuf_free(&m.names);

@@ -9,6 +9,6 @@
 #include "util/bytes.h"
 
 /* Makes the file's bytes; wbuf_free() them.  -1: *e. */
-int symfile_make(const struct guest_view *v, struct wbuf *out, struct err *e);
+int symfile_make(const struct guest_view *v, struct wbuf *out, struct ttd_error *e);
 
 #endif

@@ -1,24 +1,14 @@
 /*
- * unwind.c - the kernel's part of a stack.
- *
- * By ORC where it has an entry: the same rules as Linux's own unwinder, so the
- * same frames.  Where it has none, by the frame pointer if that leads to a
- * return address, else by looking through the stack for words that are return
- * addresses (the byte before is a call's last); such frames say so.  What the
- * entry code saved of the program is at the end.
- *
- *  U1. Frames are counted, and a step that leads nowhere new ends it.
+ * unwind.c - the kernel's part of a stack: walk.c's steps, its table ORC, with the
+ * same rules as Linux's own unwinder, so the same frames.  What the entry code
+ * saved of the program is at the end.
  */
 #include <string.h>
 
-#include "inspect/unwind.h"
+#include "inspect/walk.h"
 #include "util/bytes.h"
 
-enum {
-	FRAMES_MAX = 256, GUESSES_MAX = 32,
-	STACK_DEFAULT = 16384,
-	CPL = 3,
-};
+enum { GUESSES_MAX = 32, STACK_DEFAULT = 16384, CPL = 3 };
 
 /* Numbers of the format. */
 enum orc_reg {
@@ -27,14 +17,8 @@ enum orc_reg {
 };
 
 struct unwind {
-	const struct guest_view *v;
+	struct walk w;
 	struct orc orc;
-	guest_frame_fn *fn;
-	void *ctx;
-	struct guest_regs g;
-	uint64_t top; /* end of the task's own stack; 0: not known */
-	unsigned frames;
-	bool stopped; /* by fn */
 };
 
 /* ---- registers saved in memory ---- */
@@ -79,7 +63,8 @@ static bool load_partial(const struct guest_view *v, uint64_t at, struct guest_r
 	return true;
 }
 
-void guest_cpu_regs(const struct cpu_state *s, struct guest_regs *g)
+/* Where the CPU stands. */
+static void guest_cpu_regs(const struct cpu_state *s, struct guest_regs *g)
 {
 	static const uint8_t dwarf[8] = { REG_AX, REG_CX, REG_DX, REG_BX, REG_SP, REG_BP, REG_SI,
 		REG_DI };
@@ -95,7 +80,7 @@ void guest_cpu_regs(const struct cpu_state *s, struct guest_regs *g)
 static bool sleeping_regs(const struct guest_view *v, uint64_t task, struct guest_regs *g)
 {
 	static const char t[] = "inactive_task_frame";
-	uint32_t size = btf_size(v->btf, t);
+	uint32_t size = types_size(v->types, t);
 	uint64_t at, ip, bp;
 
 	g->known = 0;
@@ -111,17 +96,6 @@ static bool sleeping_regs(const struct guest_view *v, uint64_t task, struct gues
 
 /* ---- one step ---- */
 
-static bool emit(struct unwind *u, enum guest_how how)
-{
-	struct guest_frame f = { .how = how, .ip = u->g.r[REG_IP], .sp = u->g.r[REG_SP] };
-
-	f.where = f.ip - (u->g.exact ? 0 : 1);
-	if (++u->frames > FRAMES_MAX)
-		return false;
-	u->stopped = !u->fn(u->ctx, &f);
-	return !u->stopped;
-}
-
 static bool known(const struct guest_regs *g, unsigned reg, uint64_t *value)
 {
 	*value = g->r[reg];
@@ -131,7 +105,7 @@ static bool known(const struct guest_regs *g, unsigned reg, uint64_t *value)
 /* The address that an entry's sp_reg and sp_offset name. */
 static bool orc_sp(const struct unwind *u, const struct orc_entry *e, uint64_t *sp)
 {
-	const struct guest_regs *g = &u->g;
+	const struct guest_regs *g = &u->w.g;
 	uint64_t off = (uint64_t)(int64_t)e->sp_offset, at;
 
 	switch (e->sp_reg) {
@@ -142,14 +116,14 @@ static bool orc_sp(const struct unwind *u, const struct orc_entry *e, uint64_t *
 	case ORC_REG_R10: return known(g, 10, sp);
 	case ORC_REG_R13: return known(g, 13, sp);
 	case ORC_REG_BP_INDIRECT:
-		return known(g, REG_BP, &at) && guest_read(u->v, at + off, sp, 8);
+		return known(g, REG_BP, &at) && guest_read(u->w.v, at + off, sp, 8);
 	case ORC_REG_SP_INDIRECT:
 		/* Up to Linux 5.11 the offset was the slot's. */
-		if (guest_read(u->v, g->r[REG_SP], sp, 8) && *sp >= KERNEL_START) {
+		if (guest_read(u->w.v, g->r[REG_SP], sp, 8) && *sp >= KERNEL_START) {
 			*sp += off;
 			return true;
 		}
-		return guest_read(u->v, g->r[REG_SP] + off, sp, 8);
+		return guest_read(u->w.v, g->r[REG_SP] + off, sp, 8);
 	default: return false;
 	}
 }
@@ -159,106 +133,50 @@ static void orc_bp(const struct unwind *u, const struct orc_entry *e, uint64_t s
 {
 	uint64_t off = (uint64_t)(int64_t)e->bp_offset, bp;
 
-	if (e->bp_reg == ORC_REG_PREV_SP && guest_read(u->v, sp + off, &bp, 8))
+	if (e->bp_reg == ORC_REG_PREV_SP && guest_read(u->w.v, sp + off, &bp, 8))
 		reg_set(g, REG_BP, bp);
-	else if (e->bp_reg == ORC_REG_BP && guest_read(u->v, old->r[REG_BP] + off, &bp, 8))
+	else if (e->bp_reg == ORC_REG_BP && guest_read(u->w.v, old->r[REG_BP] + off, &bp, 8))
 		reg_set(g, REG_BP, bp);
 	else if (!reg_known(g, REG_BP) && reg_known(old, REG_BP))
 		reg_set(g, REG_BP, old->r[REG_BP]);
 }
 
-enum step { STEP_FRAME, STEP_USER, STEP_END, STEP_LOST };
-
-/* *how: what kind of frame it came to. */
-static enum step step_orc(struct unwind *u, enum guest_how *how)
+static enum walk_step step_orc(struct walk *w, enum guest_how *how)
 {
-	struct guest_regs old = u->g, g = { .known = 0 };
+	struct unwind *u = (struct unwind *)w;
+	struct guest_regs old = w->g, g = { .known = 0 };
 	struct orc_entry e = { .sp_offset = 8, .sp_reg = ORC_REG_SP, .type = ORC_CALL };
 	uint64_t sp, ip = old.r[REG_IP] - (old.exact ? 0 : 1);
 	bool user = false;
 
 	/* A jump to nowhere: the stack is as a call leaves it. */
 	if (old.r[REG_IP] != 0 && !orc_find(&u->orc, ip, &e))
-		return STEP_LOST;
+		return WALK_LOST;
 	if (e.type == ORC_END)
-		return STEP_END;
+		return WALK_END;
 	if (e.type == ORC_UNDEFINED || !orc_sp(u, &e, &sp))
-		return STEP_LOST;
+		return WALK_LOST;
 	if (e.type == ORC_CALL) {
 		uint64_t back;
 
-		if (!guest_read(u->v, sp - 8, &back, 8))
-			return STEP_LOST;
+		if (!guest_read(w->v, sp - 8, &back, 8))
+			return WALK_LOST;
 		reg_set(&g, REG_IP, back);
 		reg_set(&g, REG_SP, sp);
 		*how = HOW_TABLE;
 	} else if (e.type == ORC_REGS) {
-		if (!load_regs(u->v, sp, &g, &user))
-			return STEP_LOST;
+		if (!load_regs(w->v, sp, &g, &user))
+			return WALK_LOST;
 		*how = HOW_TRAP;
 	} else {
 		g = old;
-		if (!load_partial(u->v, sp, &g, &user))
-			return STEP_LOST;
+		if (!load_partial(w->v, sp, &g, &user))
+			return WALK_LOST;
 		*how = HOW_TRAP;
 	}
 	orc_bp(u, &e, sp, &old, &g);
-	if (g.r[REG_IP] == old.r[REG_IP] && g.r[REG_SP] == old.r[REG_SP])
-		return STEP_LOST; /* U1 */
-	u->g = g;
-	return user ? STEP_USER : STEP_FRAME;
-}
-
-static enum step step_pointer(struct unwind *u)
-{
-	uint64_t bp, word[2];
-
-	if (!known(&u->g, REG_BP, &bp) || bp < KERNEL_START || (bp & 7) != 0 ||
-		bp < u->g.r[REG_SP] || bp - u->g.r[REG_SP] >= STACK_DEFAULT ||
-		!guest_read(u->v, bp, word, sizeof word) || !orc_is_text(&u->orc, word[1]))
-		return STEP_LOST;
-	u->g.known = 0;
-	u->g.exact = false;
-	reg_set(&u->g, REG_BP, word[0]);
-	reg_set(&u->g, REG_IP, word[1]);
-	reg_set(&u->g, REG_SP, bp + 16);
-	return STEP_FRAME;
-}
-
-/* ---- looking through the stack ---- */
-
-/* A call ends where the address points: e8 rel32, or ff /2 in its shorter forms. */
-static bool after_call(const struct guest_view *v, uint64_t addr)
-{
-	uint8_t b[7];
-
-	if (!guest_read(v, addr - sizeof b, b, sizeof b))
-		return false;
-	if (b[2] == 0xe8)
-		return true;
-	for (unsigned len = 2; len <= 7; len++)
-		if (b[7 - len] == 0xff && (b[7 - len + 1] & 0x38) == 0x10)
-			return true;
-	return false;
-}
-
-static void guess(struct unwind *u)
-{
-	uint64_t sp = (u->g.r[REG_SP] + 7) & ~UINT64_C(7), end = sp + STACK_DEFAULT, word;
-	unsigned n = 0;
-
-	if (u->top != 0 && sp < u->top && u->top - sp < STACK_DEFAULT)
-		end = u->top;
-	for (; sp < end && n < GUESSES_MAX && guest_read(u->v, sp, &word, 8); sp += 8) {
-		if (!orc_is_text(&u->orc, word) || !after_call(u->v, word))
-			continue;
-		reg_set(&u->g, REG_IP, word);
-		reg_set(&u->g, REG_SP, sp + 8);
-		u->g.exact = false;
-		n++;
-		if (!emit(u, HOW_GUESS))
-			break;
-	}
+	w->g = g;
+	return user ? WALK_USER : WALK_FRAME;
 }
 
 /* ---- all of it ---- */
@@ -266,54 +184,42 @@ static void guess(struct unwind *u)
 /* The registers of the program are at the very end of the task's stack. */
 static bool user_regs(const struct unwind *u, struct guest_regs *user)
 {
-	uint32_t size = btf_size(u->v->btf, "pt_regs");
+	uint32_t size = types_size(u->w.v->types, "pt_regs");
 	bool is_user = false;
 
-	return u->top != 0 && size != 0 && load_regs(u->v, u->top - size, user, &is_user) &&
+	return u->w.top != 0 && size != 0 && load_regs(u->w.v, u->w.top - size, user, &is_user) &&
 		is_user;
 }
 
-static bool walk(struct unwind *u, struct guest_regs *user)
+static bool is_text(const struct walk *w, uint64_t va)
 {
-	enum guest_how how = HOW_HERE;
-
-	while (emit(u, how)) {
-		enum step s = step_orc(u, &how);
-
-		if (s == STEP_LOST && (s = step_pointer(u)) == STEP_FRAME)
-			how = HOW_POINTER;
-		if (s == STEP_USER) {
-			*user = u->g;
-			return true;
-		}
-		if (s == STEP_END)
-			return false;
-		if (s == STEP_LOST) {
-			guess(u);
-			break;
-		}
-	}
-	return !u->stopped && user_regs(u, user);
+	return orc_is_text(&((const struct unwind *)w)->orc, va);
 }
 
 bool guest_unwind_kernel(const struct guest_view *v, const struct guest_task *t,
 	guest_frame_fn *fn, void *ctx, struct guest_regs *user)
 {
-	struct unwind u = { .v = v, .fn = fn, .ctx = ctx };
-	uint32_t size = v->btf != NULL ? btf_size(v->btf, "thread_union") : 0;
+	struct unwind u = { .w = { .v = v, .fn = fn, .ctx = ctx, .lowest = KERNEL_START,
+		.frame_max = STACK_DEFAULT, .guess_bytes = STACK_DEFAULT,
+		.guesses_max = GUESSES_MAX, .by_table = step_orc, .is_code = is_text } };
+	uint32_t size = types_size(v->types, "thread_union");
 	uint64_t stack;
 
 	orc_open(&u.orc, v);
 	if (t != NULL && size != 0 && guest_get(v, t->task, "task_struct", "stack", &stack))
-		u.top = stack + size;
+		u.w.top = stack + size;
 	if (t == NULL || t->current) {
-		guest_cpu_regs(v->cpu, &u.g);
+		guest_cpu_regs(v->cpu, &u.w.g);
 		if (v->cpu->mode == MEM_USER) {
-			*user = u.g;
+			*user = u.w.g;
 			return true;
 		}
-	} else if (!sleeping_regs(v, t->task, &u.g)) {
+	} else if (!sleeping_regs(v, t->task, &u.w.g)) {
 		return false;
 	}
-	return walk(&u, user);
+	switch (walk_up(&u.w, HOW_HERE)) {
+	case WALK_USER: *user = u.w.g; return true;
+	case WALK_END: return false;
+	default: return !u.w.stopped && user_regs(&u, user);
+	}
 }

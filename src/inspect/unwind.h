@@ -42,9 +42,6 @@ static inline void reg_set(struct guest_regs *g, unsigned i, uint64_t value)
 	g->known |= 1u << i;
 }
 
-/* Where the CPU stands. */
-void guest_cpu_regs(const struct cpu_state *s, struct guest_regs *g);
-
 typedef bool guest_frame_fn(void *ctx, const struct guest_frame *f);
 
 /*
@@ -70,10 +67,10 @@ struct orc_entry {
 struct orc {
 	const struct guest_view *v;
 	uint64_t ips, entries, count; /* of the kernel proper; count 0: there are none */
-	struct btf_member sp_offset, bp_offset, sp_reg, bp_reg, type;
+	struct type_member sp_offset, bp_offset, sp_reg, bp_reg, type;
 	uint32_t size;
 	bool old_types; /* up to Linux 6.3: the end has a bit of its own */
-	struct btf_member end;
+	struct type_member end;
 	uint64_t text[4]; /* start and end of the code, and of code that is run at boot */
 };
 

@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/walk.h"
 #include "util/bytes.h"
 
 enum {
-	MAPS_MAX = 65536, FRAMES_MAX = 256, GUESSES_MAX = 16,
-	GUESS_BYTES = 4096, BYTES_MAX = 512 << 20 /* of all files */, VDSO_MAX = 1 << 20, STACK_STEP_MAX = 1 << 20,
+	MAPS_MAX = 65536, GUESSES_MAX = 16, GUESS_BYTES = 4096,
+	BYTES_MAX = 512 << 20 /* of all files */, VDSO_MAX = 1 << 20, STACK_STEP_MAX = 1 << 20,
 };
 
 /* ---- mappings ---- */
@@ -58,7 +59,7 @@ void user_close(struct user *u)
 	free(u->map);
 }
 
-const struct guest_map *user_map(const struct user *u, uint64_t va)
+static const struct guest_map *user_map(const struct user *u, uint64_t va)
 {
 	size_t lo = 0, hi = u->maps;
 
@@ -94,7 +95,8 @@ static bool matches(const struct image_elf *memory, const struct image_elf *give
 	return elf_is(given) && (n == 0 || k == 0 || (n == k && memcmp(a, b, n) == 0));
 }
 
-struct user_file *user_file(struct user *u, const struct guest_map *m)
+/* The file behind a mapping; NULL: none, or none that could be read. */
+static struct user_file *user_file(struct user *u, const struct guest_map *m)
 {
 	uint64_t start = m->mapping != 0 ? 0 : m->start;
 	struct user_file *f;
@@ -131,11 +133,11 @@ static bool bias_of(const struct user_file *f, const struct guest_map *m, uint64
 		elf_bias(&f->given, m->start, m->offset, bias);
 }
 
-bool user_place(struct user *u, uint64_t va, struct user_place *p)
+bool user_spot(struct user *u, uint64_t va, struct user_spot *p)
 {
 	struct user_file *f;
 
-	*p = (struct user_place){ .map = user_map(u, va) };
+	*p = (struct user_spot){ .map = user_map(u, va) };
 	if (p->map == NULL)
 		return false;
 	p->bias = p->map->start - p->map->offset;
@@ -150,13 +152,15 @@ bool user_place(struct user *u, uint64_t va, struct user_place *p)
 
 /* ---- stacks ---- */
 
-struct walk {
+struct user_walk {
+	struct walk w;
 	struct user *u;
-	struct guest_regs g;
-	guest_frame_fn *fn;
-	void *ctx;
-	unsigned frames;
 };
+
+static struct user *user_of(const struct walk *w)
+{
+	return ((const struct user_walk *)w)->u;
+}
 
 static bool read8(void *ctx, uint64_t va, uint64_t *value)
 {
@@ -165,7 +169,7 @@ static bool read8(void *ctx, uint64_t va, uint64_t *value)
 
 static bool is_code(const struct walk *w, uint64_t va)
 {
-	const struct guest_map *m = user_map(w->u, va);
+	const struct guest_map *m = user_map(user_of(w), va - 1);
 
 	return m != NULL && m->flags[2] == 'x';
 }
@@ -179,8 +183,8 @@ struct table {
 
 static bool table_of(const struct walk *w, uint64_t va, unsigned i, struct table *t)
 {
-	const struct guest_map *m = user_map(w->u, va);
-	const struct user_file *f = m != NULL ? user_file(w->u, m) : NULL;
+	const struct guest_map *m = user_map(user_of(w), va);
+	const struct user_file *f = m != NULL ? user_file(user_of(w), m) : NULL;
 
 	return f != NULL && bias_of(f, m, &t->bias) &&
 		elf_eh_frame(i == 0 ? &f->memory : &f->given, &t->p, &t->n, &t->addr);
@@ -197,16 +201,7 @@ static bool is_trampoline(const struct walk *w, uint64_t ip)
 	return false;
 }
 
-static bool emit(struct walk *w, enum guest_how how)
-{
-	struct guest_frame f = { .how = how, .user = true, .ip = w->g.r[REG_IP],
-		.sp = w->g.r[REG_SP] };
-
-	f.where = f.ip - (w->g.exact || is_trampoline(w, f.ip) ? 0 : 1);
-	return ++w->frames <= FRAMES_MAX && w->fn(w->ctx, &f);
-}
-
-static enum cfi_result by_table(struct walk *w)
+static enum cfi_result cfi(struct walk *w)
 {
 	uint64_t where = w->g.r[REG_IP] - (w->g.exact ? 0 : 1);
 	struct table t;
@@ -215,82 +210,30 @@ static enum cfi_result by_table(struct walk *w)
 		enum cfi_result r = CFI_NONE;
 
 		if (table_of(w, where, i, &t))
-			r = cfi_step(t.p, t.n, t.addr, t.bias, &w->g, read8, &w->u->v);
+			r = cfi_step(t.p, t.n, t.addr, t.bias, &w->g, read8, &user_of(w)->v);
 		if (r != CFI_NONE)
 			return r;
 	}
 	return CFI_NONE;
 }
 
-static bool by_pointer(struct walk *w)
+static enum walk_step step_cfi(struct walk *w, enum guest_how *how)
 {
-	uint64_t bp = w->g.r[REG_BP], word[2];
+	enum cfi_result r = cfi(w);
 
-	if (!reg_known(&w->g, REG_BP) || (bp & 7) != 0 || bp < w->g.r[REG_SP] ||
-		bp - w->g.r[REG_SP] >= STACK_STEP_MAX ||
-		!guest_read(&w->u->v, bp, word, sizeof word) || !is_code(w, word[1] - 1))
-		return false;
-	w->g.known = 0;
-	w->g.exact = false;
-	reg_set(&w->g, REG_BP, word[0]);
-	reg_set(&w->g, REG_IP, word[1]);
-	reg_set(&w->g, REG_SP, bp + 16);
-	return true;
+	if (r == CFI_END || (r == CFI_OK && w->g.r[REG_IP] == 0))
+		return WALK_END;
+	*how = w->g.exact ? HOW_TRAP : HOW_TABLE;
+	return r == CFI_OK ? WALK_FRAME : WALK_LOST;
 }
 
-/* A call ends there: e8 rel32, or ff /2 in its shorter forms. */
-static bool after_call(const struct walk *w, uint64_t va)
-{
-	uint8_t b[7];
-
-	if (!is_code(w, va - 1) || !guest_read(&w->u->v, va - sizeof b, b, sizeof b))
-		return false;
-	if (b[2] == 0xe8)
-		return true;
-	for (unsigned len = 2; len <= 7; len++)
-		if (b[7 - len] == 0xff && (b[7 - len + 1] & 0x38) == 0x10)
-			return true;
-	return false;
-}
-
-static void guess(struct walk *w)
-{
-	uint64_t sp = w->g.r[REG_SP] & ~UINT64_C(7), word;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < GUESS_BYTES / 8 && n < GUESSES_MAX; i++, sp += 8) {
-		if (!guest_read(&w->u->v, sp, &word, 8))
-			break;
-		if (!after_call(w, word))
-			continue;
-		reg_set(&w->g, REG_IP, word);
-		reg_set(&w->g, REG_SP, sp + 8);
-		w->g.exact = false;
-		n++;
-		if (!emit(w, HOW_GUESS))
-			break;
-	}
-}
-
-/* Tables first; a step must go up the stack, but for signals, whose stack may be another. */
 void guest_unwind_user(struct user *u, const struct guest_regs *g, enum guest_how how,
 	guest_frame_fn *fn, void *ctx)
 {
-	struct walk w = { .u = u, .g = *g, .fn = fn, .ctx = ctx };
+	struct user_walk w = { .u = u, .w = { .v = &u->v, .g = *g, .fn = fn, .ctx = ctx,
+		.user = true, .frame_max = STACK_STEP_MAX, .guess_bytes = GUESS_BYTES,
+		.guesses_max = GUESSES_MAX, .by_table = step_cfi, .is_code = is_code,
+		.is_trampoline = is_trampoline } };
 
-	while (emit(&w, how)) {
-		uint64_t sp = w.g.r[REG_SP], ip = w.g.r[REG_IP];
-		enum cfi_result r = by_table(&w);
-
-		if (r == CFI_END || (r == CFI_OK && w.g.r[REG_IP] == 0))
-			return;
-		if (r == CFI_OK && (w.g.r[REG_SP] != sp || w.g.r[REG_IP] != ip))
-			how = w.g.exact ? HOW_TRAP : HOW_TABLE;
-		else if (r == CFI_NONE && by_pointer(&w))
-			how = HOW_POINTER;
-		else {
-			guess(&w);
-			return;
-		}
-	}
+	walk_up(&w.w, how);
 }

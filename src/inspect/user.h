@@ -79,17 +79,14 @@ struct user {
 
 bool user_open(struct user *u, const struct guest_view *v, const struct guest_task *t);
 void user_close(struct user *u);
-const struct guest_map *user_map(const struct user *u, uint64_t va);
-/* The file behind a mapping; NULL: none, or none that could be read. */
-struct user_file *user_file(struct user *u, const struct guest_map *m);
 /* What an address is: symbol, file and where that is loaded.  false: no mapping. */
-struct user_place {
+struct user_spot {
 	const struct user_file *file; /* may be NULL */
 	const struct guest_map *map;
 	char symbol[256];
 	uint64_t offset, size, bias;
 };
-bool user_place(struct user *u, uint64_t va, struct user_place *p);
+bool user_spot(struct user *u, uint64_t va, struct user_spot *p);
 
 /* Calls fn for each frame, the first where the registers stand (`how` says how that is known). */
 void guest_unwind_user(struct user *u, const struct guest_regs *g, enum guest_how how,

@@ -7,21 +7,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "lib/trace.h"
 #include "timeline/autosave.h"
-#include "timeline/ckfile.h"
+#include "timeline/ckread.h"
+#include "trace/trace.h"
 #include "util/parse.h"
 
 void checkpoints_id(struct ck_id *id, const struct log_meta *m,
-	const uint8_t session[LOG_SESSION])
+	const uint8_t run_id[RUN_ID])
 {
 	memset(id, 0, sizeof *id);
-	memcpy(id->session, session, LOG_SESSION);
+	memcpy(id->run_id, run_id, RUN_ID);
 	id->engine = m->engine;
 	id->abi = m->abi;
 }
 
-static int parse(const char *text, struct ttd_checkpointing *c, struct err *e)
+static int parse(const char *text, struct ttd_checkpointing *c, struct ttd_error *e)
 {
 	size_t len = strspn(text, "0123456789");
 	const char *unit = text + len;
@@ -44,32 +44,29 @@ static int parse(const char *text, struct ttd_checkpointing *c, struct err *e)
 	}
 	if (c->every_ns != 0 || c->every_insns != 0)
 		return 0;
-	return err_set(e, ST_USAGE, "give seconds as 2s, milliseconds from 10 as 500ms, a number of "
+	return err_set(e, TTD_USAGE, "give seconds as 2s, milliseconds from 10 as 500ms, a number of "
 		"instructions from 100000, or off");
 }
 
 int ttd_checkpointing_parse(const char *text, struct ttd_checkpointing *c,
 	struct ttd_error *err)
 {
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (parse(text, c, &e) == 0)
-		return 0;
-	vm_error(err, &e);
-	return -1;
+	return parse(text, c, e);
 }
 
-static int start(struct ttd_vm *vm, const struct checkpoints_params *p, struct err *e)
+static int start(struct ttd_vm *vm, const struct checkpoints_params *p, struct ttd_error *e)
 {
 	char path[TTD_PATH_MAX];
 	struct autosave_params a = {
 		.writer = { .path = path, .id = p->id, .domain = vm->domain,
 			.bytes = p->how->max_bytes },
 		.every_ns = p->how->every_ns, .every_insns = p->how->every_insns,
-		.place = p->place, .note = p->note, .ctx = p->ctx,
+		.records_at = p->records_at, .note = p->note, .ctx = p->ctx,
 	};
 
-	if (trace_join(path, p->log, CHECKPOINTS_SUFFIX, "", e) != 0)
+	if (path_join(path, p->log, CHECKPOINTS_SUFFIX, "", e) != 0)
 		return -1;
 	vm->autosave = autosave_create(&a, e);
 	return vm->autosave != NULL ? 0 : -1;
@@ -77,7 +74,7 @@ static int start(struct ttd_vm *vm, const struct checkpoints_params *p, struct e
 
 void checkpoints_start(struct ttd_vm *vm, const struct checkpoints_params *p)
 {
-	struct err e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	if (!p->how->off && start(vm, p, &e) != 0)
 		p->note(p->ctx, e.text);
@@ -85,7 +82,7 @@ void checkpoints_start(struct ttd_vm *vm, const struct checkpoints_params *p)
 
 void checkpoints_finish(struct ttd_vm *vm, struct ttd_result *res)
 {
-	struct ckwriter_result r = {0};
+	struct cksave_result r = {0};
 
 	autosave_free(vm->autosave, &r);
 	vm->autosave = NULL;
@@ -96,31 +93,31 @@ void checkpoints_finish(struct ttd_vm *vm, struct ttd_result *res)
 }
 
 void checkpoints_info(struct ttd_trace_info *t, const struct log_meta *m,
-	const uint8_t session[LOG_SESSION])
+	const uint8_t run_id[RUN_ID])
 {
 	char path[TTD_PATH_MAX];
-	struct ckfile *f;
+	struct ckread *f;
 	struct ck_id id;
 	struct stat st;
-	struct err e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
-	checkpoints_id(&id, m, session);
-	id.frames = domain_frames(m->memory_mb);
-	if (trace_join(path, t->log, CHECKPOINTS_SUFFIX, "", &e) != 0 || stat(path, &st) != 0)
+	checkpoints_id(&id, m, run_id);
+	id.frames = domain_frames(m->maxmem_mb != 0 ? m->maxmem_mb : m->memory_mb);
+	if (path_join(path, t->log, CHECKPOINTS_SUFFIX, "", &e) != 0 || stat(path, &st) != 0)
 		return;
 	t->checkpoint_bytes = (uint64_t)st.st_size;
-	f = ckfile_open(path, &id, &e);
+	f = ckread_open(path, &id, &e);
 	if (f == NULL) {
 		snprintf(t->checkpoint_text, sizeof t->checkpoint_text, "%.255s", e.text);
 		return;
 	}
-	t->checkpoints = ckfile_count(f);
+	t->checkpoints = ckread_count(f);
 	if (t->checkpoints != 0) {
-		t->checkpoint_first = ckfile_at(f, 0)->icount;
-		t->checkpoint_last = ckfile_at(f, t->checkpoints - 1)->icount;
+		t->checkpoint_first = ckread_at(f, 0)->icount;
+		t->checkpoint_last = ckread_at(f, t->checkpoints - 1)->icount;
 	}
-	if (ckfile_skipped(f) != 0)
+	if (ckread_skipped(f) != 0)
 		snprintf(t->checkpoint_text, sizeof t->checkpoint_text,
-			"the file is damaged in %llu places", (unsigned long long)ckfile_skipped(f));
-	ckfile_close(f);
+			"the file is damaged in %llu places", (unsigned long long)ckread_skipped(f));
+	ckread_close(f);
 }

@@ -10,17 +10,15 @@
 #include "lib/vm.h"
 #include "timeline/ckformat.h"
 
-#define CHECKPOINTS_SUFFIX ".checkpoints"
-
 /* Whose they are: everything but the number of frames. */
 void checkpoints_id(struct ck_id *id, const struct log_meta *m,
-	const uint8_t session[LOG_SESSION]);
+	const uint8_t run_id[RUN_ID]);
 
 struct checkpoints_params {
 	const char *log;  /* its path */
 	struct ck_id id;  /* checkpoints_id() */
 	const struct ttd_checkpointing *how;
-	uint32_t (*place)(void *ctx, uint64_t icount); /* autosave.h */
+	uint32_t (*records_at)(void *ctx, uint64_t icount); /* autosave.h */
 	void (*note)(void *ctx, const char *line);     /* not NULL */
 	void *ctx;
 };
@@ -29,8 +27,8 @@ void checkpoints_start(struct ttd_vm *vm, const struct checkpoints_params *p);
 /* After the run: waits until they are written, and says how many there are. */
 void checkpoints_finish(struct ttd_vm *vm, struct ttd_result *res);
 
-/* Fills what *t says about them; log and session are set. */
+/* Fills what *t says about them; log and run id are set. */
 void checkpoints_info(struct ttd_trace_info *t, const struct log_meta *m,
-	const uint8_t session[LOG_SESSION]);
+	const uint8_t run_id[RUN_ID]);
 
 #endif

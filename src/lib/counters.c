@@ -10,6 +10,7 @@
 #include "event/replay.h"
 #include "lib/disks.h"
 #include "mem/mem.h"
+#include "mem/space.h"
 
 struct row {
 	const char *name;
@@ -47,6 +48,13 @@ static const struct row mem_rows[] = {
 	ROW("mem.", mem_stats, invalidations),
 };
 
+static const struct row space_rows[] = {
+	ROW("space.", space_stats, begun),
+	ROW("space.", space_stats, faults),
+	ROW("space.", space_stats, pages),
+	ROW("space.", space_stats, unmapped),
+};
+
 static const char *const exit_names[] = {
 	[CPU_EXIT_TARGET] = "target",
 	[CPU_EXIT_KICK] = "kick",
@@ -55,7 +63,10 @@ static const char *const exit_names[] = {
 	[CPU_EXIT_SYSCALL] = "syscall",
 	[CPU_EXIT_SYSENTER] = "sysenter",
 	[CPU_EXIT_PRIV] = "priv",
+	[CPU_EXIT_DEBUG] = "debug",
 };
+_Static_assert(sizeof exit_names / sizeof *exit_names ==
+	sizeof((struct cpu_stats *)NULL)->exits / sizeof(uint64_t), "a name for each");
 
 static const struct row disk_rows[] = {
 	ROW("", blk_stats, reads), ROW("", blk_stats, read_bytes),
@@ -112,7 +123,7 @@ static void disks(const struct ttd_vm *vm, counter_fn *fn, void *ctx)
 	}
 }
 
-#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+#define COUNT(rows) (sizeof rows / sizeof *(rows))
 
 void ttd_vm_counters(struct ttd_vm *vm, counter_fn *fn, void *ctx)
 {
@@ -126,6 +137,7 @@ void ttd_vm_counters(struct ttd_vm *vm, counter_fn *fn, void *ctx)
 	exits(cs, fn, ctx);
 	disks(vm, fn, ctx);
 	table(mem_rows, COUNT(mem_rows), domain_mem_stats(vm->domain), fn, ctx);
+	table(space_rows, COUNT(space_rows), domain_space_stats(vm->domain), fn, ctx);
 }
 
 void ttd_vm_position(struct ttd_vm *vm, struct ttd_position *pos)

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/sandbox.h"
-#include "lib/trace.h"
 #include "lib/vm.h"
+#include "trace/trace.h"
+#include "util/names.h"
 
 struct one {
 	struct log_disk meta; /* as the guest sees it */
@@ -27,17 +27,17 @@ struct disks {
 	struct one one[];
 };
 
-static struct disks *new_disks(unsigned n, struct err *e)
+static struct disks *new_disks(unsigned n, struct ttd_error *e)
 {
 	struct disks *s = NULL;
 
 	if (n > LOG_DISKS) {
-		err_set(e, ST_USAGE, "there are %u disks; a guest may have %d", n, LOG_DISKS);
+		err_set(e, TTD_USAGE, "there are %u disks; a guest may have %d", n, LOG_DISKS);
 		return NULL;
 	}
 	s = calloc(1, sizeof *s + n * sizeof s->one[0]);
 	if (s == NULL)
-		err_set(e, ST_HOST, "out of memory for disks");
+		err_set(e, TTD_HOST, "out of memory for disks");
 	return s;
 }
 
@@ -52,40 +52,40 @@ void disks_free(struct disks *s)
 
 /* ---- opening ---- */
 
-static int set_name(struct disks *s, struct one *o, const char *name, struct err *e)
+static int set_name(struct disks *s, struct one *o, const char *name, struct ttd_error *e)
 {
 	if (name == NULL || strlen(name) >= sizeof o->meta.name || blk_number(name, &o->number) != 0)
-		return err_set(e, ST_USAGE, "disk %.40s: no such name of a disk; give xvda, xvdb...",
+		return err_set(e, TTD_USAGE, "disk %.40s: no such name of a disk; give xvda, xvdb...",
 			name != NULL && *name != '\0' ? name : "without a name");
 	strcpy(o->meta.name, name);
 	for (unsigned i = 0; i < s->n; i++)
 		if (&s->one[i] != o && s->one[i].number == o->number)
-			return err_set(e, ST_USAGE, "disk %s: there are two of that name", name);
+			return err_set(e, TTD_USAGE, "disk %s: there are two of that name", name);
 	return 0;
 }
 
 /* Absolute, so that a replay finds it from anywhere. */
-static int set_target(struct one *o, const char *target, struct err *e)
+static int set_target(struct one *o, const char *target, struct ttd_error *e)
 {
 	char real[PATH_MAX];
 
 	if (target == NULL || *target == '\0')
-		return err_set(e, ST_USAGE, "disk %s: no file, device or server is given for it",
+		return err_set(e, TTD_USAGE, "disk %s: no file, device or server is given for it",
 			o->meta.name);
 	if (!base_is_nbd(target)) {
 		if (realpath(target, real) == NULL)
-			return err_set(e, ST_HOST, "disk %s: %s: %s", o->meta.name, target,
+			return err_set(e, TTD_HOST, "disk %s: %s: %s", o->meta.name, target,
 				strerror(errno));
 		target = real;
 	}
 	if (strlen(target) >= sizeof o->meta.target)
-		return err_set(e, ST_USAGE, "disk %s: its path is too long", o->meta.name);
+		return err_set(e, TTD_USAGE, "disk %s: its path is too long", o->meta.name);
 	strcpy(o->meta.target, target);
 	return 0;
 }
 
 static int open_one(struct disks *s, struct one *o, const struct ttd_disk *d, bool record,
-	struct err *e)
+	struct ttd_error *e)
 {
 	enum disk_mode mode = d->read_only || d->cdrom ? DISK_READONLY : d->direct ? DISK_DIRECT
 		: DISK_OVERLAY;
@@ -94,7 +94,7 @@ static int open_one(struct disks *s, struct one *o, const struct ttd_disk *d, bo
 	if (set_name(s, o, d->name, e) != 0 || set_target(o, d->target, e) != 0)
 		return -1;
 	if (record && mode == DISK_DIRECT)
-		return err_set(e, ST_USAGE, "disk %s: a recording cannot write through to its base: "
+		return err_set(e, TTD_USAGE, "disk %s: a recording cannot write through to its base: "
 			"the base would not be there for the replay", o->meta.name);
 	o->disk = disk_open(o->meta.name, o->meta.target, mode, e);
 	if (o->disk == NULL)
@@ -113,7 +113,7 @@ static int open_one(struct disks *s, struct one *o, const struct ttd_disk *d, bo
 }
 
 int disks_open(const struct ttd_disk *list, unsigned n, bool record, struct disks **out,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct disks *s = new_disks(n, e);
 
@@ -131,22 +131,11 @@ int disks_open(const struct ttd_disk *list, unsigned n, bool record, struct disk
 	return 0;
 }
 
-/* Where the base is now. */
-static const char *target_of(const struct log_disk *d, const struct ttd_disk *moved,
-	unsigned nmoved)
-{
-	for (unsigned i = 0; i < nmoved; i++)
-		if (strcmp(moved[i].name, d->name) == 0)
-			return moved[i].target;
-	return d->target;
-}
-
 static int open_recorded(struct disks *s, struct one *o, const struct log_disk *d,
-	const char *target, struct err *e)
+	const char *target, struct ttd_error *e)
 {
-	if (d->sector < 512 || d->sector > 4096 || (d->sector & (d->sector - 1)) != 0 ||
-		d->physical < d->sector || d->physical > 4096 || d->size < d->sector)
-		return err_set(e, ST_DAMAGED, "the log's configuration of disk %.16s makes no sense",
+	if (d->size < d->sector)
+		return err_set(e, TTD_DAMAGED, "the log's configuration of disk %.16s makes no sense",
 			d->name);
 	if (set_name(s, o, d->name, e) != 0 || set_target(o, target, e) != 0)
 		return -1;
@@ -155,7 +144,7 @@ static int open_recorded(struct disks *s, struct one *o, const struct log_disk *
 	if (o->disk == NULL)
 		return -1;
 	if (disk_info(o->disk)->size != d->size)
-		return err_set(e, ST_HOST, "disk %s: %s is not the base that was recorded: it has %llu "
+		return err_set(e, TTD_HOST, "disk %s: %s is not the base that was recorded: it has %llu "
 			"bytes, not %llu; give the right one by --disk-base %s=PATH", d->name,
 			o->meta.target, (unsigned long long)disk_info(o->disk)->size,
 			(unsigned long long)d->size, d->name);
@@ -163,30 +152,20 @@ static int open_recorded(struct disks *s, struct one *o, const struct log_disk *
 	return 0;
 }
 
-int disks_open_recorded(const struct log_meta *m, const struct ttd_disk *moved, unsigned nmoved,
-	struct disks **out, struct err *e)
+int disks_open_recorded(const struct log_meta *m, char (*base)[TTD_PATH_MAX],
+	struct disks **out, struct ttd_error *e)
 {
 	struct disks *s = new_disks(m->ndisks, e);
-	int rc = s != NULL ? 0 : -1;
 
 	*out = NULL;
-	for (unsigned i = 0; rc == 0 && i < nmoved; i++) {
-		bool known = false;
-
-		for (unsigned j = 0; j < m->ndisks; j++)
-			known |= strcmp(m->disk[j].name, moved[i].name) == 0;
-		if (!known)
-			rc = err_set(e, ST_USAGE, "--disk-base %.40s: the trace has no such disk",
-				moved[i].name);
-	}
-	for (unsigned i = 0; rc == 0 && i < m->ndisks; i++) {
-		s->n = i + 1;
-		rc = open_recorded(s, &s->one[i], &m->disk[i],
-			target_of(&m->disk[i], moved, nmoved), e);
-	}
-	if (rc != 0) {
-		disks_free(s);
+	if (s == NULL)
 		return -1;
+	for (unsigned i = 0; i < m->ndisks; i++) {
+		s->n = i + 1;
+		if (open_recorded(s, &s->one[i], &m->disk[i], base[i], e) != 0) {
+			disks_free(s);
+			return -1;
+		}
 	}
 	*out = s;
 	return 0;
@@ -201,22 +180,23 @@ void disks_to_meta(const struct disks *s, struct log_meta *m)
 
 /* ---- overlays ---- */
 
-int disks_overlay_path(const char *log, const char *disk, char path[TTD_PATH_MAX], struct err *e)
+int disks_overlay_path(const char *log, const char *disk, char path[TTD_PATH_MAX],
+	struct ttd_error *e)
 {
 	char last[LOG_DISK_NAME + sizeof TRACE_OVERLAY];
 
 	snprintf(last, sizeof last, "%.15s%s", disk, TRACE_OVERLAY);
-	return trace_join(path, log, ".", last, e);
+	return path_join(path, log, ".", last, e);
 }
 
-int disks_overlays(struct disks *s, const char *log, const uint8_t *session, bool sync,
-	bool force, struct err *e)
+int disks_overlays(struct disks *s, const char *log, const uint8_t *run_id, bool sync,
+	bool force, struct ttd_error *e)
 {
 	struct disk_overlay_params p = {.sync = sync, .force = force};
 	char path[TTD_PATH_MAX];
 
-	if (session != NULL)
-		memcpy(p.session, session, sizeof p.session);
+	if (run_id != NULL)
+		memcpy(p.run_id, run_id, sizeof p.run_id);
 	for (unsigned i = 0; i < disks_count(s); i++) {
 		struct one *o = &s->one[i];
 
@@ -233,13 +213,13 @@ int disks_overlays(struct disks *s, const char *log, const uint8_t *session, boo
 	return 0;
 }
 
-int disks_replay_overlays(struct disks *s, const char *log, const uint8_t *session,
-	struct err *e)
+int disks_replay_overlays(struct disks *s, const char *log, const uint8_t *run_id,
+	struct ttd_error *e)
 {
 	char path[TTD_PATH_MAX];
-	struct err none;
+	struct ttd_error none;
 
-	if (disks_overlays(s, NULL, session, false, false, e) != 0)
+	if (disks_overlays(s, NULL, run_id, false, false, e) != 0)
 		return -1;
 	for (unsigned i = 0; i < disks_count(s); i++)
 		if (disk_overlay(s->one[i].disk) != NULL &&
@@ -251,17 +231,17 @@ int disks_replay_overlays(struct disks *s, const char *log, const uint8_t *sessi
 void disks_discard_overlays(const struct log_meta *m, const char *log)
 {
 	char path[TTD_PATH_MAX];
-	struct err none;
+	struct ttd_error none;
 
 	for (unsigned i = 0; i < m->ndisks; i++)
 		if (disks_overlay_path(log, m->disk[i].name, path, &none) == 0)
-			unlink(path);
+			names_remove(path);
 }
 
 /* ---- devices ---- */
 
 int disks_devices(struct disks *s, void (*note)(void *ctx, const char *line), void *ctx,
-	struct err *e)
+	struct ttd_error *e)
 {
 	for (unsigned i = 0; i < disks_count(s); i++) {
 		struct one *o = &s->one[i];
@@ -281,20 +261,22 @@ int disks_devices(struct disks *s, void (*note)(void *ctx, const char *line), vo
 	return 0;
 }
 
-void disks_need_again(const struct disks *s, struct sandbox *box)
+bool disks_again(const struct disks *s, struct disks_again *a)
 {
+	memset(a, 0, sizeof *a);
 	for (unsigned i = 0; i < disks_count(s); i++) {
 		const struct one *o = &s->one[i];
 
 		if (base_is_nbd(o->meta.target))
-			box->needs |= SANDBOX_NET | SANDBOX_DAEMON;
+			a->nbd = true;
 		else if (o->direct)
-			sandbox_write(box, o->meta.target);
+			a->direct[a->ndirect++] = o->meta.target;
 		else
-			sandbox_read(box, o->meta.target);
+			a->base[a->nbase++] = o->meta.target;
 		if (!o->direct && !o->meta.read_only)
-			sandbox_write(box, overlay_folder(NULL));
+			a->temp = overlay_folder(NULL);
 	}
+	return disks_count(s) != 0;
 }
 
 unsigned disks_count(const struct disks *s)

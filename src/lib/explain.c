@@ -17,6 +17,7 @@
 #include "inspect/guest.h"
 #include "lib/readlog.h"
 #include "lib/symbols.h"
+#include "util/gpr.h"
 
 struct explain {
 	const struct divergence *d;
@@ -46,11 +47,12 @@ static void line(struct explain *x, const char *what, const char *fmt, ...)
 static void look(struct explain *x, struct ttd_vm *vm)
 {
 	struct guest_view *v = &x->view;
-	struct err none;
+	const struct guest_files files = { .symbols = symbols_of_vm, .ctx = vm };
+	struct ttd_error none;
 
 	v->mem = domain_mem(vm->domain);
 	v->cpu = domain_cpu(vm->domain);
-	guest_locate(v, NULL, &none);
+	guest_locate(v, &files, &none);
 	x->symbols.table = (struct symbols *)(uintptr_t)v->symbols;
 	x->have_task = guest_current(v, &x->task);
 }
@@ -94,7 +96,7 @@ static void running(struct explain *x)
 	const struct guest_task *t = &x->task;
 
 	if (!x->have_task)
-		line(x, "process", "none: %s", x->view.btf == NULL
+		line(x, "process", "none: %s", x->view.types == NULL
 			? "this kernel has no BTF data to find it by"
 			: "the kernel has not begun to run any");
 	else if (t->mm == 0)
@@ -107,17 +109,13 @@ static void running(struct explain *x)
 
 static void registers(struct explain *x)
 {
-	static const char *const names[16] = {
-		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-	};
 	const struct cpu_state *s = x->view.cpu;
 	char text[512];
 	size_t at = 0;
 
 	for (unsigned i = 0; i < 16; i++)
 		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s:0x%" PRIx64,
-			i != 0 ? ", " : "", names[i], s->gpr[i]);
+			i != 0 ? ", " : "", gpr_names[i], s->gpr[i]);
 	line(x, "registers", "%s, flags:0x%" PRIx64, text, s->rflags);
 }
 
@@ -127,7 +125,7 @@ static void since_digest(struct explain *x, const struct log_record *r)
 	uint64_t at = r->pos.icount, from, seen = 0, brctr = 0;
 	struct log_record rec;
 	struct log_reader *l;
-	struct err none;
+	struct ttd_error none;
 	int rc = -1;
 
 	l = log_open(x->log, &none);
@@ -240,7 +238,7 @@ static void page(struct explain *x, const struct frame_use *u, uint64_t frames,
 
 	frame_text(&x->view, x->have_task ? &x->task : NULL, u, text, sizeof text);
 	if (frames > 1)
-		snprintf(more, sizeof more, " and the %" PRIu64 " behind it", frames - 1);
+		snprintf(more, sizeof more, " and the %" PRIu64 " after it", frames - 1);
 	if (u->pfn != UINT64_MAX)
 		snprintf(pfn, sizeof pfn, ", pfn 0x%" PRIx64, u->pfn);
 	if (va != 0)
@@ -267,10 +265,23 @@ static void pages_that_differ(struct explain *x)
 			"they agree");
 }
 
-void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const char *log,
-	explain_fn *fn, void *ctx)
+/* The host computes what the manuals leave open, and vendors do it each their own way. */
+static void processors(struct explain *x, const struct log_meta *m)
 {
-	struct explain x = { .d = d, .log = log, .fn = fn, .ctx = ctx };
+	uint32_t signature;
+	char vendor[16];
+
+	cpu_host(vendor, &signature);
+	if (strncmp(vendor, m->vendor, sizeof vendor) != 0)
+		line(x, "processor", "recorded on %.15s, replayed on %s: results that their manuals "
+			"leave undefined differ, which may be why; replay it on a processor of the same "
+			"vendor", m->vendor, vendor);
+}
+
+void explain_divergence(struct ttd_vm *vm, const struct divergence *d,
+	const struct log_reader *log, const char *path, explain_fn *fn, void *ctx)
+{
+	struct explain x = { .d = d, .log = path, .fn = fn, .ctx = ctx };
 
 	look(&x, vm);
 	if (d->last.type != 0)
@@ -286,5 +297,6 @@ void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const cha
 	pages_that_differ(&x);
 	registers_that_differ(&x);
 	registers(&x);
+	processors(&x, log_meta(log));
 	guest_forget(&x.view);
 }

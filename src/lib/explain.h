@@ -9,8 +9,10 @@
 
 typedef void explain_fn(void *ctx, const char *what, const char *text);
 
-/* `log` is the recording's path. */
-void explain_divergence(struct ttd_vm *vm, const struct divergence *d, const char *log,
-	explain_fn *fn, void *ctx);
+struct log_reader;
+
+/* `log` is the recording, `path` its name. */
+void explain_divergence(struct ttd_vm *vm, const struct divergence *d,
+	const struct log_reader *log, const char *path, explain_fn *fn, void *ctx);
 
 #endif

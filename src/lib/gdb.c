@@ -1,7 +1,8 @@
 /*
  * gdb.c - a session as gdb's target: registers, memory, points; and serving it.
  */
-#include "lib/gdbglue.h"
+#include "lib/debuggee.h"
+#include "lib/symbols.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -9,12 +10,14 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
+#include "gdb/listen.h"
 #include "gdb/serve.h"
 #include "lib/vm.h"
+#include "util/text.h"
 
 /* ---- registers ---- */
 
-static uint64_t root(const struct glue *g, enum mem_mode mode)
+static uint64_t root(const struct debuggee *g, enum mem_mode mode)
 {
 	mfn_t mfn = mem_root(domain_mem(g->domain), mode);
 
@@ -33,19 +36,19 @@ static uint32_t full_tags(uint8_t in_use)
 
 static void fp_registers(const uint8_t *fx, struct gdb_regs *r)
 {
-	r->fctrl = get16(fx);
-	r->fstat = get16(fx + 2);
-	r->ftag = full_tags(fx[4]);
-	r->mxcsr = get32(fx + 24);
+	r->fctrl = get16(fx + FX_FCW);
+	r->fstat = get16(fx + FX_FSW);
+	r->ftag = full_tags(fx[FX_FTW]);
+	r->mxcsr = get32(fx + FX_MXCSR);
 	for (unsigned i = 0; i < 8; i++)
-		memcpy(r->st[i], fx + 32 + 16 * i, sizeof r->st[i]);
+		memcpy(r->st[i], fx + FX_ST + FX_STEP * i, sizeof r->st[i]);
 	for (unsigned i = 0; i < 16; i++)
-		memcpy(r->xmm[i], fx + 160 + 16 * i, sizeof r->xmm[i]);
+		memcpy(r->xmm[i], fx + FX_XMM + FX_STEP * i, sizeof r->xmm[i]);
 }
 
 static void regs(void *ctx, struct gdb_regs *r)
 {
-	const struct glue *g = ctx;
+	const struct debuggee *g = ctx;
 	const struct cpu_state *c = domain_cpu(g->domain);
 	struct domain_control ctl;
 
@@ -61,6 +64,7 @@ static void regs(void *ctx, struct gdb_regs *r)
 	r->fs = c->seg[SEG_FS];
 	r->gs = c->seg[SEG_GS];
 	fp_registers(c->fx, r);
+	memcpy(r->ymmh, c->ymmh, sizeof r->ymmh); /* zeros where the guest has no AVX */
 	r->fs_base = c->seg_base[SEG_FS];
 	r->gs_base = c->seg_base[SEG_GS];
 	r->k_gs_base = c->gs_base_other;
@@ -74,42 +78,39 @@ static void regs(void *ctx, struct gdb_regs *r)
 	r->brctr = c->brctr;
 }
 
-static int refuse(struct err *e)
+static int refuse(struct ttd_error *e)
 {
-	return err_set(e, ST_USAGE, "a recording cannot be changed; 'monitor fork' leaves it and "
+	return err_set(e, TTD_USAGE, "a recording cannot be changed; 'monitor fork' leaves it and "
 		"runs on from here");
 }
 
-static bool canonical(uint64_t va)
-{
-	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
-
 /* In a machine that has left its recording: what a program could change itself. */
-static int set_regs(void *ctx, const struct gdb_regs *r, struct err *e)
+static int set_regs(void *ctx, const struct gdb_regs *r, struct ttd_error *e)
 {
 	const uint64_t status = 0xcd5; /* CF PF AF ZF SF DF OF */
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 	struct cpu_state *c;
 
 	if (!g->live)
 		return refuse(e);
-	if (!canonical(r->rip) || !canonical(r->fs_base) || !canonical(r->gs_base))
-		return err_set(e, ST_USAGE, "that is not a canonical address");
-	if (r->mxcsr & 0xffff0000)
-		return err_set(e, ST_USAGE, "mxcsr: the upper 16 bits are reserved");
+	if (!mem_canonical(r->rip) || !mem_canonical(r->fs_base) || !mem_canonical(r->gs_base))
+		return err_set(e, TTD_USAGE, "that is not a canonical address");
+	if (r->mxcsr & FX_MXCSR_RESERVED)
+		return err_set(e, TTD_USAGE, "mxcsr: the upper 16 bits are reserved");
 	c = cpu_state(domain_vcpu(g->domain));
 	memcpy(c->gpr, r->gpr, sizeof c->gpr);
 	c->rip = r->rip;
 	c->rflags = (c->rflags & ~status) | (r->eflags & status);
 	c->seg_base[SEG_FS] = r->fs_base;
 	c->seg_base[SEG_GS] = r->gs_base;
-	put16(c->fx, (uint16_t)r->fctrl);
-	put32(c->fx + 24, r->mxcsr);
+	put16(c->fx + FX_FCW, (uint16_t)r->fctrl);
+	put32(c->fx + FX_MXCSR, r->mxcsr);
 	for (unsigned i = 0; i < 8; i++)
-		memcpy(c->fx + 32 + 16 * i, r->st[i], sizeof r->st[i]);
+		memcpy(c->fx + FX_ST + FX_STEP * i, r->st[i], sizeof r->st[i]);
 	for (unsigned i = 0; i < 16; i++)
-		memcpy(c->fx + 160 + 16 * i, r->xmm[i], sizeof r->xmm[i]);
+		memcpy(c->fx + FX_XMM + FX_STEP * i, r->xmm[i], sizeof r->xmm[i]);
+	if (cpu_isa(domain_vcpu(g->domain)) & ISA_BIT(AVX))
+		memcpy(c->ymmh, r->ymmh, sizeof c->ymmh);
 	cpu_fx_written(domain_vcpu(g->domain));
 	return 0;
 }
@@ -117,7 +118,7 @@ static int set_regs(void *ctx, const struct gdb_regs *r, struct err *e)
 /* ---- memory ---- */
 
 /* The frame behind va in the current context; in user mode the kernel's is seen too. */
-static mfn_t frame_at(const struct glue *g, uint64_t va)
+static mfn_t frame_at(const struct debuggee *g, uint64_t va)
 {
 	const struct mem *m = domain_mem(g->domain);
 	mfn_t mfn = MFN_NONE;
@@ -136,7 +137,7 @@ static size_t page_part(uint64_t va, size_t n)
 
 static size_t read_memory(void *ctx, uint64_t va, void *p, size_t n)
 {
-	const struct glue *g = ctx;
+	const struct debuggee *g = ctx;
 	const struct mem *m = domain_mem(g->domain);
 	size_t done = 0;
 
@@ -156,9 +157,9 @@ static size_t read_memory(void *ctx, uint64_t va, void *p, size_t n)
 	return done;
 }
 
-static int write_memory(void *ctx, uint64_t va, const void *p, size_t n, struct err *e)
+static int write_memory(void *ctx, uint64_t va, const void *p, size_t n, struct ttd_error *e)
 {
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 	struct mem *m = domain_mem(g->domain);
 	const uint8_t *from = p;
 
@@ -166,7 +167,7 @@ static int write_memory(void *ctx, uint64_t va, const void *p, size_t n, struct 
 		return refuse(e);
 	for (size_t i = 0; i < n; i += page_part(va + i, n - i))
 		if (frame_at(g, va + i) == MFN_NONE)
-			return err_set(e, ST_USAGE, "nothing is mapped there");
+			return err_set(e, TTD_USAGE, "nothing is mapped there");
 	while (n > 0) {
 		size_t k = page_part(va, n);
 
@@ -181,7 +182,7 @@ static int write_memory(void *ctx, uint64_t va, const void *p, size_t n, struct 
 
 /* ---- points ---- */
 
-static struct glue_point *find(struct glue *g, enum gdb_point type, uint64_t addr, uint64_t len)
+static struct debuggee_point *find(struct debuggee *g, enum gdb_point type, uint64_t addr, uint64_t len)
 {
 	for (size_t i = 0; i < g->npoints; i++)
 		if (g->points[i].type == type && g->points[i].addr == addr && g->points[i].len == len)
@@ -191,14 +192,14 @@ static struct glue_point *find(struct glue *g, enum gdb_point type, uint64_t add
 
 static int insert(void *ctx, enum gdb_point type, uint64_t addr, uint64_t len)
 {
-	struct glue *g = ctx;
-	struct glue_point *p = find(g, type, addr, len);
+	struct debuggee *g = ctx;
+	struct debuggee_point *p = find(g, type, addr, len);
 
 	if (p == NULL) {
-		if (g->npoints == GLUE_POINTS)
+		if (g->npoints == DEBUGGEE_POINTS)
 			return -1;
 		p = &g->points[g->npoints++];
-		*p = (struct glue_point){ .type = type, .addr = addr, .len = len };
+		*p = (struct debuggee_point){ .type = type, .addr = addr, .len = len };
 	}
 	p->count = 1; /* inserting again is not inserting twice, says the protocol */
 	return 0;
@@ -206,8 +207,8 @@ static int insert(void *ctx, enum gdb_point type, uint64_t addr, uint64_t len)
 
 static void remove_point(void *ctx, enum gdb_point type, uint64_t addr, uint64_t len)
 {
-	struct glue *g = ctx;
-	struct glue_point *p = find(g, type, addr, len);
+	struct debuggee *g = ctx;
+	struct debuggee_point *p = find(g, type, addr, len);
 
 	if (p != NULL)
 		*p = g->points[--g->npoints];
@@ -215,60 +216,46 @@ static void remove_point(void *ctx, enum gdb_point type, uint64_t addr, uint64_t
 
 static void detached(void *ctx)
 {
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 
 	g->npoints = 0;
 }
 
 /* ---- the rest ---- */
 
-const struct guest_view *glue_view(struct glue *g)
+const struct guest_view *debuggee_view(struct debuggee *g)
 {
-	struct err none;
+	const struct guest_files files = { .symbols = symbols_of_vm, .ctx = g->s->vm };
+	struct ttd_error none;
 
 	if (!g->located) {
 		g->located = true;
 		g->view.mem = domain_mem(g->domain);
 		g->view.cpu = domain_cpu(g->domain);
-		g->has_view = guest_locate(&g->view, NULL, &none) == 0;
+		g->has_view = guest_locate(&g->view, &files, &none) == 0;
 	}
 	return g->has_view ? &g->view : NULL;
 }
 
 static void thread(void *ctx, char *text, size_t n)
 {
-	struct glue *g = ctx;
-	const struct guest_view *v = glue_view(g);
+	struct debuggee *g = ctx;
+	const struct guest_view *v = debuggee_view(g);
 	struct guest_task t;
 
-	if (v != NULL && guest_current(v, &t))
-		snprintf(text, n, "%s, pid %d", t.comm, t.pid);
+	if (v == NULL || !guest_current(v, &t))
+		return;
+	snprintf(text, n, "%s, pid %d", t.comm, t.pid);
+	text_clean(text); /* gdb prints it as it is */
 }
 
-const struct gdb_target_ops glue_ops = {
+const struct gdb_target_ops debuggee_ops = {
 	.regs = regs, .set_regs = set_regs, .read = read_memory, .write = write_memory,
-	.insert = insert, .remove = remove_point, .move = glue_move, .interrupt = glue_interrupt,
-	.monitor = glue_monitor, .thread = thread, .detached = detached,
+	.insert = insert, .remove = remove_point, .move = debuggee_move, .interrupt = debuggee_interrupt,
+	.monitor = debuggee_monitor, .thread = thread, .detached = detached,
 };
 
-int glue_init(struct glue *g, struct ttd_session *s, struct err *e)
-{
-	memset(g, 0, sizeof *g);
-	g->s = s;
-	g->domain = timeline_domain(s->tl);
-	g->points = calloc(GLUE_POINTS, sizeof *g->points);
-	g->breaks = calloc(GLUE_POINTS, sizeof *g->breaks);
-	g->watches = calloc(GLUE_POINTS, sizeof *g->watches);
-	g->of_break = calloc(GLUE_POINTS, sizeof *g->of_break);
-	g->of_watch = calloc(GLUE_POINTS, sizeof *g->of_watch);
-	if (g->points != NULL && g->breaks != NULL && g->watches != NULL && g->of_break != NULL &&
-	    g->of_watch != NULL)
-		return 0;
-	glue_fini(g);
-	return err_set(e, ST_HOST, "out of memory");
-}
-
-void glue_fini(struct glue *g)
+static void debuggee_fini(struct debuggee *g)
 {
 	if (g->located)
 		guest_forget(&g->view);
@@ -279,22 +266,38 @@ void glue_fini(struct glue *g)
 	free(g->of_watch);
 }
 
+static int debuggee_init(struct debuggee *g, struct ttd_session *s, struct ttd_error *e)
+{
+	memset(g, 0, sizeof *g);
+	g->s = s;
+	g->domain = timeline_domain(s->tl);
+	g->points = calloc(DEBUGGEE_POINTS, sizeof *g->points);
+	g->breaks = calloc(DEBUGGEE_POINTS, sizeof *g->breaks);
+	g->watches = calloc(DEBUGGEE_POINTS, sizeof *g->watches);
+	g->of_break = calloc(DEBUGGEE_POINTS, sizeof *g->of_break);
+	g->of_watch = calloc(DEBUGGEE_POINTS, sizeof *g->of_watch);
+	if (g->points != NULL && g->breaks != NULL && g->watches != NULL && g->of_break != NULL &&
+	    g->of_watch != NULL)
+		return 0;
+	debuggee_fini(g);
+	return err_set(e, TTD_HOST, "out of memory");
+}
+
 /* ---- the public interface ---- */
 
 struct ttd_gdb {
-	struct glue glue;
+	struct debuggee of;
 };
 
 struct ttd_gdb *ttd_gdb_open(struct ttd_session *s, struct ttd_error *err)
 {
 	struct ttd_gdb *g = calloc(1, sizeof *g);
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (g != NULL && glue_init(&g->glue, s, &e) == 0)
+	if (g != NULL && debuggee_init(&g->of, s, e) == 0)
 		return g;
 	if (g == NULL)
-		err_set(&e, ST_HOST, "out of memory");
-	vm_error(err, &e);
+		err_set(e, TTD_HOST, "out of memory");
 	free(g);
 	return NULL;
 }
@@ -303,32 +306,41 @@ void ttd_gdb_close(struct ttd_gdb *g)
 {
 	if (g == NULL)
 		return;
-	glue_fini(&g->glue);
+	debuggee_fini(&g->of);
 	free(g);
 }
 
 int ttd_gdb_live(const struct ttd_gdb *g)
 {
-	return g->glue.live;
+	return g->of.live;
 }
 
-int ttd_gdb_listen_port(unsigned *port, struct ttd_error *err)
+struct ttd_gdb_listener *ttd_gdb_listen_port(unsigned *port, struct ttd_error *err)
 {
-	struct err e;
-	int fd = gdb_listen_port(port, &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (fd < 0)
-		vm_error(err, &e);
-	return fd;
+	return (struct ttd_gdb_listener *)gdb_listen_port(port, e);
 }
 
-int ttd_gdb_listen_path(const char *path, struct ttd_error *err)
+struct ttd_gdb_listener *ttd_gdb_listen_path(const char *path, struct ttd_error *err)
 {
-	struct err e;
-	int fd = gdb_listen_path(path, &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
+
+	return (struct ttd_gdb_listener *)gdb_listen_path(path, e);
+}
+
+void ttd_gdb_unlisten(struct ttd_gdb_listener *l)
+{
+	gdb_listener_close((struct gdb_listener *)l);
+}
+
+int ttd_gdb_accept(struct ttd_gdb_listener *l, int wake_fd, struct ttd_error *err)
+{
+	struct ttd_error spare, *e = err_begin(err, &spare);
+	int fd = gdb_accept((struct gdb_listener *)l, wake_fd, e);
 
 	if (fd < 0)
-		vm_error(err, &e);
+		err_complete(e);
 	return fd;
 }
 
@@ -339,19 +351,19 @@ static bool readable(int fd)
 	return fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
-enum ttd_gdb_end ttd_gdb_serve(struct ttd_gdb *g, int listener, int wake_fd, struct ttd_error *err)
+enum ttd_gdb_end ttd_gdb_serve(struct ttd_gdb *g, struct ttd_gdb_listener *l, int wake_fd,
+	struct ttd_error *err)
 {
-	const struct gdb_target t = { &glue_ops, &g->glue };
-	struct err e;
-	int fd = gdb_accept(listener, wake_fd, &e);
+	const struct gdb_target t = { &debuggee_ops, &g->of };
+	struct ttd_error spare, *e = err_begin(err, &spare);
+	int fd = gdb_accept((struct gdb_listener *)l, wake_fd, e);
 	enum gdb_end end;
 
-	if (fd < 0 && e.text[0] == '\0')
+	if (fd < 0 && e->text[0] == '\0')
 		return TTD_GDB_WOKEN;
-	if (fd < 0) {
-		vm_error(err, &e);
+	if (fd < 0)
 		return TTD_GDB_FAILED;
-	}
+	cpu_begin(domain_vcpu(g->of.domain));
 	end = gdb_serve(&t, fd, wake_fd);
 	if (end == GDB_KILLED)
 		return TTD_GDB_KILLED;

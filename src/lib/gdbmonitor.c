@@ -1,7 +1,7 @@
 /*
  * gdbmonitor.c - what 'monitor COMMAND' of gdb understands: one table.
  */
-#include "lib/gdbglue.h"
+#include "lib/debuggee.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "util/parse.h"
+#include "util/text.h"
 
 struct out {
 	gdb_print *print;
@@ -27,18 +28,16 @@ static void say(const struct out *o, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text - 1, fmt, ap);
 	va_end(ap);
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
-			*p = '?';
+	text_clean(text);
 	strcat(text, "\n");
 	o->print(o->ctx, text);
 }
 
-static void where(struct glue *g, const struct out *o)
+static void where(struct debuggee *g, const struct out *o)
 {
 	struct source_pos at = domain_where(g->domain);
 	uint64_t end = timeline_end(g->s->tl), offset;
-	const struct guest_view *v = glue_view(g);
+	const struct guest_view *v = debuggee_view(g);
 	const char *name = v != NULL && v->symbols != NULL
 		? symbols_find(v->symbols, at.rip, &offset) : NULL;
 	char symbol[300] = "", percent[40] = " (live)", moment[20] = "";
@@ -55,22 +54,22 @@ static void where(struct glue *g, const struct out *o)
 		at.tsc / 1000000000, at.tsc % 1000000000);
 }
 
-static void m_when(struct glue *g, char *arg, const struct out *o)
+static void m_when(struct debuggee *g, char *arg, const struct out *o)
 {
 	(void)arg;
 	where(g, o);
 }
 
-static bool recorded(const struct glue *g, const struct out *o)
+static bool recorded(const struct debuggee *g, const struct out *o)
 {
 	if (g->live)
 		say(o, "This machine has left its recording.");
 	return !g->live;
 }
 
-static void m_seek(struct glue *g, char *arg, const struct out *o)
+static void m_seek(struct debuggee *g, char *arg, const struct out *o)
 {
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	if (!recorded(g, o))
 		return;
@@ -99,7 +98,7 @@ static void one_mark(void *ctx, const struct timeline_mark *k)
 		k->guest_ns / 1000000 % 1000, k->stored ? "  stored" : "");
 }
 
-static void m_checkpoint(struct glue *g, char *arg, const struct out *o)
+static void m_checkpoint(struct debuggee *g, char *arg, const struct out *o)
 {
 	struct marks m = { .o = o };
 
@@ -122,12 +121,12 @@ static bool one_process(void *ctx, const struct guest_task *t)
 	return true;
 }
 
-static void m_ps(struct glue *g, char *arg, const struct out *o)
+static void m_ps(struct debuggee *g, char *arg, const struct out *o)
 {
-	const struct guest_view *v = glue_view(g);
+	const struct guest_view *v = debuggee_view(g);
 
 	(void)arg;
-	if (v == NULL || v->btf == NULL) {
+	if (v == NULL || v->types == NULL) {
 		say(o, "The guest's kernel does not tell its structures' layout (it has no BTF).");
 		return;
 	}
@@ -136,7 +135,7 @@ static void m_ps(struct glue *g, char *arg, const struct out *o)
 		say(o, "The list of processes is not to be found here.");
 }
 
-static void tell_limit(const struct glue *g, const struct out *o)
+static void tell_limit(const struct debuggee *g, const struct out *o)
 {
 	if (!g->limited)
 		say(o, "Breakpoints and watchpoints count in every process.");
@@ -146,14 +145,14 @@ static void tell_limit(const struct glue *g, const struct out *o)
 		say(o, "Breakpoints and watchpoints count in processes called %s only.", g->comm);
 }
 
-static void m_process(struct glue *g, char *arg, const struct out *o)
+static void m_process(struct debuggee *g, char *arg, const struct out *o)
 {
 	uint64_t pid;
 
 	if (strcmp(arg, "any") == 0) {
 		g->limited = false;
 	} else if (arg[0] != '\0') {
-		if (glue_view(g) == NULL || g->view.btf == NULL) {
+		if (debuggee_view(g) == NULL || g->view.types == NULL) {
 			say(o, "The guest's kernel does not tell which process runs (it has no BTF).");
 			return;
 		}
@@ -168,12 +167,12 @@ static void m_process(struct glue *g, char *arg, const struct out *o)
 	tell_limit(g, o);
 }
 
-static void m_fork(struct glue *g, char *arg, const struct out *o)
+static void m_fork(struct debuggee *g, char *arg, const struct out *o)
 {
-	struct err e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	(void)arg;
-	if (glue_fork(g, &e) != 0) {
+	if (debuggee_fork(g, &e) != 0) {
 		say(o, "%s", e.text);
 		return;
 	}
@@ -182,11 +181,11 @@ static void m_fork(struct glue *g, char *arg, const struct out *o)
 	where(g, o);
 }
 
-static void m_help(struct glue *g, char *arg, const struct out *o);
+static void m_help(struct debuggee *g, char *arg, const struct out *o);
 
 static const struct {
 	const char *name, *args, *help;
-	void (*fn)(struct glue *g, char *arg, const struct out *o);
+	void (*fn)(struct debuggee *g, char *arg, const struct out *o);
 } commands[] = {
 	{ "when", "", "where we are", m_when },
 	{ "seek", "POS", "go there: N, brctr:N, N%, start, end, event:N, time:S, console:TEXT, panic, before:...",
@@ -200,7 +199,7 @@ static const struct {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static void m_help(struct glue *g, char *arg, const struct out *o)
+static void m_help(struct debuggee *g, char *arg, const struct out *o)
 {
 	(void)g;
 	(void)arg;
@@ -209,10 +208,10 @@ static void m_help(struct glue *g, char *arg, const struct out *o)
 	say(o, "After seek, gdb has to be told: maintenance flush register-cache");
 }
 
-void glue_monitor(void *ctx, char *line, gdb_print *print, void *print_ctx)
+void debuggee_monitor(void *ctx, char *line, gdb_print *print, void *print_ctx)
 {
 	const struct out o = { print, print_ctx };
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 	char *arg;
 	size_t n;
 
@@ -224,7 +223,10 @@ void glue_monitor(void *ctx, char *line, gdb_print *print, void *print_ctx)
 	atomic_store(&g->interrupted, false);
 	for (unsigned i = 0; i < COMMANDS; i++) {
 		if (strlen(commands[i].name) == n && strncmp(commands[i].name, line, n) == 0) {
-			commands[i].fn(g, arg, &o);
+			if (commands[i].args[0] == '\0' && arg[0] != '\0')
+				say(&o, "%s: there is nothing to be said after it.", commands[i].name);
+			else
+				commands[i].fn(g, arg, &o);
 			return;
 		}
 	}

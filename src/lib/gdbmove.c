@@ -2,16 +2,16 @@
  * gdbmove.c - moving a session for gdb: over the timeline while it is a recording,
  * by simply running once it has left it.
  */
-#include "lib/gdbglue.h"
+#include "lib/debuggee.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/vm.h"
 
-void glue_interrupt(void *ctx)
+void debuggee_interrupt(void *ctx)
 {
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 
 	atomic_store(&g->interrupted, true);
 	if (g->live)
@@ -25,25 +25,25 @@ void glue_interrupt(void *ctx)
 /* A point counts in every process, or in one; kernel threads have one of their own. */
 static bool wanted(void *ctx, const struct cpu_debug *at)
 {
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 	const struct guest_view *v;
 	struct guest_task t;
 
 	(void)at;
 	if (!g->limited)
 		return true;
-	v = glue_view(g);
+	v = debuggee_view(g);
 	if (v == NULL || !guest_current(v, &t))
 		return false;
 	return g->pid != 0 ? t.pid == g->pid || t.tid == g->pid : strcmp(t.comm, g->comm) == 0;
 }
 
-static void prepare(struct glue *g, struct timeline_points *p)
+static void prepare(struct debuggee *g, struct timeline_points *p)
 {
 	size_t breaks = 0, watches = 0;
 
 	for (size_t i = 0; i < g->npoints; i++) {
-		const struct glue_point *k = &g->points[i];
+		const struct debuggee_point *k = &g->points[i];
 
 		if (k->type == GDB_SW_BREAK || k->type == GDB_HW_BREAK) {
 			g->of_break[breaks] = i;
@@ -60,7 +60,7 @@ static void prepare(struct glue *g, struct timeline_points *p)
 		.interrupted = &g->interrupted };
 }
 
-static void tell_point(const struct glue *g, const struct cpu_debug *at, struct gdb_stop *out)
+static void tell_point(const struct debuggee *g, const struct cpu_debug *at, struct gdb_stop *out)
 {
 	size_t i = at->watch ? g->of_watch[at->index] : g->of_break[at->index];
 
@@ -71,7 +71,7 @@ static void tell_point(const struct glue *g, const struct cpu_debug *at, struct 
 		snprintf(out->text, sizeof out->text, "(written by the hypervisor)");
 }
 
-static void tell(const struct glue *g, const struct move_end *end, struct gdb_stop *out)
+static void tell(const struct debuggee *g, const struct move_end *end, struct gdb_stop *out)
 {
 	switch (end->why) {
 	case MOVE_DONE:
@@ -98,7 +98,7 @@ static void tell(const struct glue *g, const struct move_end *end, struct gdb_st
 
 /* ---- on the timeline ---- */
 
-static void range(struct glue *g, const struct timeline_points *p, uint64_t from, uint64_t to,
+static void range(struct debuggee *g, const struct timeline_points *p, uint64_t from, uint64_t to,
 	struct move_end *end)
 {
 	do
@@ -109,7 +109,7 @@ static void range(struct glue *g, const struct timeline_points *p, uint64_t from
 		end->why = MOVE_INTERRUPTED;
 }
 
-static void move_recorded(struct glue *g, enum gdb_move how, uint64_t from, uint64_t to,
+static void move_recorded(struct debuggee *g, enum gdb_move how, uint64_t from, uint64_t to,
 	struct move_end *end)
 {
 	struct timeline_points p;
@@ -138,13 +138,13 @@ static void move_recorded(struct glue *g, enum gdb_move how, uint64_t from, uint
 
 #define GOING_ON ((enum gdb_why)-1)
 
-static void set_live_points(struct glue *g, const struct timeline_points *p, bool breaks)
+static void set_live_points(struct debuggee *g, const struct timeline_points *p, bool breaks)
 {
 	cpu_set_breaks(domain_vcpu(g->domain), p->breaks, breaks ? p->nbreaks : 0);
 	mem_set_watches(domain_mem(g->domain), p->watches, p->nwatches);
 }
 
-static void one_live(struct glue *g, bool step, struct gdb_stop *out)
+static void one_live(struct debuggee *g, bool step, struct gdb_stop *out)
 {
 	struct domain *d = g->domain;
 	const struct domain_until until = {
@@ -163,7 +163,7 @@ static void one_live(struct glue *g, bool step, struct gdb_stop *out)
 	case HALT_ENDED:
 		if (domain_over(d)) {
 			out->why = GDB_EXITED;
-			out->status = domain_crash_reason(d)[0] != '\0' ? ST_CRASHED : ST_OK;
+			out->status = domain_crash_reason(d)[0] != '\0' ? TTD_CRASHED : TTD_OK;
 		}
 		break;
 	case HALT_INTERRUPTED:
@@ -173,7 +173,7 @@ static void one_live(struct glue *g, bool step, struct gdb_stop *out)
 		out->why = GDB_INTERRUPTED;
 }
 
-static void move_live(struct glue *g, enum gdb_move how, uint64_t from, uint64_t to,
+static void move_live(struct debuggee *g, enum gdb_move how, uint64_t from, uint64_t to,
 	struct gdb_stop *out)
 {
 	struct timeline_points p;
@@ -198,14 +198,14 @@ static void move_live(struct glue *g, enum gdb_move how, uint64_t from, uint64_t
 }
 
 /* The recorded run stays what it is; this machine is another one from here on. */
-int glue_fork(struct glue *g, struct err *e)
+int debuggee_fork(struct debuggee *g, struct ttd_error *e)
 {
 	const struct timeline_points none = { .nbreaks = 0 };
 
 	if (g->live)
-		return err_set(e, ST_USAGE, "it has left the recording already");
+		return err_set(e, TTD_USAGE, "it has left the recording already");
 	if (domain_over(g->domain))
-		return err_set(e, ST_USAGE, "the machine has ended here: go back first");
+		return err_set(e, TTD_USAGE, "the machine has ended here: go back first");
 	if (domain_go_live(g->domain, e) != 0)
 		return -1;
 	set_live_points(g, &none, false);
@@ -213,9 +213,9 @@ int glue_fork(struct glue *g, struct err *e)
 	return 0;
 }
 
-void glue_move(void *ctx, enum gdb_move how, uint64_t from, uint64_t to, struct gdb_stop *out)
+void debuggee_move(void *ctx, enum gdb_move how, uint64_t from, uint64_t to, struct gdb_stop *out)
 {
-	struct glue *g = ctx;
+	struct debuggee *g = ctx;
 	struct move_end end;
 
 	atomic_store(&g->interrupted, false);

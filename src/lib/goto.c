@@ -21,7 +21,7 @@ static const char *const alarms[] = {
 
 enum { TAIL = 256, TEXTS = 16 };
 
-/* The first output behind a place, in which a text may end that began before it. */
+/* The first output after a place, in which a text may end that began before it. */
 struct head {
 	size_t len;
 	char text[TAIL];
@@ -41,7 +41,7 @@ struct console_search {
 	struct head head;
 };
 
-/* Does a text end behind the first `old` of the bytes? */
+/* Does a text end after the first `old` of the bytes? */
 static bool holds(const struct console_search *c, const char *p, size_t n, size_t old)
 {
 	for (unsigned i = 0; i < c->n; i++) {
@@ -85,7 +85,7 @@ static void hear(struct console_search *c, const char *p, size_t n, uint64_t ico
 	free(all);
 }
 
-/* Called inside of the hypercall that prints: its place is behind it. */
+/* Called inside of the hypercall that prints: its place is after it. */
 void session_console(struct ttd_session *s, const void *p, size_t n)
 {
 	struct console_search *c = s->search;
@@ -99,7 +99,7 @@ void session_console(struct ttd_session *s, const void *p, size_t n)
 
 /* Runs and listens; 0 where it stopped, or the text was found. */
 static int listen_to(struct ttd_session *s, struct console_search *c, struct timeline_pos until,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct timeline_stop stop;
 
@@ -114,11 +114,11 @@ static int listen_to(struct ttd_session *s, struct console_search *c, struct tim
 		*e = stop.err;
 		return -1;
 	}
-	return stop.why == TIMELINE_INTERRUPTED ? err_set(e, ST_OK, "interrupted") : 0;
+	return stop.why == TIMELINE_INTERRUPTED ? err_set(e, TTD_OK, "interrupted") : 0;
 }
 
 static int run_to_text(struct ttd_session *s, struct console_search *c, const char *what,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct timeline_pos never = { UINT64_MAX, 0 };
 
@@ -126,12 +126,12 @@ static int run_to_text(struct ttd_session *s, struct console_search *c, const ch
 		return -1;
 	if (c->found)
 		return timeline_seek(s->tl, c->at, e);
-	return err_set(e, ST_USAGE, "the guest does not print %s between here and the end", what);
+	return err_set(e, TTD_USAGE, "the guest does not print %s between here and the end", what);
 }
 
-/* A segment, and the beginning of what was printed behind it. */
+/* A segment, and the beginning of what was printed after it. */
 static int listen_back(struct ttd_session *s, struct console_search *c, struct timeline_pos from,
-	struct timeline_pos to, struct err *e)
+	struct timeline_pos to, struct ttd_error *e)
 {
 	struct head behind = c->head;
 
@@ -145,7 +145,7 @@ static int listen_back(struct ttd_session *s, struct console_search *c, struct t
 }
 
 static int run_back_to_text(struct ttd_session *s, struct console_search *c, const char *what,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct timeline_pos here = timeline_pos(s->tl), to = here, from = { 0, 0 };
 	uint64_t behind;
@@ -162,28 +162,28 @@ static int run_back_to_text(struct ttd_session *s, struct console_search *c, con
 		return timeline_seek(s->tl, c->at, e);
 	if (timeline_seek(s->tl, here, e) != 0)
 		return -1;
-	return err_set(e, ST_USAGE, "the guest does not print %s between the start and here", what);
+	return err_set(e, TTD_USAGE, "the guest does not print %s between the start and here", what);
 }
 
 static int to_text(struct ttd_session *s, struct console_search *c, const char *what,
-	struct err *e)
+	struct ttd_error *e)
 {
 	return (c->back ? run_back_to_text : run_to_text)(s, c, what, e);
 }
 
-static int goto_text(struct ttd_session *s, const char *text, bool back, struct err *e)
+static int goto_text(struct ttd_session *s, const char *text, bool back, struct ttd_error *e)
 {
 	struct console_search c = { .text = { text }, .n = 1, .back = back };
 	char what[TAIL + 8];
 
 	if (strlen(text) >= TAIL)
-		return err_set(e, ST_USAGE, "position console:TEXT: TEXT has more than %d characters",
+		return err_set(e, TTD_USAGE, "position console:TEXT: TEXT has more than %d characters",
 			TAIL - 1);
 	snprintf(what, sizeof what, "'%s'", text);
 	return to_text(s, &c, what, e);
 }
 
-static int goto_panic(struct ttd_session *s, bool back, struct err *e)
+static int goto_panic(struct ttd_session *s, bool back, struct ttd_error *e)
 {
 	struct console_search c = { .n = sizeof alarms / sizeof *alarms, .back = back };
 
@@ -192,7 +192,7 @@ static int goto_panic(struct ttd_session *s, bool back, struct err *e)
 }
 
 /* A reader of its own: the replayer's is where the run is. */
-static int goto_event(struct ttd_session *s, uint64_t n, struct err *e)
+static int goto_event(struct ttd_session *s, uint64_t n, struct ttd_error *e)
 {
 	struct log_reader *log = log_open(s->rec.path, e);
 	struct log_record rec = {0};
@@ -207,15 +207,15 @@ static int goto_event(struct ttd_session *s, uint64_t n, struct err *e)
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return err_set(e, ST_USAGE, "position event:%llu: the log has %llu events",
+		return err_set(e, TTD_USAGE, "position event:%llu: the log has %llu events",
 			(unsigned long long)n, (unsigned long long)i);
-	/* A hypercall is logged behind its instruction. */
+	/* A hypercall is logged after its instruction. */
 	if (rec.type == LOG_HYPERCALL && rec.pos.icount > 0)
 		rec.pos.icount--;
 	return timeline_seek(s->tl, (struct timeline_pos){ rec.pos.icount, 0 }, e);
 }
 
-int session_goto(struct ttd_session *s, const struct position *p, struct err *e)
+int session_goto(struct ttd_session *s, const struct position *p, struct ttd_error *e)
 {
 	switch (p->kind) {
 	case POSITION_ICOUNT:
@@ -233,5 +233,5 @@ int session_goto(struct ttd_session *s, const struct position *p, struct err *e)
 	case POSITION_PANIC:
 		return goto_panic(s, p->back, e);
 	}
-	return err_set(e, ST_USAGE, "no such position");
+	return err_set(e, TTD_USAGE, "no such position");
 }

@@ -1,13 +1,15 @@
 /*
  * info.c - what a trace says about itself.
  */
-#include "lib/trace.h"
+#include "trace/trace.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/checkpoints.h"
-#include "lib/vm.h"
+#include "lib/model.h"
+#include "trace/packedlog.h"
 
 static void hex(char *out, const uint8_t *p, size_t n)
 {
@@ -31,6 +33,9 @@ static void from_meta(struct ttd_trace_info *t, const struct log_meta *m)
 	if (m->ramdisk.path[0] != '\0')
 		hex(t->ramdisk_digest, m->ramdisk.digest, sizeof m->ramdisk.digest);
 	t->memory_mb = (uint32_t)m->memory_mb;
+	t->maxmem_mb = (uint32_t)(m->maxmem_mb != 0 ? m->maxmem_mb : m->memory_mb);
+	t->strict_mmu = m->strict_mmu != 0;
+	model_text(m->isa, t->guest_cpu, sizeof t->guest_cpu);
 	t->engine = m->engine;
 	t->abi = m->abi;
 	t->cpu = m->cpu;
@@ -60,39 +65,60 @@ static void from_tail(struct ttd_trace_info *t, const struct log_tail *tail)
 	t->witnesses = log_witnesses(end->count);
 }
 
-static int info(const char *trace, struct ttd_trace_info *t, struct err *e)
+static void from_log(struct ttd_trace_info *t, struct log_reader *r)
 {
-	struct log_reader *r;
 	struct log_tail tail;
+	struct ttd_error none;
+
+	from_meta(t, log_meta(r));
+	hex(t->run_id, log_run_id(r), RUN_ID);
+	t->format = log_version(r);
+	t->created_ns = log_created(r);
+	t->log_bytes = log_size(r);
+	log_tail(r, &tail, &none);
+	from_tail(t, &tail);
+}
+
+static int packed_info(struct ttd_trace_info *t, struct ttd_error *e)
+{
+	struct packed_log *l = malloc(sizeof *l);
+	int rc = l != NULL ? packed_log_open(l, t->path, e) : err_set(e, TTD_HOST, "out of memory");
+
+	if (rc == 0) {
+		from_log(t, l->log);
+		snprintf(t->log, sizeof t->log, "%.*s", TTD_PATH_MAX - 1, l->name);
+		packed_log_close(l);
+	}
+	free(l);
+	return rc;
+}
+
+static int info(const char *trace, struct ttd_trace_info *t, struct ttd_error *e)
+{
+	bool packed = trace_packed(trace, t->path);
+	struct log_reader *r;
 	const char *slash;
 
-	memset(t, 0, sizeof *t);
-	if (trace_find(trace, t->path, t->log, e) != 0)
+	if (!packed && trace_find(trace, t->path, t->log, e) != 0)
 		return -1;
 	slash = strrchr(t->path, '/');
 	snprintf(t->name, sizeof t->name, "%.255s", trace != NULL ? trace
 		: slash != NULL ? slash + 1 : t->path);
+	if (packed)
+		return packed_info(t, e);
 	r = log_open(t->log, e);
 	if (r == NULL)
 		return -1;
-	from_meta(t, log_meta(r));
-	hex(t->session, log_session(r), LOG_SESSION);
-	t->format = log_version(r);
-	t->created_ns = log_created(r);
-	t->log_bytes = log_size(r);
-	log_tail(r, &tail, e);
-	from_tail(t, &tail);
-	checkpoints_info(t, log_meta(r), log_session(r));
+	from_log(t, r);
+	checkpoints_info(t, log_meta(r), log_run_id(r));
 	log_reader_close(r);
 	return 0;
 }
 
 int ttd_trace_info(const char *trace, struct ttd_trace_info *t, struct ttd_error *err)
 {
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (info(trace, t, &e) == 0)
-		return 0;
-	vm_error(err, &e);
-	return -1;
+	memset(t, 0, sizeof *t);
+	return info(trace, t, e);
 }

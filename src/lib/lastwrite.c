@@ -14,13 +14,13 @@ enum { LEN_MAX = 4096, RANGES = 2 };
 
 /* The frames behind the addresses.  Two at most: LEN_MAX. */
 static int to_machine(struct ttd_session *s, int space, uint64_t addr, size_t n,
-	struct mem_watch *w, size_t *count, struct err *e)
+	struct mem_watch *w, size_t *count, struct ttd_error *e)
 {
 	const struct mem *m = domain_mem(s->vm->domain);
 	enum mem_mode mode = (enum mem_mode)domain_cpu(s->vm->domain)->mode;
 
 	if (n == 0 || n > LEN_MAX || addr + n - 1 < addr)
-		return err_set(e, ST_USAGE, "last-write: give 1 to %d bytes", LEN_MAX);
+		return err_set(e, TTD_USAGE, "last-write: give 1 to %d bytes", LEN_MAX);
 	for (*count = 0; n > 0; (*count)++) {
 		size_t part = PAGE_SIZE - (addr & (PAGE_SIZE - 1));
 		mfn_t mfn = space == TTD_SPACE_MACHINE ? addr >> PAGE_SHIFT
@@ -30,7 +30,7 @@ static int to_machine(struct ttd_session *s, int space, uint64_t addr, size_t n,
 		if (mfn == MFN_NONE)
 			mfn = mem_peek(m, mode == MEM_USER ? MEM_KERNEL : MEM_USER, addr, NULL);
 		if (mfn == MFN_NONE || mem_frame(m, mfn) == NULL)
-			return err_set(e, ST_USAGE, "there is no memory at %s address 0x%llx here",
+			return err_set(e, TTD_USAGE, "there is no memory at %s address 0x%llx here",
 				space == TTD_SPACE_MACHINE ? "machine" : "virtual",
 				(unsigned long long)addr);
 		if (part > n)
@@ -48,7 +48,7 @@ static int to_machine(struct ttd_session *s, int space, uint64_t addr, size_t n,
 /* What the hypervisor did there, by the last event of the log up to it. */
 static void name_event(struct ttd_session *s, uint64_t icount, char *text, size_t n)
 {
-	struct err none;
+	struct ttd_error none;
 	struct log_reader *log = log_open(s->rec.path, &none);
 	struct log_record rec;
 	const char *name;
@@ -74,7 +74,7 @@ static void progress(void *ctx, unsigned done, unsigned total)
 }
 
 static int last_write(struct ttd_session *s, int space, uint64_t addr, size_t n,
-	struct ttd_write *out, struct err *e)
+	struct ttd_write *out, struct ttd_error *e)
 {
 	struct mem_watch ranges[RANGES];
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -104,10 +104,7 @@ static int last_write(struct ttd_session *s, int space, uint64_t addr, size_t n,
 int ttd_session_last_write(struct ttd_session *s, int space, uint64_t addr, size_t n,
 	struct ttd_write *w, struct ttd_error *err)
 {
-	struct err e;
-	int rc = last_write(s, space, addr, n, w, &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (rc < 0)
-		vm_error(err, &e);
-	return rc;
+	return last_write(s, space, addr, n, w, e);
 }

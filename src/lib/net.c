@@ -9,16 +9,17 @@
 
 #include "dev/vif.h"
 
-static int parse(const struct ttd_config *cfg, unsigned i, struct vif_spec *spec, struct err *e)
+static int parse(const struct ttd_config *cfg, unsigned i, struct vif_spec *spec,
+	struct ttd_error *e)
 {
 	if (cfg->nvifs > TTD_VIFS_MAX)
-		return err_set(e, ST_USAGE, "%u network interfaces; at most %d are possible",
+		return err_set(e, TTD_USAGE, "%u network interfaces; at most %d are possible",
 			cfg->nvifs, TTD_VIFS_MAX);
 	return vif_spec_parse(cfg->vifs[i], cfg->name != NULL ? cfg->name : "guest", i, spec, NULL,
 		NULL, e);
 }
 
-int net_create(struct ttd_vm *vm, const struct ttd_config *cfg, bool live, struct err *e)
+int net_create(struct ttd_vm *vm, const struct ttd_config *cfg, bool live, struct ttd_error *e)
 {
 	struct vif_spec spec;
 
@@ -34,12 +35,21 @@ int net_create(struct ttd_vm *vm, const struct ttd_config *cfg, bool live, struc
 	return 0;
 }
 
-bool net_has_tap(const struct ttd_vm *vm)
+void net_needs(const struct ttd_vm *vm, struct net_needs *n)
 {
-	for (unsigned i = 0; i < vm->nvifs; i++)
-		if (vif_backend(vm->vif[i]) == VIF_TAP)
-			return true;
-	return false;
+	memset(n, 0, sizeof *n);
+	for (unsigned i = 0; i < vm->nvifs; i++) {
+		const struct vif_spec *s = vif_spec_of(vm->vif[i]);
+
+		n->tap |= s->backend == VIF_TAP;
+		n->outward |= s->backend == VIF_USER && !s->restricted;
+		n->forwards |= s->backend == VIF_USER && s->nforwards != 0;
+		for (unsigned k = 0; s->backend == VIF_USER && k < s->nforwards; k++)
+			if (s->forward[k].udp)
+				n->udp = true;
+			else
+				n->port[n->nports++] = s->forward[k].host_port;
+	}
 }
 
 void net_free(struct ttd_vm *vm)
@@ -47,11 +57,11 @@ void net_free(struct ttd_vm *vm)
 	for (unsigned i = 0; i < vm->nvifs; i++)
 		vif_destroy(vm->vif[i]);
 	vm->nvifs = 0;
-	free(vm->frame_watch);
-	vm->frame_watch = NULL;
+	free(vm->capture);
+	vm->capture = NULL;
 }
 
-struct frame_watch {
+struct capture {
 	void (*fn)(void *ctx, const struct ttd_packet *f);
 	void *ctx;
 	uint8_t bytes[NET_FRAME_MAX];
@@ -60,7 +70,7 @@ struct frame_watch {
 static void passes(void *ctx, unsigned id, bool sent, uint64_t guest_ns,
 	const struct net_frame *f)
 {
-	struct frame_watch *w = ctx;
+	struct capture *w = ctx;
 	struct ttd_packet out = { .vif = id, .sent = sent, .guest_ns = guest_ns, .bytes = f->p,
 		.len = f->len };
 
@@ -72,23 +82,23 @@ static void passes(void *ctx, unsigned id, bool sent, uint64_t guest_ns,
 	w->fn(w->ctx, &out);
 }
 
-int ttd_vm_watch_packets(struct ttd_vm *vm, void (*fn)(void *ctx, const struct ttd_packet *f),
+int ttd_vm_capture_packets(struct ttd_vm *vm, void (*fn)(void *ctx, const struct ttd_packet *f),
 	void *ctx)
 {
-	struct frame_watch *w = calloc(1, sizeof *w);
+	struct capture *w = calloc(1, sizeof *w);
 
 	if (w == NULL)
 		return -1;
 	w->fn = fn;
 	w->ctx = ctx;
-	free(vm->frame_watch);
-	vm->frame_watch = w;
+	free(vm->capture);
+	vm->capture = w;
 	for (unsigned i = 0; i < vm->nvifs; i++)
-		vif_watch(vm->vif[i], passes, w);
+		vif_capture(vm->vif[i], passes, w);
 	return 0;
 }
 
-int net_text(const struct ttd_config *cfg, char *text, size_t n, struct err *e)
+int net_text(const struct ttd_config *cfg, char *text, size_t n, struct ttd_error *e)
 {
 	char one[VIF_TEXT];
 	struct vif_spec spec;
@@ -100,7 +110,7 @@ int net_text(const struct ttd_config *cfg, char *text, size_t n, struct err *e)
 			return -1;
 		vif_spec_text(&spec, one);
 		if (at + strlen(one) + 2 > n)
-			return err_set(e, ST_USAGE, "the network interfaces have too many forwards");
+			return err_set(e, TTD_USAGE, "the network interfaces have too many forwards");
 		at += (size_t)snprintf(text + at, n - at, "%s%s", i > 0 ? "\n" : "", one);
 	}
 	return 0;
@@ -121,10 +131,7 @@ int ttd_vif_check(const char *spec, void (*warn)(void *ctx, const char *line), v
 	struct ttd_error *err)
 {
 	struct vif_spec parsed;
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (vif_spec_parse(spec, "guest", 0, &parsed, warn, ctx, &e) == 0)
-		return 0;
-	vm_error(err, &e);
-	return -1;
+	return vif_spec_parse(spec, "guest", 0, &parsed, warn, ctx, e);
 }

@@ -12,12 +12,13 @@
 
 #include "dev/base.h"
 #include "lib/checkpoints.h"
-#include "lib/pack.h"
 #include "lib/packing.h"
-#include "lib/packed.h"
 #include "lib/recorded.h"
-#include "lib/trace.h"
-#include "lib/vm.h"
+#include "trace/pack.h"
+#include "trace/packed.h"
+#include "trace/trace.h"
+#include "util/options.h"
+#include "util/regular.h"
 
 struct packing {
 	const struct ttd_pack *opt;
@@ -46,32 +47,34 @@ static void name_of(struct packing *k)
 }
 
 static int add(struct packing *k, const char *name, enum pack_kind kind, const char *path,
-	bool wanted, struct err *e)
+	bool wanted, struct ttd_error *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
-	struct stat st;
+	/* What the user or his own trace names may be a link; what lies about may not. */
+	bool named = kind == PACK_KERNEL || kind == PACK_RAMDISK;
+	uint64_t size = 0;
+	int fd = regular_open(path, named ? REGULAR_FOLLOW : REGULAR_NOFOLLOW, &size), rc;
 
 	if (fd < 0 && errno == ENOENT && !wanted)
 		return 0;
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		rc = err_set(e, ST_HOST, "cannot pack %s: %s", path, fd < 0 ? strerror(errno)
-			: "not a file");
+	if (fd < 0) {
+		rc = err_set(e, TTD_HOST, "cannot pack %s: %s", path, errno == ENODEV ||
+			errno == ELOOP ? "not a regular file" : strerror(errno));
 	} else {
 		rc = pack_add(k->out, name, kind, fd, e);
-		k->done += (uint64_t)st.st_size;
+		k->done += size;
 	}
 	if (fd >= 0)
 		close(fd);
 	return rc;
 }
 
-static int add_files(struct packing *k, struct err *e)
+static int add_files(struct packing *k, struct ttd_error *e)
 {
-	const struct log_meta *m = log_meta(k->rec.log);
+	const struct log_meta *m = k->rec.meta;
 	char console[TTD_PATH_MAX], points[TTD_PATH_MAX];
 
-	if (trace_join(console, k->rec.dir, "/console.txt", "", e) != 0 ||
-		trace_join(points, k->rec.path, CHECKPOINTS_SUFFIX, "", e) != 0 ||
+	if (path_join(console, k->rec.dir, "/console.txt", "", e) != 0 ||
+		path_join(points, k->rec.path, CHECKPOINTS_SUFFIX, "", e) != 0 ||
 		add(k, last_of(k->rec.path), PACK_LOG, k->rec.path, true, e) != 0 ||
 		add(k, "kernel", PACK_KERNEL, k->rec.kernel, true, e) != 0 ||
 		(k->rec.ramdisk[0] != '\0' &&
@@ -83,22 +86,22 @@ static int add_files(struct packing *k, struct err *e)
 	if (k->opt->checkpoints && m->ndisks == 0 &&
 		add(k, last_of(points), PACK_CHECKPOINTS, points, false, e) != 0)
 		return -1;
-	return packing_disks(k->opt, m, k->out, &k->done, e);
+	return packing_disks(k->opt, &k->rec, k->out, &k->done, e);
 }
 
-static int out_path(struct packing *k, struct err *e)
+static int out_path(struct packing *k, struct ttd_error *e)
 {
 	if (k->opt->out != NULL)
-		return trace_join(k->path, k->opt->out, "", "", e);
-	return trace_join(k->path, k->name, ".ttd", "", e);
+		return path_join(k->path, k->opt->out, "", "", e);
+	return path_join(k->path, k->name, ".ttd", "", e);
 }
 
-static int make(struct packing *k, struct ttd_pack_info *info, struct err *e)
+static int make(struct packing *k, struct ttd_pack_info *info, struct ttd_error *e)
 {
 	uint64_t bytes = 0;
 	int rc = -1;
 
-	if (recorded_check(&k->rec, false, e) != 0)
+	if (recorded_check(&k->rec, &k->opt->files, false, e) != 0)
 		return -1;
 	name_of(k);
 	if (out_path(k, e) != 0)
@@ -118,34 +121,32 @@ static int make(struct packing *k, struct ttd_pack_info *info, struct err *e)
 int ttd_pack_write(const struct ttd_pack *opt, struct ttd_pack_info *info, struct ttd_error *err)
 {
 	struct packing *k = calloc(1, sizeof *k);
-	struct err e;
+	struct ttd_pack own;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 	int rc = -1;
 
 	if (k == NULL)
-		err_set(&e, ST_HOST, "out of memory");
-	else if (opt->size != sizeof *opt)
-		err_set(&e, ST_USAGE, "struct ttd_pack is not initialised; use TTD_PACK_INIT");
-	else if (recorded_open(&k->rec, opt->trace, false, &e) == 0) {
-		k->opt = opt;
-		rc = make(k, info, &e);
+		err_set(e, TTD_HOST, "out of memory");
+	else if (OPTIONS_TAKE(&own, opt, progress_ctx, "TTD_PACK_INIT", e) == 0 &&
+		recorded_look(&k->rec, own.trace, false, e) == 0) {
+		k->opt = &own;
+		rc = make(k, info, e);
 		recorded_close(&k->rec);
 	}
 	free(k);
-	if (rc != 0)
-		vm_error(err, &e);
 	return rc;
 }
 
 /* ---- what is needed otherwise ---- */
 
-static void need(const char *log, const char *what, const struct log_file *f,
-	void (*fn)(void *ctx, const struct ttd_need *need), void *ctx)
+static void need(const struct recorded *r, enum material kind, const char *what,
+	const struct log_file *f, void (*fn)(void *ctx, const struct ttd_need *need), void *ctx)
 {
 	struct ttd_need n = {0};
-	struct err e = {0};
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	snprintf(n.what, sizeof n.what, "%s", what);
-	n.found = recorded_file(log, what, f, n.path, &e) == 0;
+	n.found = recorded_file(r, kind, NULL, n.path, &e) == 0;
 	if (!n.found) {
 		snprintf(n.path, sizeof n.path, "%s", f->path);
 		snprintf(n.why, sizeof n.why, "%s", e.text);
@@ -153,27 +154,34 @@ static void need(const char *log, const char *what, const struct log_file *f,
 	fn(ctx, &n);
 }
 
-static void need_disk(const char *log, const struct log_disk *d,
+/* Nothing is opened for it. */
+static void look_at_base(const char *path, const struct log_disk *d, struct ttd_need *n)
+{
+	struct stat st;
+
+	if (base_is_nbd(path))
+		snprintf(n->why, sizeof n->why, "a server; whether it is there shows when it is used");
+	else if (stat(path, &st) != 0)
+		snprintf(n->why, sizeof n->why, "%s", strerror(errno));
+	else if (S_ISREG(st.st_mode) && ((uint64_t)st.st_size != d->size || d->mtime !=
+		(uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec))
+		snprintf(n->why, sizeof n->why, "it has changed since");
+	else
+		n->found = 1;
+}
+
+static void need_disk(const struct recorded *r, const struct log_disk *d,
 	void (*fn)(void *ctx, const struct ttd_need *need), void *ctx)
 {
 	struct ttd_need n = {0};
-	struct stat st;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	snprintf(n.what, sizeof n.what, "%s", d->name);
-	if (packed_base(log, d->name, n.path)) {
-		n.found = 1;
+	if (recorded_base(r, d, NULL, 0, n.path, &e) == 0) {
+		look_at_base(n.path, d, &n);
 	} else {
 		snprintf(n.path, sizeof n.path, "%s", d->target);
-		if (base_is_nbd(d->target))
-			snprintf(n.why, sizeof n.why, "a server; whether it is there shows when it is "
-				"used");
-		else if (stat(d->target, &st) != 0)
-			snprintf(n.why, sizeof n.why, "%s", strerror(errno));
-		else if (S_ISREG(st.st_mode) && ((uint64_t)st.st_size != d->size || d->mtime !=
-			(uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec))
-			snprintf(n.why, sizeof n.why, "it has changed since");
-		else
-			n.found = 1;
+		snprintf(n.why, sizeof n.why, "%s", e.text);
 	}
 	fn(ctx, &n);
 }
@@ -182,21 +190,19 @@ int ttd_trace_needs(const char *trace, void (*fn)(void *ctx, const struct ttd_ne
 	void *ctx, struct ttd_error *err)
 {
 	struct recorded *r = malloc(sizeof *r);
-	struct err e;
-	int rc = r != NULL ? recorded_open(r, trace, false, &e)
-		: err_set(&e, ST_HOST, "out of memory");
+	struct ttd_error spare, *e = err_begin(err, &spare);
+	int rc = r != NULL ? recorded_open(r, trace, false, e)
+		: err_set(e, TTD_HOST, "out of memory");
 
 	if (rc == 0) {
 		const struct log_meta *m = log_meta(r->log);
 
-		need(r->path, "kernel", &m->kernel, fn, ctx);
+		need(r, MATERIAL_KERNEL, "kernel", &m->kernel, fn, ctx);
 		if (m->ramdisk.path[0] != '\0')
-			need(r->path, "ramdisk", &m->ramdisk, fn, ctx);
+			need(r, MATERIAL_RAMDISK, "ramdisk", &m->ramdisk, fn, ctx);
 		for (unsigned i = 0; i < m->ndisks; i++)
-			need_disk(r->path, &m->disk[i], fn, ctx);
+			need_disk(r, &m->disk[i], fn, ctx);
 		recorded_close(r);
-	} else {
-		vm_error(err, &e);
 	}
 	free(r);
 	return rc;

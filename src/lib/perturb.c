@@ -9,8 +9,7 @@
 #include "util/parse.h"
 
 struct perturb {
-	struct source source;
-	struct source *inner;
+	struct source_wrap wrap;
 	struct perturb_spec p;
 	struct mem *mem;
 	uint64_t inputs;
@@ -43,7 +42,7 @@ static int parse_word(char *word, struct perturb_spec *p)
 	return strncmp(word, "poke=", 5) == 0 ? parse_poke(word + 5, p) : -1;
 }
 
-int perturb_parse(const char *text, struct perturb_spec *p, struct err *e)
+int perturb_parse(const char *text, struct perturb_spec *p, struct ttd_error *e)
 {
 	char *copy, *rest, *word;
 	int rc = 0;
@@ -53,25 +52,18 @@ int perturb_parse(const char *text, struct perturb_spec *p, struct err *e)
 		return 0;
 	copy = rest = strdup(text);
 	if (copy == NULL)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	while (rc == 0 && (word = strsep(&rest, ",")) != NULL)
 		rc = parse_word(word, p);
 	free(copy);
-	return rc == 0 ? 0 : err_set(e, ST_USAGE, "'%s' is not what a test can do: give "
+	return rc == 0 ? 0 : err_set(e, TTD_USAGE, "'%s' is not what a test can do: give "
 		"poke=ICOUNT:MFN:OFFSET:BYTE, skip=N or any-file", text);
-}
-
-static void per_boot(struct source *s, struct event *out)
-{
-	struct perturb *r = (struct perturb *)s;
-
-	r->inner->ops->boot(r->inner, out);
 }
 
 static uint64_t per_horizon(struct source *s, const struct source_pos *now)
 {
 	struct perturb *r = (struct perturb *)s;
-	uint64_t at = r->inner->ops->horizon(r->inner, now);
+	uint64_t at = source_horizon(r->wrap.inner, now);
 
 	return r->p.poke && r->p.icount > now->icount && r->p.icount < at ? r->p.icount : at;
 }
@@ -97,7 +89,7 @@ static bool per_next(struct source *s, const struct source_pos *now, struct even
 
 	poke(r, now);
 	do
-		if (!r->inner->ops->next(r->inner, now, out))
+		if (!source_next(r->wrap.inner, now, out))
 			return false;
 	while (skips(r, out));
 	return true;
@@ -110,65 +102,35 @@ static void per_idle(struct source *s, const struct source_pos *now, uint64_t de
 	struct perturb *r = (struct perturb *)s;
 
 	poke(r, now);
-	r->inner->ops->idle(r->inner, now, deadline, out);
+	source_idle(r->wrap.inner, now, deadline, out);
 	if (skips(r, out))
 		*out = (struct event){ .type = EV_IDLE };
 }
 
-static int per_push(struct source *s, const struct event *ev)
-{
-	struct perturb *r = (struct perturb *)s;
-
-	return r->inner->ops->push(r->inner, ev);
-}
-
-static void per_stop(struct source *s)
-{
-	struct perturb *r = (struct perturb *)s;
-
-	r->inner->ops->stop(r->inner);
-}
-
-static enum witness_answer per_witness(struct source *s, const struct source_pos *now,
-	const struct witness *w)
-{
-	struct perturb *r = (struct perturb *)s;
-
-	return r->inner->ops->witness(r->inner, now, w);
-}
-
-static void per_destroy(struct source *s)
-{
-	struct perturb *r = (struct perturb *)s;
-
-	r->inner->ops->destroy(r->inner);
-	free(r);
-}
-
 static const struct source_ops perturb_ops = {
-	.boot = per_boot,
+	.boot = wrap_boot,
 	.horizon = per_horizon,
 	.next = per_next,
 	.idle = per_idle,
-	.push = per_push,
-	.stop = per_stop,
-	.witness = per_witness,
-	.destroy = per_destroy,
+	.push = wrap_push,
+	.stop = wrap_stop,
+	.witness = wrap_witness,
+	.destroy = wrap_destroy,
 };
 
-struct source *perturb_create(struct source *inner, const struct perturb_spec *p, struct err *e)
+struct source *perturb_create(struct source *inner, const struct perturb_spec *p,
+	struct ttd_error *e)
 {
 	struct perturb *r = calloc(1, sizeof *r);
 
 	if (r == NULL) {
-		err_set(e, ST_HOST, "out of memory");
-		inner->ops->destroy(inner);
+		err_set(e, TTD_HOST, "out of memory");
+		source_destroy(inner);
 		return NULL;
 	}
-	r->source.ops = &perturb_ops;
-	r->inner = inner;
+	source_wrap(&r->wrap, &perturb_ops, inner);
 	r->p = *p;
-	return &r->source;
+	return &r->wrap.source;
 }
 
 void perturb_attach(struct source *s, struct mem *m)

@@ -17,10 +17,11 @@ struct perturb_spec {
 };
 
 /* "poke=ICOUNT:MFN:OFFSET:BYTE,skip=N,any-file"; NULL is nothing of it. */
-int perturb_parse(const char *text, struct perturb_spec *p, struct err *e);
+int perturb_parse(const char *text, struct perturb_spec *p, struct ttd_error *e);
 
 /* Takes over `inner`, also when it fails. */
-struct source *perturb_create(struct source *inner, const struct perturb_spec *p, struct err *e);
+struct source *perturb_create(struct source *inner, const struct perturb_spec *p,
+	struct ttd_error *e);
 /* Whose memory it is; before the machine runs. */
 void perturb_attach(struct source *s, struct mem *m);
 

@@ -10,8 +10,7 @@
 
 #include "event/replay.h"
 #include "lib/symbols.h"
-#include "lib/trace.h"
-#include "lib/vm.h"
+#include "trace/trace.h"
 
 enum { REPLAYS_MAX = 1000 };
 /* First guess of how far back some events lie. */
@@ -29,6 +28,7 @@ static const char *const types[TTD_EVENT_TYPES] = {
 	[TTD_EVENT_HYPERCALL] = "hypercall", [TTD_EVENT_UPCALL] = "upcall",
 	[TTD_EVENT_FRAME] = "frame",
 	[TTD_EVENT_PAGES] = "pages", [TTD_EVENT_REGISTERS] = "registers",
+	[TTD_EVENT_EXITS] = "exits",
 };
 
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
@@ -41,11 +41,24 @@ SAME(TTD_EVENT_UPCALL, LOG_UPCALL);
 SAME(TTD_EVENT_FRAME, LOG_FRAME);
 SAME(TTD_EVENT_PAGES, LOG_PAGES);
 SAME(TTD_EVENT_REGISTERS, LOG_REGISTERS);
+SAME(TTD_EVENT_EXITS, LOG_EXITS);
 SAME(TTD_EVENT_TYPES, LOG_TYPES);
 
 const char *ttd_event_type_name(enum ttd_event_type type)
 {
 	return (unsigned)type < TTD_EVENT_TYPES ? types[type] : NULL;
+}
+
+const char *ttd_end_name(enum ttd_end end)
+{
+	static const char *const ends[] = {
+		[TTD_END_POWEROFF] = "poweroff", [TTD_END_REBOOT] = "reboot",
+		[TTD_END_SUSPEND] = "suspend", [TTD_END_CRASH] = "crash",
+		[TTD_END_STOPPED] = "stopped", [TTD_END_DIVERGED] = "diverged",
+	};
+
+	_Static_assert(sizeof ends / sizeof *ends == TTD_ENDS, "a name for each");
+	return (unsigned)end < TTD_ENDS ? ends[end] : "unknown";
 }
 
 /* ---- records to events ---- */
@@ -56,7 +69,7 @@ static void from_record(struct ttd_event *ev, const struct log_record *r)
 		[LOG_INPUT] = TTD_HAS_DOOR | TTD_HAS_VALUE, [LOG_MARK] = TTD_HAS_DOOR,
 		[LOG_DIGEST] = TTD_HAS_DOOR | TTD_HAS_DIGEST, [LOG_EXCEPTION] = TTD_HAS_CHECK,
 		[LOG_HYPERCALL] = TTD_HAS_CHECK, [LOG_UPCALL] = TTD_HAS_CHECK,
-		[LOG_FRAME] = TTD_HAS_CHECK | TTD_HAS_FRAME,
+		[LOG_FRAME] = TTD_HAS_CHECK | TTD_HAS_FRAME, [LOG_EXITS] = TTD_HAS_EXITS,
 	};
 
 	memset(ev, 0, sizeof *ev);
@@ -99,12 +112,6 @@ static void from_record(struct ttd_event *ev, const struct log_record *r)
 
 void event_from_record(struct ttd_event *ev, const struct log_record *r)
 {
-	static const char *const ends[] = {
-		[TTD_END_POWEROFF] = "poweroff", [TTD_END_REBOOT] = "reboot",
-		[TTD_END_SUSPEND] = "suspend", [TTD_END_CRASH] = "crash",
-		[TTD_END_STOPPED] = "stopped", [TTD_END_DIVERGED] = "diverged",
-	};
-
 	if (r->type > 0 && r->type < LOG_TYPES) {
 		from_record(ev, r);
 		return;
@@ -114,7 +121,7 @@ void event_from_record(struct ttd_event *ev, const struct log_record *r)
 	ev->has = TTD_HAS_DIGEST;
 	ev->code = r->code;
 	ev->name = "TTD_END";
-	ev->info = r->code < sizeof ends / sizeof *ends ? ends[r->code] : "none";
+	ev->info = ttd_end_name((enum ttd_end)r->code);
 	ev->icount = r->pos.icount;
 	ev->brctr = r->pos.brctr;
 	ev->rip = r->pos.rip;
@@ -141,29 +148,29 @@ static void from_end(struct ttd_event *ev, const struct log_end *end)
 
 /* ---- opening ---- */
 
-static int replay_path(const char *log, int which, char path[TTD_PATH_MAX], struct err *e)
+static int replay_path(const char *log, int which, char path[TTD_PATH_MAX], struct ttd_error *e)
 {
 	struct stat st;
 	char last[32];
 
 	if (which == TTD_LOG_RECORDING)
-		return trace_join(path, log, "", "", e);
+		return path_join(path, log, "", "", e);
 	if (which >= 0) {
 		snprintf(last, sizeof last, ".replay.%d", which);
-		return trace_join(path, log, last, "", e);
+		return path_join(path, log, last, "", e);
 	}
 	for (int i = REPLAYS_MAX - 1; i >= 0; i--) {
 		snprintf(last, sizeof last, ".replay.%d", i);
-		if (trace_join(path, log, last, "", e) != 0)
+		if (path_join(path, log, last, "", e) != 0)
 			return -1;
 		if (stat(path, &st) == 0)
 			return 0;
 	}
-	return err_set(e, ST_HOST, "log %s: no replay has left a log beside it; ttd replay --log "
+	return err_set(e, TTD_HOST, "log %s: no replay has left a log beside it; ttd replay --log "
 		"does", log);
 }
 
-static int open_log(struct ttd_log *l, const char *trace, int which, struct err *e)
+static int open_log(struct ttd_log *l, const char *trace, int which, struct ttd_error *e)
 {
 	char dir[TTD_PATH_MAX], log[TTD_PATH_MAX];
 
@@ -176,13 +183,12 @@ static int open_log(struct ttd_log *l, const char *trace, int which, struct err 
 struct ttd_log *ttd_log_open(const char *trace, int which, struct ttd_error *err)
 {
 	struct ttd_log *l = calloc(1, sizeof *l);
-	struct err e = {0};
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (l != NULL && open_log(l, trace, which, &e) == 0)
+	if (l != NULL && open_log(l, trace, which, e) == 0)
 		return l;
 	if (l == NULL)
-		err_set(&e, ST_HOST, "out of memory");
-	vm_error(err, &e);
+		err_set(e, TTD_HOST, "out of memory");
 	free(l);
 	return NULL;
 }
@@ -200,19 +206,11 @@ const char *ttd_log_path(const struct ttd_log *l)
 	return l->path;
 }
 
-const struct log_meta *readlog_meta(const struct ttd_log *l)
-{
-	return log_meta(l->reader);
-}
-
 struct ttd_symbols *ttd_log_symbols(struct ttd_log *l, struct ttd_error *err)
 {
-	struct err e = {0};
-	struct ttd_symbols *s = symbols_of_kernel(&log_meta(l->reader)->kernel, l->path, &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (s == NULL)
-		vm_error(err, &e);
-	return s;
+	return symbols_of_kernel(log_meta(l->reader), l->path, e);
 }
 
 /* ---- going through it ---- */
@@ -221,13 +219,11 @@ int ttd_log_next(struct ttd_log *l, struct ttd_event *ev, struct ttd_error *err)
 {
 	const struct log_end *end;
 	struct log_record r;
-	struct err e = {0};
-	int rc = log_next(l->reader, &r, &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
+	int rc = log_next(l->reader, &r, e);
 
 	if (rc == 1)
 		event_from_record(ev, &r);
-	if (rc < 0)
-		vm_error(err, &e);
 	if (rc != 0)
 		return rc;
 	end = log_at_end(l->reader);
@@ -240,14 +236,10 @@ int ttd_log_next(struct ttd_log *l, struct ttd_event *ev, struct ttd_error *err)
 
 static int seek(struct ttd_log *l, uint64_t count, bool brctr, struct ttd_error *err)
 {
-	struct err e = {0};
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
 	l->end_given = false;
-	if ((brctr ? log_seek_brctr(l->reader, count, &e)
-		: log_seek_icount(l->reader, count, &e)) == 0)
-		return 0;
-	vm_error(err, &e);
-	return -1;
+	return brctr ? log_seek_brctr(l->reader, count, e) : log_seek_icount(l->reader, count, e);
 }
 
 int ttd_log_seek(struct ttd_log *l, uint64_t icount, struct ttd_error *err)
@@ -264,7 +256,7 @@ int ttd_log_seek_brctr(struct ttd_log *l, uint64_t brctr, struct ttd_error *err)
 static uint64_t count_to(struct ttd_log *l, uint64_t brctr)
 {
 	struct log_record r;
-	struct err none;
+	struct ttd_error none;
 	uint64_t n = 0;
 	int rc;
 
@@ -281,7 +273,7 @@ int ttd_log_seek_before(struct ttd_log *l, uint64_t brctr, unsigned n, struct tt
 {
 	uint64_t back = BACK, from, have;
 	struct log_record r;
-	struct err none;
+	struct ttd_error none;
 
 	for (;; back *= 4) {
 		from = brctr > back ? brctr - back : 0;

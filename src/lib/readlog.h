@@ -11,6 +11,4 @@
 /* A record of type 0 or LOG_FINAL is an END. */
 void event_from_record(struct ttd_event *ev, const struct log_record *r);
 
-const struct log_meta *readlog_meta(const struct ttd_log *l);
-
 #endif

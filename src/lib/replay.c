@@ -2,6 +2,7 @@
  * replay.c - replaying: the recorded machine built anew, fed from its log.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,20 +12,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/sink.h"
 #include "event/live.h"
 #include "event/record.h"
 #include "event/replay.h"
 #include "lib/checkpoints.h"
 #include "lib/explain.h"
 #include "lib/perturb.h"
-#include "lib/position.h"
 #include "lib/recorded.h"
-#include "lib/sandbox.h"
-#include "lib/sink.h"
-#include "lib/trace.h"
 #include "lib/vm.h"
+#include "sandbox/rights.h"
+#include "trace/position.h"
+#include "trace/trace.h"
+#include "util/clock.h"
+#include "util/names.h"
+#include "util/options.h"
+#include "util/regular.h"
+#include "util/text.h"
 
-enum { REPORT = 1 << 24 /* instructions between calls of progress */, NAP_MS = 20 };
+enum { REPORT = 1 << 24 /* instructions between calls of progress */, NAP_MS = 20,
+	OWN_MAX = 100 /* logs of replays beside one log */ };
 
 struct replaying {
 	struct ttd_replay opt;
@@ -45,26 +52,18 @@ struct replaying {
 
 /* ---- pace and progress ---- */
 
-static uint64_t host_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Guest time is not ahead of `speed` times the host's.  The guest cannot tell. */
 static void pace(struct replaying *r, const struct source_pos *now)
 {
 	const struct timespec nap = { .tv_nsec = NAP_MS * 1000000 };
 
 	if (r->start_ns == 0) {
-		r->start_ns = host_ns();
+		r->start_ns = clock_ns(CLOCK_MONOTONIC);
 		r->start_guest = now->tsc;
 	}
 	while (!atomic_load(&r->stop)) {
 		double ahead = (double)(now->tsc - r->start_guest) / r->opt.speed -
-			(double)(host_ns() - r->start_ns);
+			(double)(clock_ns(CLOCK_MONOTONIC) - r->start_ns);
 
 		if (ahead < NAP_MS * 1000000.0)
 			return;
@@ -92,7 +91,7 @@ void replaying_stop(struct replaying *r)
 }
 
 /* Counts that the run loop can stop at by itself; for the rest there are sessions. */
-static int parse_to(struct replaying *r, const char *to, struct err *e)
+static int parse_to(struct replaying *r, const char *to, struct ttd_error *e)
 {
 	struct position p;
 
@@ -108,7 +107,7 @@ static int parse_to(struct replaying *r, const char *to, struct err *e)
 		r->stop_icount = p.n + (p.n == 0);
 		return 0;
 	default:
-		return err_set(e, ST_USAGE, "position '%s': --to takes counts only; --at takes "
+		return err_set(e, TTD_USAGE, "position '%s': --to takes counts only; --at takes "
 			"every position", to);
 	}
 }
@@ -135,36 +134,60 @@ static enum record_stall own_stalled(void *ctx, unsigned ms, int error)
 	return error != 0 ? STALL_GO_ON : STALL_WAIT;
 }
 
+static enum record_stall own_limited(void *ctx, unsigned why)
+{
+	struct replaying *r = ctx;
+	char line[TTD_PATH_MAX + 100];
+
+	if (r->opt.log && r->opt.note != NULL) {
+		snprintf(line, sizeof line, "%s is not complete: %s", r->own_path,
+			log_limit_text(why <= LOG_GONE ? (enum log_limit)why : LOG_NO_LIMIT));
+		r->opt.note(r->opt.note_ctx, line);
+	}
+	return STALL_GO_ON;
+}
+
 /* ttd.log.NAME.replay.0, .1...: the first that is free. */
-static int create_own(struct replaying *r, struct err *e)
+static int create_numbered(struct replaying *r, const struct sink_params *p, struct ttd_error *e)
+{
+	struct stat st;
+	char last[32];
+
+	for (int i = 0; i < OWN_MAX; i++) {
+		snprintf(last, sizeof last, ".replay.%d", i);
+		if (path_join(r->own_path, r->rec.path, last, "", e) != 0)
+			return -1;
+		if (lstat(r->own_path, &st) == 0)
+			continue;
+		r->own = sink_local(r->own_path, p, e);
+		if (r->own != NULL)
+			return 0;
+		/* Another replay may have taken the same number just now. */
+		if (lstat(r->own_path, &st) != 0)
+			return -1;
+	}
+	return err_set(e, TTD_HOST, "%.300s has %d logs of replays beside it; remove some",
+		r->rec.path,
+		OWN_MAX);
+}
+
+static int create_own(struct replaying *r, struct ttd_error *e)
 {
 	struct log_meta *m = malloc(sizeof *m);
 	struct sink_params p = {.meta = m, .fallback = true, .note = own_note, .hold = own_hold};
-	char last[32];
+	int rc = 0;
 
 	if (m == NULL)
-		return err_set(e, ST_HOST, "out of memory");
-	*m = *log_meta(r->rec.log);
-	m->is_replay = true;
-	memcpy(m->replayed, log_session(r->rec.log), LOG_SESSION);
-	if (r->opt.deviced)
-		r->own = sink_deviced(r->rec.path, &p, e);
-	if (r->own != NULL)
+		return err_set(e, TTD_HOST, "out of memory");
+	recorded_replay_meta(&r->rec, m);
+	if (!r->opt.deviced)
+		rc = create_numbered(r, &p, e);
+	else if ((r->own = sink_deviced(r->rec.path, &p, e)) != NULL)
 		strcpy(r->own_path, sink_path(r->own));
-	for (int i = 0; !r->opt.deviced && r->own == NULL && i < 1000; i++) {
-		struct stat st;
-
-		snprintf(last, sizeof last, ".replay.%d", i);
-		if (trace_join(r->own_path, r->rec.path, last, "", e) != 0)
-			break;
-		/* Another replay may take the same number just now. */
-		if (stat(r->own_path, &st) != 0 &&
-			(r->own = sink_local(r->own_path, &p, e)) == NULL &&
-			stat(r->own_path, &st) != 0)
-			break;
-	}
+	else
+		rc = -1;
 	free(m);
-	return r->own != NULL ? 0 : -1;
+	return rc;
 }
 
 static void close_own(struct replaying *r)
@@ -174,11 +197,11 @@ static void close_own(struct replaying *r)
 	sink_free(r->own);
 	r->own = NULL;
 	if (!r->opt.log)
-		unlink(r->own_path);
+		names_remove(r->own_path);
 }
 
 /* Who did not ask for it gets it when it works; finish_own() keeps it if it is of use. */
-static int open_own(struct replaying *r, struct err *e)
+static int open_own(struct replaying *r, struct ttd_error *e)
 {
 	if (create_own(r, e) == 0)
 		return 0;
@@ -188,7 +211,7 @@ static int open_own(struct replaying *r, struct err *e)
 	return 0;
 }
 
-static struct source *make_source(void *ctx, const struct live_params *live, struct err *e)
+static struct source *make_source(void *ctx, const struct live_params *live, struct ttd_error *e)
 {
 	struct replaying *r = ctx;
 	struct replay_params p = {
@@ -196,6 +219,7 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 	};
 	struct record_params own = {
 		.ring = r->own != NULL ? sink_ring(r->own) : NULL, .passive = true, .stalled = own_stalled,
+		.limited = own_limited, .ctx = r,
 		.witnesses = log_meta(r->rec.log)->witnesses,
 	};
 	struct source *s;
@@ -216,16 +240,18 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 	return r->recorder;
 }
 
-static struct ttd_vm *build(struct replaying *r, struct err *e)
+static struct ttd_vm *build(struct replaying *r, struct ttd_error *e)
 {
 	struct ttd_config c;
 	struct vm_extra x = { .source = make_source, .source_ctx = r,
 		.stop_brctr = r->stop_brctr, .replay = true };
 
-	if (recorded_disks(&r->rec, r->opt.bases, r->opt.nbases, &x.disks, e) != 0)
+	if (recorded_disks(&r->rec, &r->opt.files, &x.disks, e) != 0)
 		return NULL;
-	recorded_config(&r->rec, &c);
+	recorded_config(&r->rec, &c, &x.model);
 	c.reference = r->opt.reference;
+	c.untrusted = r->opt.untrusted || !(r->rec.ours || r->opt.trusted);
+	c.space_after = r->opt.space_after;
 	if (r->stop_icount != 0 && (c.stop_icount == 0 || r->stop_icount < c.stop_icount))
 		c.stop_icount = r->stop_icount;
 	c.console_out = r->opt.console_out;
@@ -233,9 +259,9 @@ static struct ttd_vm *build(struct replaying *r, struct err *e)
 	return vm_create(&c, &x, e);
 }
 
-static uint32_t place(void *ctx, uint64_t icount)
+static uint32_t records_at(void *ctx, uint64_t icount)
 {
-	return replay_place(((struct replaying *)ctx)->replayer, icount);
+	return replay_count_at(((struct replaying *)ctx)->replayer, icount);
 }
 
 static void checkpoint_note(void *ctx, const char *line)
@@ -249,9 +275,9 @@ static void checkpoint_note(void *ctx, const char *line)
 static void start_checkpoints(struct replaying *r, struct ttd_vm *vm)
 {
 	struct checkpoints_params p = { .log = r->rec.path, .how = &r->opt.checkpoints,
-		.place = place, .note = checkpoint_note, .ctx = r };
+		.records_at = records_at, .note = checkpoint_note, .ctx = r };
 
-	checkpoints_id(&p.id, log_meta(r->rec.log), log_session(r->rec.log));
+	checkpoints_id(&p.id, log_meta(r->rec.log), log_run_id(r->rec.log));
 	checkpoints_start(vm, &p);
 }
 
@@ -259,29 +285,30 @@ static void start_checkpoints(struct replaying *r, struct ttd_vm *vm)
 static void finish_checkpoints(struct ttd_vm *vm, struct ttd_result *res)
 {
 	char path[TTD_PATH_MAX];
-	struct err none;
+	struct ttd_error none;
 
 	if (vm->autosave == NULL)
 		return;
 	checkpoints_finish(vm, res);
 	if (res->outcome == TTD_REPLAY_DIVERGED &&
-		trace_join(path, vm->replaying->rec.path, CHECKPOINTS_SUFFIX, "", &none) == 0)
-		unlink(path);
+		path_join(path, vm->replaying->rec.path, CHECKPOINTS_SUFFIX, "", &none) == 0)
+		names_remove(path);
 }
 
-static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
+static struct ttd_vm *create(const struct ttd_replay *rep, struct ttd_error *e)
 {
+	struct recorded_how how = {.trace = rep->trace, .deviced = rep->deviced != 0,
+		.files = &rep->files, .role = ROLE_REPLAY, .confine = rep->confine};
 	struct replaying *r = calloc(1, sizeof *r);
 	struct ttd_vm *vm = NULL;
 
 	if (r == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		return NULL;
 	}
 	r->opt = *rep;
 	if (perturb_parse(rep->perturb, &r->perturb, e) == 0 &&
-		recorded_open(&r->rec, rep->trace, rep->deviced != 0, e) == 0 &&
-		recorded_check(&r->rec, r->perturb.any_file, e) == 0 &&
+		(how.any_file = r->perturb.any_file, recorded_open_to_run(&r->rec, &how, e)) == 0 &&
 		(rep->to == NULL || parse_to(r, rep->to, e) == 0) &&
 		open_own(r, e) == 0)
 		vm = build(r, e);
@@ -294,7 +321,8 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 		perturb_attach(r->perturber, domain_mem(vm->domain));
 	start_checkpoints(r, vm);
 	r->opt.trace = r->opt.to = r->opt.perturb = NULL; /* the caller's strings */
-	r->opt.bases = NULL;
+	r->opt.files = (struct ttd_files){0};
+	r->opt.confine = NULL;
 	vm->replaying = r;
 	vm->kind = "replay";
 	return vm;
@@ -303,14 +331,11 @@ static struct ttd_vm *create(const struct ttd_replay *rep, struct err *e)
 struct ttd_vm *ttd_vm_create_replay(const struct ttd_replay *rep, struct ttd_error *err)
 {
 	struct ttd_vm *vm = NULL;
-	struct err e;
+	struct ttd_replay own;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (rep->size != sizeof *rep)
-		err_set(&e, ST_USAGE, "struct ttd_replay is not initialised; use TTD_REPLAY_INIT");
-	else
-		vm = create(rep, &e);
-	if (vm == NULL)
-		vm_error(err, &e);
+	if (OPTIONS_TAKE(&own, rep, note_ctx, "TTD_REPLAY_INIT", e) == 0)
+		vm = create(&own, e);
 	return vm;
 }
 
@@ -333,7 +358,7 @@ static bool reached(const struct replaying *r, const struct log_end *end)
 }
 
 static enum ttd_outcome outcome(struct replaying *r, const struct log_end *end,
-	struct detail *detail, const struct err *failure, struct ttd_result *res)
+	struct detail *detail, const struct ttd_error *failure, struct ttd_result *res)
 {
 	if (failure != NULL) {
 		snprintf(res->text, sizeof res->text, "%s", failure->text);
@@ -361,19 +386,28 @@ static enum ttd_outcome outcome(struct replaying *r, const struct log_end *end,
 
 static void write_line(void *ctx, const char *what, const char *text)
 {
-	fprintf(ctx, "%s: %s\n", what, text);
+	char shown[TEXT_ROOM(TTD_TEXT_MAX)];
+
+	fprintf(ctx, "%s: %s\n", what, text_shown(shown, sizeof shown, text));
 }
 
 /* What is known about the divergence, beside the log that has it. */
 static void write_text(struct ttd_vm *vm, const char *first)
 {
 	char path[TTD_PATH_MAX];
-	struct err none;
-	FILE *f;
+	struct ttd_error none;
+	FILE *f = NULL;
+	int fd;
 
-	if (trace_join(path, vm->replaying->own_path, ".txt", "", &none) != 0 ||
-		(f = fopen(path, "w")) == NULL)
+	if (path_join(path, vm->replaying->own_path, ".txt", "", &none) != 0 ||
+		(fd = regular_create(path, true)) < 0)
 		return;
+	if (ftruncate(fd, 0) == 0)
+		f = fdopen(fd, "w");
+	if (f == NULL) {
+		close(fd);
+		return;
+	}
 	fprintf(f, "%s\n", first);
 	ttd_vm_divergence(vm, write_line, f);
 	fclose(f);
@@ -385,7 +419,7 @@ static void finish_own(struct ttd_vm *vm, const struct log_end *end, const struc
 {
 	struct replaying *r = vm->replaying;
 	struct sink_result sum;
-	struct err none;
+	struct ttd_error none;
 
 	if (r->recorder == NULL)
 		return;
@@ -405,7 +439,8 @@ int ttd_vm_divergence(struct ttd_vm *vm, void (*fn)(void *ctx, const char *what,
 
 	if (r == NULL || replay_status(r->replayer) != REPLAY_DIVERGED)
 		return -1;
-	explain_divergence(vm, replay_divergence(r->replayer), r->rec.path, fn, ctx);
+	explain_divergence(vm, replay_divergence(r->replayer), r->rec.log, r->rec.path,
+		fn, ctx);
 	if (r->own != NULL)
 		fn(ctx, "log of this run", r->own_path);
 	return 0;
@@ -432,14 +467,6 @@ int replaying_finish(struct ttd_vm *vm, struct ttd_result *res)
 	res->log_bytes = log_size(r->rec.log);
 	snprintf(res->trace, sizeof res->trace, "%s", r->rec.dir);
 	return 0;
-}
-
-/* Its own log goes away when it is equal, and is explained when it is not. */
-void replaying_needs(const struct replaying *r, struct sandbox *s)
-{
-	s->needs |= SANDBOX_WRITE | (r->opt.deviced ? SANDBOX_DAEMON : 0);
-	sandbox_write(s, r->rec.dir);
-	sandbox_write(s, r->own_path);
 }
 
 void replaying_free(struct replaying *r)

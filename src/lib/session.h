@@ -7,9 +7,9 @@
 
 #include <ttd/ttd.h>
 
-#include "lib/position.h"
 #include "lib/recorded.h"
 #include "timeline/timeline.h"
+#include "trace/position.h"
 
 struct ttd_session {
 	struct ttd_session_options opt; /* its strings are the caller's, and gone */
@@ -23,7 +23,7 @@ struct ttd_session {
 };
 
 /* goto.c */
-int session_goto(struct ttd_session *s, const struct position *p, struct err *e);
+int session_goto(struct ttd_session *s, const struct position *p, struct ttd_error *e);
 void session_console(struct ttd_session *s, const void *p, size_t n);
 
 #endif

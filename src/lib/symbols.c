@@ -16,14 +16,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/recorded.h"
-#include "lib/trace.h"
 #include "lib/vm.h"
+#include "trace/material.h"
+#include "trace/origin.h"
+#include "util/names.h"
+#include "util/path.h"
 
 #define MB UINT64_C(1048576)
 #define IMAGE_MAX (512 * MB)
 
-static struct ttd_symbols *wrap(struct symbols *table, struct err *e)
+static struct ttd_symbols *wrap(struct symbols *table, struct ttd_error *e)
 {
 	struct ttd_symbols *s;
 
@@ -31,7 +33,7 @@ static struct ttd_symbols *wrap(struct symbols *table, struct err *e)
 		return NULL;
 	s = malloc(sizeof *s);
 	if (s == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		symbols_free(table);
 		return NULL;
 	}
@@ -40,7 +42,7 @@ static struct ttd_symbols *wrap(struct symbols *table, struct err *e)
 }
 
 /* A System.map begins with a hexadecimal digit, a kernel of whatever form does not. */
-struct symbols *symbols_from_file(const char *path, struct err *e)
+struct symbols *symbols_from_file(const char *path, struct ttd_error *e)
 {
 	struct symbols *s;
 	struct image file, img;
@@ -61,16 +63,16 @@ struct symbols *symbols_from_file(const char *path, struct err *e)
 
 /* ---- the cache ---- */
 
-static int cache_path(const uint8_t digest[16], bool make, char path[TTD_PATH_MAX])
+int symbols_cache_path(const uint8_t digest[16], bool make, char path[TTD_PATH_MAX])
 {
 	char dir[TTD_PATH_MAX], name[2 * 16 + 1];
-	struct err none;
+	struct ttd_error none;
 
-	if (trace_cache(dir, "symbols", make, &none) != 0)
+	if (path_cache(dir, "symbols", make, &none) != 0)
 		return -1;
 	for (unsigned i = 0; i < 16; i++)
 		snprintf(name + 2 * i, 3, "%02x", digest[i]);
-	return trace_join(path, dir, "/", name, &none);
+	return path_join(path, dir, "/", name, &none);
 }
 
 static struct symbols *from_cache(const uint8_t digest[16])
@@ -78,9 +80,9 @@ static struct symbols *from_cache(const uint8_t digest[16])
 	char path[TTD_PATH_MAX];
 	struct symbols *s;
 	struct image file;
-	struct err none;
+	struct ttd_error none;
 
-	if (cache_path(digest, false, path) != 0 ||
+	if (symbols_cache_path(digest, false, path) != 0 ||
 		image_read("symbols", path, 64 * MB, &file, &none) != 0)
 		return NULL;
 	s = symbols_from_map(path, file.p, file.len, &none);
@@ -89,19 +91,20 @@ static struct symbols *from_cache(const uint8_t digest[16])
 }
 
 /* Whole or not at all; when it does not work out, nothing is lost. */
-static void to_cache(const uint8_t digest[16], const struct symbols *s)
+void symbols_to_cache(const uint8_t digest[16], const struct symbols *s)
 {
-	char path[TTD_PATH_MAX], tmp[TTD_PATH_MAX];
+	char path[TTD_PATH_MAX], tmp[TTD_PATH_MAX], last[24];
 	uint64_t addr = 0;
-	struct err none;
+	struct ttd_error none;
 	const char *name;
 	char type = '?';
 	bool good;
 	FILE *f;
 	int fd;
 
-	if (cache_path(digest, true, path) != 0 ||
-		trace_join(tmp, path, ".XXXXXX", "", &none) != 0 || (fd = mkstemp(tmp)) < 0)
+	snprintf(last, sizeof last, ".%ld", (long)getpid());
+	if (symbols_cache_path(digest, true, path) != 0 || path_join(tmp, path, last, "", &none) != 0 ||
+		(fd = names_open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)) < 0)
 		return;
 	f = fdopen(fd, "w");
 	if (f == NULL)
@@ -111,39 +114,47 @@ static void to_cache(const uint8_t digest[16], const struct symbols *s)
 	good = f != NULL && !ferror(f);
 	if (f != NULL && fclose(f) != 0)
 		good = false;
-	if (!good || rename(tmp, path) != 0)
-		unlink(tmp);
+	if (!good || names_rename(tmp, path) != 0)
+		names_remove(tmp);
 }
 
-struct ttd_symbols *symbols_of_kernel(const struct log_file *kernel, const char *log,
-	struct err *e)
+struct ttd_symbols *symbols_of_kernel(const struct log_meta *m, const char *log,
+	struct ttd_error *e)
 {
+	const struct log_file *kernel = &m->kernel;
+	struct material_ask a = { .kind = MATERIAL_KERNEL, .log = log, .ours = origin_ours(m, log),
+		.disk = "", .file = kernel };
 	struct symbols *table = from_cache(kernel->digest);
 	char path[TTD_PATH_MAX];
-	struct err why;
+	struct ttd_error why = TTD_ERROR_INIT;
 
 	if (table != NULL)
 		return wrap(table, e);
-	if (recorded_file(log, "kernel", kernel, path, &why) != 0) {
+	if (material_find(&a, path, &why) != 0) {
 		err_set(e, why.status, "%.400s; --symbols takes another source of names", why.text);
 		return NULL;
 	}
 	table = symbols_from_file(path, e);
 	if (table != NULL)
-		to_cache(kernel->digest, table);
+		symbols_to_cache(kernel->digest, table);
 	return wrap(table, e);
+}
+
+struct symbols *symbols_of_vm(void *vm)
+{
+	const struct ttd_vm *its = vm;
+	struct ttd_error none;
+
+	return its->kernel != NULL ? symbols_from_file(its->kernel, &none) : NULL;
 }
 
 /* ---- public ---- */
 
 struct ttd_symbols *ttd_symbols_open(const char *path, struct ttd_error *err)
 {
-	struct err e = {0};
-	struct ttd_symbols *s = wrap(symbols_from_file(path, &e), &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (s == NULL)
-		vm_error(err, &e);
-	return s;
+	return wrap(symbols_from_file(path, e), e);
 }
 
 void ttd_symbols_free(struct ttd_symbols *s)

@@ -9,35 +9,30 @@
 #include <string.h>
 
 #include "lib/vm.h"
+#include "util/gpr.h"
+#include "util/options.h"
 #include "util/parse.h"
-
-static const char *const names[16] = {
-	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-};
 
 /* ---- opening ---- */
 
 static struct ttd_view *create(struct ttd_vm *vm, const struct ttd_view_options *opt,
-	struct err *e)
+	struct ttd_error *e)
 {
+	struct ttd_view_options own;
 	struct ttd_view *view;
 
-	if (opt != NULL && opt->size != sizeof *opt) {
-		err_set(e, ST_USAGE, "struct ttd_view_options is not initialised; use TTD_VIEW_INIT");
+	if (opt != NULL && OPTIONS_TAKE(&own, opt, binaries, "TTD_VIEW_INIT", e) != 0)
 		return NULL;
-	}
 	view = calloc(1, sizeof *view);
 	if (view == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		return NULL;
 	}
+	view->vm = vm;
 	view->domain = vm->domain;
 	view->guest.mem = domain_mem(vm->domain);
 	view->guest.cpu = domain_cpu(vm->domain);
-	/* Without its tables registers and memory can still be shown. */
-	guest_locate(&view->guest, NULL, &view->no_symbols);
-	if (opt != NULL && view_files_open(view, opt, e) != 0) {
+	if (view_files_open(view, opt != NULL ? &own : NULL, e) != 0) {
 		ttd_view_close(view);
 		return NULL;
 	}
@@ -48,12 +43,9 @@ static struct ttd_view *create(struct ttd_vm *vm, const struct ttd_view_options 
 struct ttd_view *ttd_view_open(struct ttd_vm *vm, const struct ttd_view_options *opt,
 	struct ttd_error *err)
 {
-	struct err e;
-	struct ttd_view *view = create(vm, opt, &e);
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (view == NULL)
-		vm_error(err, &e);
-	return view;
+	return create(vm, opt, e);
 }
 
 void ttd_view_close(struct ttd_view *view)
@@ -65,27 +57,35 @@ void ttd_view_close(struct ttd_view *view)
 	free(view);
 }
 
-int view_need(const struct ttd_view *view, struct ttd_error *err)
+int view_need_symbols(const struct ttd_view *view, struct ttd_error *err)
 {
-	struct err e;
-
-	if (view->guest.symbols == NULL)
-		vm_error(err, &view->no_symbols);
-	else if (view->guest.btf == NULL) {
-		err_set(&e, ST_HOST, "the guest's kernel has no BTF: the layout of its structures "
-			"is not known");
-		vm_error(err, &e);
-	} else
+	if (view->guest.symbols != NULL)
 		return 0;
+	if (err != NULL) {
+		*err = view->no_symbols;
+		err_complete(err);
+	}
 	return -1;
 }
 
-int view_task(const struct ttd_view *view, int tid, struct guest_task *t, struct err *e)
+int view_need(const struct ttd_view *view, struct ttd_error *err)
+{
+	struct ttd_error spare, *e = err_begin(err, &spare);
+
+	if (view_need_symbols(view, e) != 0)
+		return -1;
+	if (view->guest.types != NULL)
+		return 0;
+	return err_set(e, TTD_HOST, "the guest's kernel has no BTF: the layout of its structures is not "
+		"known; give its vmlinux with DWARF by --symbols");
+}
+
+int view_task(const struct ttd_view *view, int tid, struct guest_task *t, struct ttd_error *e)
 {
 	if (tid != 0 && !guest_task_find(&view->guest, tid, t))
-		return err_set(e, ST_USAGE, "there is no process %d at this position; see ttd ps", tid);
+		return err_set(e, TTD_USAGE, "there is no process %d at this position; see ttd ps", tid);
 	if (tid == 0 && !guest_current(&view->guest, t))
-		return err_set(e, ST_HOST, "the guest's kernel does not run any process yet");
+		return err_set(e, TTD_HOST, "the guest's kernel does not run any process yet");
 	return 0;
 }
 
@@ -115,7 +115,7 @@ void ttd_view_name(const struct ttd_view *view, uint64_t addr, char *text, size_
 
 const char *ttd_register_name(unsigned i)
 {
-	return i < 16 ? names[i] : "?";
+	return i < 16 ? gpr_names[i] : "?";
 }
 
 static uint64_t table_of(const struct ttd_view *view, enum mem_mode mode)
@@ -135,6 +135,8 @@ void ttd_view_registers(const struct ttd_view *view, struct ttd_registers *r)
 	memcpy(r->gpr, s->gpr, sizeof r->gpr);
 	memcpy(r->seg, s->seg, sizeof r->seg);
 	memcpy(r->fx, s->fx, sizeof r->fx);
+	r->avx = (s->xcr0 & XCR0_AVX) != 0;
+	memcpy(r->ymm_high, s->ymmh, sizeof r->ymm_high);
 	r->rip = s->rip;
 	r->rflags = s->rflags;
 	r->fs_base = s->seg_base[SEG_FS];
@@ -174,27 +176,26 @@ long long ttd_view_read(const struct ttd_view *view, int space, uint64_t addr, v
 {
 	struct guest_view its;
 	struct guest_task t;
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
 	if (space == TTD_SPACE_MACHINE)
 		return (long long)read_machine(view->guest.mem, addr, p, n);
 	if (space == TTD_SPACE_CURRENT)
 		return (long long)guest_read_some(&view->guest, addr, p, n);
-	if (view_need(view, err) != 0)
+	if (view_need(view, e) != 0)
 		return -1;
-	if (view_task(view, space, &t, &e) == 0) {
+	if (view_task(view, space, &t, e) == 0) {
 		if (t.mm != 0 && guest_enter(&view->guest, &t, &its))
 			return (long long)guest_read_some(&its, addr, p, n);
-		err_set(&e, ST_USAGE, "process %d has no memory of its own: it is a thread of the "
+		err_set(e, TTD_USAGE, "process %d has no memory of its own: it is a thread of the "
 			"kernel, or is ending", space);
 	}
-	vm_error(err, &e);
 	return -1;
 }
 
-static int bad_address(const char *text, const char *what, struct err *e)
+static int bad_address(const char *text, const char *what, struct ttd_error *e)
 {
-	return err_set(e, ST_USAGE, "address '%s': %s", text, what);
+	return err_set(e, TTD_USAGE, "address '%s': %s", text, what);
 }
 
 static bool base_address(const struct ttd_view *view, const char *name, uint64_t *addr)
@@ -204,7 +205,7 @@ static bool base_address(const struct ttd_view *view, const char *name, uint64_t
 	if (*name == '$' || *name == '%')
 		name++;
 	for (unsigned i = 0; i < 16; i++)
-		if (strcmp(name, names[i]) == 0) {
+		if (strcmp(name, gpr_names[i]) == 0) {
 			*addr = s->gpr[i];
 			return true;
 		}
@@ -215,7 +216,8 @@ static bool base_address(const struct ttd_view *view, const char *name, uint64_t
 	return parse_u64(name, 0, UINT64_MAX, addr) == 0 || guest_symbol(&view->guest, name, addr);
 }
 
-static int address(const struct ttd_view *view, const char *text, uint64_t *addr, struct err *e)
+static int address(const struct ttd_view *view, const char *text, uint64_t *addr,
+	struct ttd_error *e)
 {
 	char name[300];
 	size_t len = strlen(text), plus;
@@ -233,7 +235,7 @@ static int address(const struct ttd_view *view, const char *text, uint64_t *addr
 			"nor a symbol of the guest's kernel", e);
 	name[plus] = '\0';
 	if (parse_u64(name + plus + 1, 0, UINT64_MAX, &n) != 0)
-		return bad_address(text, "a number is missing behind + or -", e);
+		return bad_address(text, "a number is missing after + or -", e);
 	if (!base_address(view, name, addr))
 		return bad_address(name, "neither a number (0x... when hexadecimal) nor a register "
 			"nor a symbol of the guest's kernel", e);
@@ -244,10 +246,7 @@ static int address(const struct ttd_view *view, const char *text, uint64_t *addr
 int ttd_view_address(const struct ttd_view *view, const char *text, uint64_t *addr,
 	struct ttd_error *err)
 {
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (address(view, text, addr, &e) == 0)
-		return 0;
-	vm_error(err, &e);
-	return -1;
+	return address(view, text, addr, e);
 }

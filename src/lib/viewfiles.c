@@ -15,11 +15,12 @@
 
 #include "inspect/user.h"
 #include "lib/view.h"
+#include "lib/vm.h"
 
 /* ---- the kernel ---- */
 
 /* A file of another kernel would give lines that are wrong. */
-static int same_kernel(const struct ttd_view *view, const char *path, struct err *e)
+static int same_kernel(const struct ttd_view *view, const char *path, struct ttd_error *e)
 {
 	struct image_elf elf;
 	uint8_t a[64], b[64];
@@ -30,31 +31,49 @@ static int same_kernel(const struct ttd_view *view, const char *path, struct err
 	k = elf_build_id(&elf, b);
 	if (n == 0 || k == 0 || (n == k && memcmp(a, b, n) == 0))
 		return 0;
-	return err_set(e, ST_USAGE, "symbols %s: not of the kernel that runs in the guest (its "
+	return err_set(e, TTD_USAGE, "symbols %s: not of the kernel that runs in the guest (its "
 		"build id is another)", path);
 }
 
-static int open_kernel(struct ttd_view *view, const char *path, struct err *e)
+static int open_kernel(struct ttd_view *view, const char *path, struct ttd_error *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct image_elf elf;
 
 	if (fd < 0)
-		return err_set(e, ST_HOST, "symbols %s: %s", path, strerror(errno));
+		return err_set(e, TTD_HOST, "symbols %s: %s", path, strerror(errno));
 	view->kernel = dwarf_open(fd, path, e);
 	close(fd);
-	if (view->kernel == NULL)
-		return -1;
-	if (view->guest.symbols == NULL) {
-		struct symbols *s = symbols_from_file(path, e);
+	return view->kernel != NULL ? 0 : -1;
+}
 
-		if (s == NULL)
-			return -1;
-		guest_forget(&view->guest);
-		guest_locate(&view->guest, s, &view->no_symbols);
+/* The file that the user names, else the one that the guest was built from. */
+static struct symbols *symbols_elsewhere(void *ctx)
+{
+	struct ttd_view *view = ctx;
+	const char *path = view->symbols_file != NULL ? view->symbols_file : view->vm->kernel;
+	struct symbols *s = symbols_from_file(path, &view->no_symbols);
+
+	view->bad_file = s == NULL && view->symbols_file != NULL;
+	return s;
+}
+
+/* Without the kernel's tables registers and memory can still be shown. */
+static int locate(struct ttd_view *view, struct ttd_error *e)
+{
+	struct guest_files f = { symbols_elsewhere, view, view->kernel };
+	struct image_elf elf;
+	struct ttd_error none;
+
+	if (guest_locate(&view->guest, &f, &none) != 0 && view->no_symbols.status == 0)
+		view->no_symbols = none;
+	if (view->bad_file) {
+		*e = view->no_symbols;
+		return -1;
 	}
+	if (view->kernel == NULL)
+		return 0;
 	elf.p = dwarf_bytes(view->kernel, &elf.n);
-	return elf_is(&elf) ? same_kernel(view, path, e) : 0;
+	return elf_is(&elf) ? same_kernel(view, view->symbols_file, e) : 0;
 }
 
 /* ---- programs ---- */
@@ -82,7 +101,7 @@ static const char *last_name(const char *path)
 static struct dwarf *open_program(const struct ttd_view *view, const char *path)
 {
 	struct dwarf *d = NULL;
-	struct err none;
+	struct ttd_error none;
 	int fd = -1;
 
 	for (unsigned i = 0; i < view->binaries && fd < 0; i++)
@@ -120,15 +139,22 @@ struct dwarf *view_file(struct ttd_view *view, const char *path)
 /* ---- both ---- */
 
 /* A wrong name would otherwise just show nothing. */
-static int check_readable(const char *what, const char *path, struct err *e)
+static int check_readable(const char *what, const char *path, struct ttd_error *e)
 {
 	return access(path, R_OK) == 0 ? 0
-		: err_set(e, ST_HOST, "%s %s: %s", what, path, strerror(errno));
+		: err_set(e, TTD_HOST, "%s %s: %s", what, path, strerror(errno));
 }
 
-int view_files_open(struct ttd_view *view, const struct ttd_view_options *opt, struct err *e)
+int view_files_open(struct ttd_view *view, const struct ttd_view_options *opt,
+	struct ttd_error *e)
 {
-	if (opt->symbols != NULL && open_kernel(view, opt->symbols, e) != 0)
+	static const struct ttd_view_options nothing = {0};
+
+	if (opt == NULL)
+		opt = &nothing;
+	view->symbols_file = opt->symbols;
+	if ((opt->symbols != NULL && open_kernel(view, opt->symbols, e) != 0) ||
+		locate(view, e) != 0)
 		return -1;
 	if (opt->sysroot != NULL) {
 		if (check_readable("sysroot", opt->sysroot, e) != 0)
@@ -145,7 +171,7 @@ int view_files_open(struct ttd_view *view, const struct ttd_view_options *opt, s
 		view->binaries++;
 	}
 	if (view->binaries != opt->binaries || (opt->sysroot != NULL && view->sysroot == NULL))
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	return 0;
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "lib/view.h"
-#include "lib/vm.h"
 
 /* ---- processes ---- */
 
@@ -48,15 +47,13 @@ int ttd_view_processes(const struct ttd_view *view, int threads,
 	int (*fn)(void *ctx, const struct ttd_process *p), void *ctx, struct ttd_error *err)
 {
 	struct each_process x = { fn, ctx };
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (view_need(view, err) != 0)
+	if (view_need(view, e) != 0)
 		return -1;
 	if (guest_tasks(&view->guest, threads != 0, one_process, &x) == 0)
 		return 0;
-	err_set(&e, ST_HOST, "the list of processes is not to be found in the guest's kernel");
-	vm_error(err, &e);
-	return -1;
+	return err_set(e, TTD_HOST, "the list of processes is not to be found in the guest's kernel");
 }
 
 int ttd_view_current(const struct ttd_view *view, struct ttd_process *p)
@@ -94,17 +91,16 @@ int ttd_view_maps(const struct ttd_view *view, int pid,
 {
 	struct each_map x = { fn, ctx };
 	struct guest_task t;
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (view_need(view, err) != 0)
+	if (view_need(view, e) != 0)
 		return -1;
-	if (view_task(view, pid, &t, &e) == 0) {
+	if (view_task(view, pid, &t, e) == 0) {
 		if (guest_maps(&view->guest, &t, one_map, &x) == 0)
 			return 0;
-		err_set(&e, ST_HOST, "the mappings of process %d cannot be read: the guest's kernel "
+		err_set(e, TTD_HOST, "the mappings of process %d cannot be read: the guest's kernel "
 			"keeps them in a form that is not known", pid);
 	}
-	vm_error(err, &e);
 	return -1;
 }
 
@@ -129,12 +125,9 @@ int ttd_view_messages(const struct ttd_view *view,
 	int (*fn)(void *ctx, const struct ttd_message *m), void *ctx, struct ttd_error *err)
 {
 	struct each_message x = { fn, ctx };
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (view_need(view, err) != 0)
+	if (view_need(view, e) != 0)
 		return -1;
-	if (guest_messages(&view->guest, one_message, &x, &e) == 0)
-		return 0;
-	vm_error(err, &e);
-	return -1;
+	return guest_messages(&view->guest, one_message, &x, e) == 0 ? 0 : -1;
 }

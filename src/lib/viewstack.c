@@ -6,7 +6,6 @@
 
 #include "inspect/user.h"
 #include "lib/view.h"
-#include "lib/vm.h"
 
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
 SAME(TTD_FRAME_HERE, HOW_HERE);
@@ -44,10 +43,10 @@ static void name_kernel(const struct ttd_view *view, const struct guest_frame *f
 static void name_user(const struct each_frame *x, const struct guest_frame *f,
 	struct ttd_frame *out)
 {
-	struct user_place p;
+	struct user_spot p;
 	struct dwarf *d;
 
-	if (x->user == NULL || !user_place(x->user, f->where, &p))
+	if (x->user == NULL || !user_spot(x->user, f->where, &p))
 		return;
 	if (p.file != NULL && p.file->given.p != NULL && (d = view_file(x->view, p.file->path)) !=
 		NULL)
@@ -105,16 +104,14 @@ int ttd_view_backtrace(struct ttd_view *view, int tid,
 	struct each_frame x = { .view = view, .fn = fn, .ctx = ctx };
 	struct guest_regs regs;
 	struct guest_task t;
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 	bool some;
 
-	if (view_need(view, err) != 0)
+	if (view_need_symbols(view, e) != 0 || (tid != 0 && view_need(view, e) != 0))
 		return -1;
-	some = view_task(view, tid, &t, &e) == 0;
-	if (!some && tid != 0) {
-		vm_error(err, &e);
+	some = view_task(view, tid, &t, e) == 0;
+	if (!some && tid != 0)
 		return -1;
-	}
 	if (guest_unwind_kernel(&view->guest, some ? &t : NULL, one_frame, &x, &regs) && some &&
 		!x.stopped)
 		user_part(&x, &t, &regs);

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "inspect/symfile.h"
-#include "lib/trace.h"
 #include "lib/view.h"
-#include "lib/vm.h"
+#include "util/names.h"
+#include "util/path.h"
 
 /* Whole or not at all; where it cannot be renamed to (a device, a pipe), straight. */
-static int write_file(const char *path, const struct wbuf *w, struct err *e)
+static int write_file(const char *path, const struct wbuf *w, struct ttd_error *e)
 {
 	char tmp[TTD_PATH_MAX], pid[32];
 	struct stat st;
@@ -24,37 +24,32 @@ static int write_file(const char *path, const struct wbuf *w, struct err *e)
 	int fd;
 
 	snprintf(pid, sizeof pid, ".%ld", (long)getpid());
-	if (whole && trace_join(tmp, path, pid, "", e) != 0)
+	if (whole && path_join(tmp, path, pid, "", e) != 0)
 		return -1;
-	fd = whole ? open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)
-		: open(path, O_WRONLY | O_CLOEXEC);
+	fd = whole ? names_open(tmp, O_WRONLY | O_CREAT | O_EXCL) : names_open(path, O_WRONLY);
 	f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (f != NULL) {
 		bool good = fwrite(w->p, 1, w->len, f) == w->len;
 
-		if (fclose(f) == 0 && good && (!whole || rename(tmp, path) == 0))
+		if (fclose(f) == 0 && good && (!whole || names_rename(tmp, path) == 0))
 			return 0;
 	}
-	err_set(e, ST_HOST, "cannot write %s: %s", path, strerror(errno));
+	err_set(e, TTD_HOST, "cannot write %s: %s", path, strerror(errno));
 	if (whole && fd >= 0)
-		unlink(tmp);
+		names_remove(tmp);
 	return -1;
 }
 
 int ttd_view_write_symbols(const struct ttd_view *view, const char *path, struct ttd_error *err)
 {
 	struct wbuf w;
-	struct err e;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 	int rc = -1;
 
-	if (view->guest.symbols == NULL) {
-		vm_error(err, &view->no_symbols);
+	if (view_need_symbols(view, e) != 0)
 		return -1;
-	}
-	if (symfile_make(&view->guest, &w, &e) == 0)
-		rc = write_file(path, &w, &e);
+	if (symfile_make(&view->guest, &w, e) == 0)
+		rc = write_file(path, &w, e);
 	wbuf_free(&w);
-	if (rc != 0)
-		vm_error(err, &e);
 	return rc;
 }

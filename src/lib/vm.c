@@ -2,6 +2,7 @@
  * vm.c - the public machine: a thin layer over xen/domain.h that copies what
  * the caller gave and checks what a program could get wrong.
  */
+#include "cpu/cpu.h"
 #include "lib/net.h"
 #include "timeline/autosave.h"
 
@@ -9,15 +10,12 @@
 #include <string.h>
 
 #include "lib/disks.h"
-#include "lib/trace.h"
+#include "lib/kept.h"
+#include "sandbox/sandbox.h"
+#include "util/options.h"
+#include "util/path.h"
 
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a " must equal " #b)
-SAME(TTD_OK, ST_OK);
-SAME(TTD_HOST, ST_HOST);
-SAME(TTD_USAGE, ST_USAGE);
-SAME(TTD_CRASHED, ST_CRASHED);
-SAME(TTD_DIVERGED, ST_DIVERGED);
-SAME(TTD_DAMAGED, ST_DAMAGED);
 SAME(TTD_CLOCK_HOST, CLOCK_HOST);
 SAME(TTD_CLOCK_VIRTUAL, CLOCK_VIRTUAL);
 SAME(TTD_END_POWEROFF, DOMAIN_POWEROFF);
@@ -32,28 +30,29 @@ const char *ttd_version(void)
 	return TTD_VERSION;
 }
 
-static int check(const struct ttd_config *cfg, struct err *e)
+static int check(const struct ttd_config *cfg, struct ttd_error *e)
 {
-	if (cfg->size != sizeof *cfg)
-		return err_set(e, ST_USAGE,
-			"struct ttd_config is not initialised; use TTD_CONFIG_INIT");
 	if (cfg->kernel == NULL || *cfg->kernel == '\0')
-		return err_set(e, ST_USAGE, "no kernel was given");
+		return err_set(e, TTD_USAGE, "no kernel was given");
 	if (cfg->memory_mb < TTD_MEMORY_MIN || cfg->memory_mb > TTD_MEMORY_MAX)
-		return err_set(e, ST_USAGE, "memory: %u MB; give %d to %d", cfg->memory_mb,
+		return err_set(e, TTD_USAGE, "memory: %u MB; give %d to %d", cfg->memory_mb,
 			TTD_MEMORY_MIN, TTD_MEMORY_MAX);
+	if (cfg->maxmem_mb != 0 && (cfg->maxmem_mb < cfg->memory_mb ||
+		cfg->maxmem_mb > TTD_MEMORY_MAX))
+		return err_set(e, TTD_USAGE, "maxmem: %u MB; give %u (the memory) to %d",
+			cfg->maxmem_mb, cfg->memory_mb, TTD_MEMORY_MAX);
 	if (cfg->clock != TTD_CLOCK_HOST && cfg->clock != TTD_CLOCK_VIRTUAL)
-		return err_set(e, ST_USAGE, "clock: %d is neither host nor virtual",
+		return err_set(e, TTD_USAGE, "clock: %d is neither host nor virtual",
 			(int)cfg->clock);
 	return 0;
 }
 
-static int copy(char **to, const char *from, struct err *e)
+static int copy(char **to, const char *from, struct ttd_error *e)
 {
 	if (from == NULL)
 		return 0;
 	*to = strdup(from);
-	return *to != NULL ? 0 : err_set(e, ST_HOST, "out of memory");
+	return *to != NULL ? 0 : err_set(e, TTD_HOST, "out of memory");
 }
 
 /* A front end that did not ask for the console's output does not see it. */
@@ -70,7 +69,7 @@ struct maker {
 };
 
 /* The domain's source: what the extras say, or a live one; behind a gate. */
-static struct source *make_source(void *ctx, const struct live_params *live, struct err *e)
+static struct source *make_source(void *ctx, const struct live_params *live, struct ttd_error *e)
 {
 	struct maker *m = ctx;
 	struct source *s;
@@ -83,7 +82,7 @@ static struct source *make_source(void *ctx, const struct live_params *live, str
 }
 
 /* A plain run's disks; others' have been opened. */
-static int own_disks(struct ttd_vm *vm, const struct ttd_config *cfg, struct err *e)
+static int own_disks(struct ttd_vm *vm, const struct ttd_config *cfg, struct ttd_error *e)
 {
 	if (disks_open(cfg->disks, cfg->ndisks, false, &vm->disks, e) != 0)
 		return -1;
@@ -91,13 +90,18 @@ static int own_disks(struct ttd_vm *vm, const struct ttd_config *cfg, struct err
 }
 
 static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct vm_extra *x,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct domain_config dc = {0};
 	struct maker maker = {.vm = vm, .x = x};
+	struct model model;
 	char unpacked[TTD_PATH_MAX];
-	struct err none;
+	struct ttd_error none;
 
+	if (x != NULL)
+		model = x->model;
+	else if (model_choose(&model, cfg->cpu, cfg->clock, e) != 0)
+		return -1;
 	if (copy(&vm->name, cfg->name != NULL ? cfg->name : "guest", e) != 0 ||
 		copy(&vm->kernel, cfg->kernel, e) != 0 ||
 		copy(&vm->ramdisk, cfg->ramdisk, e) != 0 ||
@@ -109,13 +113,22 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 		vm->device[vm->ndevices++] = disks_dev(vm->disks, i);
 	dc.name = vm->name;
 	dc.kernel = vm->kernel;
-	if (trace_cache(unpacked, "kernels", true, &none) == 0)
+	kept_prepare(vm->kernel, false);
+	if (path_cache(unpacked, "kernels", !sandbox_in_force(), &none) == 0)
 		dc.unpacked = unpacked;
 	dc.ramdisk = vm->ramdisk;
 	dc.cmdline = vm->cmdline;
 	dc.memory_mb = cfg->memory_mb;
+	dc.maxmem_mb = vm->maxmem_mb = cfg->maxmem_mb != 0 ? cfg->maxmem_mb : cfg->memory_mb;
 	dc.clock = (enum domain_clock)cfg->clock;
+	dc.strict_mmu = cfg->strict_mmu != 0;
+	dc.isa = model.isa;
+	memcpy(dc.seed, model.seed, sizeof dc.seed);
+	dc.note = cfg->note;
+	dc.note_ctx = cfg->note_ctx;
 	dc.reference = cfg->reference != 0;
+	dc.untrusted = cfg->untrusted != 0;
+	dc.space_after = cfg->space_after;
 	dc.wallclock_sec = cfg->wallclock_sec;
 	dc.stop_icount = cfg->stop_icount;
 	dc.console_out = cfg->console_out != NULL ? cfg->console_out : discard;
@@ -129,26 +142,17 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 	dc.devices = vm->device;
 	dc.ndevices = vm->ndevices;
 	vm->kind = "run";
-	vm->memory_mb = cfg->memory_mb;
 	vm->domain = domain_create(&dc, e);
 	return vm->domain != NULL ? 0 : -1;
 }
 
-void vm_error(struct ttd_error *err, const struct err *e)
-{
-	if (err == NULL)
-		return;
-	err->status = (enum ttd_status)e->status;
-	_Static_assert(sizeof err->text == sizeof e->text, "texts of one size");
-	memcpy(err->text, e->text, sizeof e->text);
-}
-
-struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x, struct err *e)
+struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
+	struct ttd_error *e)
 {
 	struct ttd_vm *vm = calloc(1, sizeof *vm);
 
 	if (vm == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		if (x != NULL)
 			disks_free(x->disks);
 		return NULL;
@@ -160,13 +164,19 @@ struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
 	return NULL;
 }
 
+int config_take(struct ttd_config *own, const struct ttd_config *cfg, struct ttd_error *e)
+{
+	return OPTIONS_TAKE(own, cfg, note_ctx, "TTD_CONFIG_INIT", e);
+}
+
 struct ttd_vm *ttd_vm_create(const struct ttd_config *cfg, struct ttd_error *err)
 {
-	struct err e;
-	struct ttd_vm *vm = vm_create(cfg, NULL, &e);
+	struct ttd_config own;
+	struct ttd_vm *vm = NULL;
+	struct ttd_error spare, *e = err_begin(err, &spare);
 
-	if (vm == NULL)
-		vm_error(err, &e);
+	if (config_take(&own, cfg, e) == 0)
+		vm = vm_create(&own, NULL, e);
 	return vm;
 }
 
@@ -207,6 +217,7 @@ const char *ttd_vm_name(const struct ttd_vm *vm)
 
 enum ttd_end ttd_vm_run(struct ttd_vm *vm)
 {
+	cpu_begin(domain_vcpu(vm->domain));
 	if (vm->autosave != NULL)
 		return (enum ttd_end)autosave_run(vm->autosave);
 	return (enum ttd_end)domain_run(vm->domain);
@@ -228,6 +239,16 @@ size_t ttd_vm_console_in(struct ttd_vm *vm, const void *p, size_t n)
 void ttd_vm_shutdown(struct ttd_vm *vm, const char *how)
 {
 	domain_shutdown(vm->domain, how);
+}
+
+int ttd_vm_set_memory(struct ttd_vm *vm, uint32_t mb)
+{
+	return vm->replaying != NULL ? -1 : domain_set_memory(vm->domain, (uint64_t)mb << 10);
+}
+
+uint32_t ttd_vm_memory(const struct ttd_vm *vm)
+{
+	return (uint32_t)(domain_memory(vm->domain) >> 10);
 }
 
 void ttd_vm_stop(struct ttd_vm *vm)

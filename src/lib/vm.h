@@ -7,6 +7,7 @@
 #include <ttd/ttd.h>
 
 #include "event/gate.h"
+#include "lib/model.h"
 #include "util/err.h"
 #include "xen/domain.h"
 
@@ -23,7 +24,7 @@ struct ttd_vm {
 	struct domain *domain;
 	struct gate *gate;
 	const char *kind; /* "run", "record" or "replay" */
-	uint32_t memory_mb;
+	uint32_t maxmem_mb;
 	char *name, *kernel, *ramdisk, *cmdline; /* the domain borrows them */
 	struct disks *disks;
 	struct recording *recording; /* NULL: it is none */
@@ -33,26 +34,27 @@ struct ttd_vm {
 	unsigned ndevices;
 	struct vif *vif[TTD_VIFS_MAX];
 	unsigned nvifs;
-	struct frame_watch *frame_watch; /* net.c */
+	struct capture *capture; /* net.c */
 };
 
 /* What the caller's configuration does not say. */
 struct vm_extra {
-	struct source *(*source)(void *ctx, const struct live_params *live, struct err *e);
+	struct source *(*source)(void *ctx, const struct live_params *live, struct ttd_error *e);
 	void *source_ctx;
 	uint64_t stop_brctr;
 	bool replay; /* devices do without the host */
+	struct model model;
 	struct disks *disks; /* with their overlays; taken over, also on failure */
 };
 
-struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x, struct err *e);
-/* For a public function that failed: fills *err (may be NULL). */
-void vm_error(struct ttd_error *err, const struct err *e);
+/* A public function's: filled in from what the caller gave. */
+int config_take(struct ttd_config *own, const struct ttd_config *cfg, struct ttd_error *e);
+struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
+	struct ttd_error *e);
 
-/* What it will still need, for sandbox.h. */
-struct sandbox;
-void recording_needs(const struct recording *r, struct sandbox *s);
-void replaying_needs(const struct replaying *r, struct sandbox *s);
+/* What it will still need; what is filled in is borrowed. */
+struct subject; /* rights.h */
+void recording_rights(const struct recording *r, struct subject *s);
 
 void recording_stop(struct recording *r); /* [any thread, async-signal-safe] */
 int recording_finish(struct ttd_vm *vm, struct ttd_result *r);

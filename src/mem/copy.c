@@ -32,9 +32,9 @@ static int touch(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem
  * Host address of a range in one page that the TLB knows, else NULL.  Nothing is
  * filled here: what stays out of the TLB, stays out (cpu/debug_hot.c).
  */
-static uint8_t *hit(struct mem *m, enum mem_mode mode, gva_t va, size_t n, bool write)
+static uint8_t *hit(struct mmu *u, enum mem_mode mode, gva_t va, size_t n, bool write)
 {
-	const struct tlb *t = &m->tlb[mode];
+	const struct tlb *t = &u->tlb[mode];
 	unsigned i = TLB_INDEX(va), off = va & (PAGE_SIZE - 1);
 
 	if (n > PAGE_SIZE - off || (write ? t->e[i].wtag : t->e[i].rtag) != (va & PAGE_MASK))
@@ -45,7 +45,7 @@ static uint8_t *hit(struct mem *m, enum mem_mode mode, gva_t va, size_t n, bool 
 int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t n,
 	struct mem_fault *f)
 {
-	const uint8_t *host = hit(m, mode, src, n, false);
+	const uint8_t *host = hit(&m->mmu, mode, src, n, false);
 	uint8_t *p = dst;
 
 	if (host != NULL) {
@@ -69,7 +69,7 @@ int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t 
 int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, size_t n,
 	struct mem_fault *f)
 {
-	uint8_t *host = hit(m, mode, dst, n, true);
+	uint8_t *host = hit(&m->mmu, mode, dst, n, true);
 	const uint8_t *p = src;
 
 	if (host != NULL) {
@@ -98,7 +98,7 @@ int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, 
 /* M1, M4: whatever the TLB holds, a walk gives too; M2, M3: and no more. */
 static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
 {
-	struct tlb *t = &m->tlb[mode];
+	struct tlb *t = &m->mmu.tlb[mode];
 	uint64_t pte;
 	mfn_t mfn;
 
@@ -133,6 +133,7 @@ void mem_check(struct mem *m)
 	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
 			check_entry(m, (enum mem_mode)mode, i);
-		check_stack(&m->tlb[mode]);
+		check_stack(&m->mmu.tlb[mode]);
 	}
+	assert(space_holds(m));
 }

@@ -14,6 +14,7 @@
 
 #include "mem/priv.h"
 #include "util/xxh.h"
+#include "util/zero.h"
 
 enum { MAP_BATCH = 4096 }; /* pages asked of the kernel at a time */
 
@@ -53,9 +54,10 @@ int mem_epoch_begin(struct mem *m, enum mem_listener who)
 	pass_on(m, who);
 	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			m->tlb[mode].e[i].wtag = TLB_EMPTY(i);
-		tlb_drop_stack(&m->tlb[mode]);
+			m->mmu.tlb[mode].e[i].wtag = TLB_EMPTY(i);
+		tlb_drop_stack(&m->mmu.tlb[mode]);
 	}
+	space_unwrite_all(m);
 	return 0;
 }
 
@@ -89,16 +91,11 @@ const mfn_t *mem_epoch_dirty(struct mem *m, enum mem_listener who, size_t *n)
 	return list;
 }
 
-static bool is_zero(const uint8_t *p)
-{
-	return p[0] == 0 && memcmp(p, p + 1, PAGE_SIZE - 1) == 0;
-}
-
 static uint64_t frame_sum(const struct mem *m, mfn_t mfn)
 {
 	const uint8_t *p = frame_host(m, mfn);
 
-	return is_zero(p) ? 0 : XXH3_64bits_withSeed(p, PAGE_SIZE, mfn);
+	return is_zero(p, PAGE_SIZE) ? 0 : XXH3_64bits_withSeed(p, PAGE_SIZE, mfn);
 }
 
 /*
@@ -108,7 +105,13 @@ static uint64_t frame_sum(const struct mem *m, mfn_t mfn)
 void mem_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx)
 {
 	uint64_t map[MAP_BATCH], first = (uint64_t)m->ram >> PAGE_SHIFT;
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int fd;
+
+	if (m->space.fd >= 0) {
+		space_each_used(m, fn, ctx);
+		return;
+	}
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
 	for (uint64_t i = 0; i < m->all_pages; i += MAP_BATCH) {
 		uint64_t n = m->all_pages - i < MAP_BATCH ? m->all_pages - i : MAP_BATCH;

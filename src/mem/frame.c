@@ -17,40 +17,43 @@ static void *map(size_t n, bool low)
 	return huge_map(n, PROT_READ | PROT_WRITE, low);
 }
 
-static void reset_tlb(struct mem *m)
+static void mmu_reset(struct mmu *u)
 {
 	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			m->tlb[mode].e[i].rtag = m->tlb[mode].e[i].wtag = TLB_EMPTY(i);
+			u->tlb[mode].e[i].rtag = u->tlb[mode].e[i].wtag = TLB_EMPTY(i);
 		for (unsigned i = 0; i < ITLB_SIZE; i++)
-			m->fetch[mode][i].va = 1;
-		m->root[mode] = MFN_NONE;
-		m->fetch_gen[mode] = 1;
+			u->fetch[mode][i].va = 1;
+		u->root[mode] = MFN_NONE;
+		u->fetch_gen[mode] = 1;
 	}
-	m->fetch_space = m->roots_gen = 1;
-	m->epoch[HALF_USER] = m->epoch[HALF_KERNEL] = 1;
+	u->fetch_space = 1;
+	u->epoch[HALF_USER] = u->epoch[HALF_KERNEL] = 1;
 }
 
-struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct err *e)
+struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct ttd_error *e)
 {
 	struct mem *m = map(sizeof *m, true);
 	uint64_t all = ram_pages + extra_pages;
 
 	if (m == NULL) {
-		err_set(e, ST_HOST, "cannot get %zu bytes below 2 GiB for the soft MMU", sizeof *m);
+		err_set(e, TTD_HOST, "cannot get %zu bytes for the soft MMU", sizeof *m);
 		return NULL;
 	}
+	m->space.root = MFN_NONE;
+	m->space.fd = -1;
 	m->ram_pages = ram_pages;
 	m->all_pages = all;
 	m->ram = map(all << PAGE_SHIFT, false);
 	m->frames = map(all * sizeof *m->frames, false);
 	if (m->ram == NULL || m->frames == NULL) {
-		err_set(e, ST_HOST, "cannot get %llu MB of guest memory",
+		err_set(e, TTD_HOST, "cannot get %llu MB of guest memory",
 			(unsigned long long)(all >> 8));
 		mem_destroy(m);
 		return NULL;
 	}
-	reset_tlb(m);
+	mmu_reset(&m->mmu);
+	m->roots_gen = 1;
 	return m;
 }
 
@@ -58,6 +61,7 @@ void mem_destroy(struct mem *m)
 {
 	if (m == NULL)
 		return;
+	space_free(m);
 	huge_unmap(m->ram, m->all_pages << PAGE_SHIFT);
 	huge_unmap(m->frames, m->all_pages * sizeof *m->frames);
 	epoch_free(m);
@@ -66,27 +70,39 @@ void mem_destroy(struct mem *m)
 	huge_unmap(m, sizeof *m);
 }
 
+void mem_fork(struct mem *m, bool too)
+{
+	mem_space_end(m);
+	space_fork(m, too);
+	huge_fork(m->ram, m->all_pages << PAGE_SHIFT, too);
+	huge_fork(m->frames, m->all_pages * sizeof *m->frames, too);
+	huge_fork(m, sizeof *m, too);
+}
+
 uint64_t mem_ram_pages(const struct mem *m) { return m->ram_pages; }
 uint64_t mem_all_pages(const struct mem *m) { return m->all_pages; }
-struct tlb *mem_tlb(struct mem *m, enum mem_mode mode) { return &m->tlb[mode]; }
-uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode) { return m->fetch_gen[mode]; }
+struct tlb *mem_tlb(struct mem *m, enum mem_mode mode) { return &m->mmu.tlb[mode]; }
 const struct mem_stats *mem_stats(const struct mem *m) { return &m->stats; }
-mfn_t mem_root(const struct mem *m, enum mem_mode mode) { return m->root[mode]; }
 
-uint8_t *mem_frame(const struct mem *m, mfn_t mfn)
+uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode)
 {
-	return frame_ok(m, mfn) ? frame_host(m, mfn) : NULL;
+	return m->mmu.fetch_gen[mode];
+}
+
+const uint8_t *mem_page(const struct mem *m, mfn_t mfn)
+{
+	return frame_host(m, mfn);
 }
 
 unsigned mem_frame_flags(const struct mem *m, mfn_t mfn)
 {
 	return frame_ok(m, mfn)
-		? frame_of(m, mfn)->flags & (FRAME_PT | FRAME_CODE | FRAME_READONLY) : 0;
+		? frame_of(m, mfn)->flags & (FRAME_PT | FRAME_CODE | FRAME_READONLY | FRAME_ABSENT) : 0;
 }
 
 void mem_frame_set(struct mem *m, mfn_t mfn, enum mem_frame_flag flag)
 {
-	if (!frame_ok(m, mfn) || (frame_of(m, mfn)->flags & flag))
+	if (!frame_here(m, mfn) || (frame_of(m, mfn)->flags & flag))
 		return;
 	frame_of(m, mfn)->flags |= (uint8_t)flag;
 	tlb_unwrite(m, mfn);
@@ -94,7 +110,7 @@ void mem_frame_set(struct mem *m, mfn_t mfn, enum mem_frame_flag flag)
 
 void mem_frame_clear(struct mem *m, mfn_t mfn, enum mem_frame_flag flag)
 {
-	if (!frame_ok(m, mfn) || !(frame_of(m, mfn)->flags & flag))
+	if (!frame_here(m, mfn) || !(frame_of(m, mfn)->flags & flag))
 		return;
 	if (flag == FRAME_PT)
 		tlb_pt_release(m, mfn);
@@ -154,6 +170,9 @@ static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, 
 	if (!(fr->flags & FRAME_PT))
 		return;
 	root_changes(m, mfn);
+	for (unsigned i = off / 8; fr->space_pt != 0 && i <= (off + n - 1) / 8; i++)
+		if (table[i] & PTE_P)
+			space_pt_changed(m, mfn, i);
 	if (n == 8 && off % 8 == 0) {
 		if (table[off / 8] & PTE_P)
 			tlb_pt_changed(m, mfn, off / 8, moves_fetch(table[off / 8], p));
@@ -167,7 +186,7 @@ static void before_write(struct mem *m, mfn_t mfn, unsigned off, const void *p, 
 static int write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n,
 	bool direct)
 {
-	if (!frame_ok(m, mfn) || off > PAGE_SIZE || n > PAGE_SIZE - off)
+	if (!frame_here(m, mfn) || off > PAGE_SIZE || n > PAGE_SIZE - off)
 		return -1;
 	if (n == 0)
 		return 0;

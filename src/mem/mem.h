@@ -3,8 +3,9 @@
  *
  * Machine frames are numbered from MEM_FIRST_MFN; the first `ram_pages` are
  * the guest's RAM (at build time pfn N is mfn MEM_FIRST_MFN + N), the
- * `extra_pages` behind them are the hypervisor's own that a guest may map
- * (shared_info, grant table, machine-to-phys table).  All start zeroed.
+ * `extra_pages` after them are the hypervisor's own that a guest may map
+ * (shared_info, grant table, machine-to-phys table).  All start zeroed.  A frame
+ * of RAM may be absent: the guest gave it up, or was not given it yet.
  *
  * Virtual addresses are translated by walking the guest's own page tables,
  * which hold MFNs.  There are two roots, one for kernel and one for user mode
@@ -26,6 +27,8 @@
  *  M5. After mem_epoch_begin() no write entry is left, and a frame's bytes
  *      change only after it was noted as written: when a write entry for it
  *      comes to be, in mem_write_frame(), or when a walk sets A or D bits.
+ *  M6. A frame with FRAME_ABSENT is all zero and has no other flag; no walk goes
+ *      through it or ends at it, and nothing derived from it is in a TLB.
  */
 #ifndef TTD_MEM_MEM_H
 #define TTD_MEM_MEM_H
@@ -37,6 +40,12 @@
 #include "util/err.h"
 
 typedef uint64_t gva_t; /* guest virtual address */
+
+/* The upper bits are all as the highest that counts. */
+static inline bool mem_canonical(gva_t va)
+{
+	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
 typedef uint64_t mfn_t; /* machine frame number */
 
 enum { PAGE_SHIFT = 12, PAGE_SIZE = 4096 };
@@ -73,16 +82,24 @@ enum mem_frame_flag {
 	FRAME_PT = 1,       /* used as a page table by some walk, or pinned */
 	FRAME_CODE = 2,     /* translations were made from it */
 	FRAME_READONLY = 4, /* the guest may never map it writable */
+	FRAME_ABSENT = 8,   /* the guest does not have it; by the functions below only */
 };
 
 struct mem;
 
 /* ram_pages >= 1; extra_pages may be 0.  NULL and *e on failure. */
-struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct err *e);
+struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct ttd_error *e);
 void mem_destroy(struct mem *m);
+/*
+ * Do processes that are forked from now on have the guest's memory and what is kept about it?
+ * At first they do.  Where they do not, *m must not be looked at.
+ */
+void mem_fork(struct mem *m, bool too);
 
 uint64_t mem_ram_pages(const struct mem *m);
 uint64_t mem_all_pages(const struct mem *m); /* RAM and extra */
+
+bool mem_is_ram(const struct mem *m, mfn_t mfn); /* a frame of RAM that the guest has */
 
 /*
  * Host address of a frame's 4096 bytes, NULL when the guest has no such frame.
@@ -94,6 +111,19 @@ uint8_t *mem_frame(const struct mem *m, mfn_t mfn);
 unsigned mem_frame_flags(const struct mem *m, mfn_t mfn);
 void mem_frame_set(struct mem *m, mfn_t mfn, enum mem_frame_flag flag);
 void mem_frame_clear(struct mem *m, mfn_t mfn, enum mem_frame_flag flag);
+/* The bytes of any frame there is, also of an absent one: what a checkpoint holds. */
+const uint8_t *mem_page(const struct mem *m, mfn_t mfn);
+
+/*
+ * A frame of RAM leaves the guest: its bytes go, and whatever was derived from it or
+ * led to it; the host gets its page back.  One that enters is all zero.  The third
+ * says it of all frames of RAM at once (a bit per frame that is absent), between
+ * mem_restore_frame() and the guest's next instruction, or before its first; the
+ * bytes are the caller's affair then (M6).
+ */
+void mem_frame_leave(struct mem *m, mfn_t mfn);
+void mem_frame_enter(struct mem *m, mfn_t mfn);
+void mem_set_absent(struct mem *m, const uint64_t *absent);
 
 /*
  * Writes n bytes at an offset of a frame; off + n <= PAGE_SIZE.  Invalidates
@@ -103,9 +133,22 @@ void mem_frame_clear(struct mem *m, mfn_t mfn, enum mem_frame_flag flag);
  */
 int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n);
 
+/*
+ * For who must not use vector registers nor libc (*_hot.c).  mem_reach(): the host address of
+ * n bytes of virtual memory that may be accessed there now, once, its A and D bits set as by
+ * mem_copy_in() and mem_copy_out(); NULL: those have to do it.  mem_poke() writes a byte as
+ * mem_write_frame() does, where mem_may_poke() says that this takes no more than a store.
+ * mem_frame(), mem_is_ram(), mem_root() and mem_set_root() are for them, too.
+ */
+uint8_t *mem_reach(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem_access access);
+bool mem_may_poke(const struct mem *m, mfn_t mfn);
+void mem_poke(struct mem *m, mfn_t mfn, unsigned off, uint8_t value);
+
 /* Page-table roots.  MFN_NONE as user root: none; user accesses all fault. */
 void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root);
 mfn_t mem_root(const struct mem *m, enum mem_mode mode);
+/* Is the kernel's half of this root, but for A and D bits, that of kernel mode's root? */
+bool mem_same_kernel(struct mem *m, mfn_t root);
 
 /*
  * The read-only window at `va` that kernel mode sees whatever its tables say

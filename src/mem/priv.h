@@ -5,6 +5,7 @@
 #define TTD_MEM_PRIV_H
 
 #include "mem/mem.h"
+#include "mem/space.h"
 #include "mem/tlb.h"
 #include "mem/watch.h"
 
@@ -34,6 +35,8 @@ struct frame {
 	uint64_t code_map; /* a bit per 64 bytes that hold translated code */
 	uint64_t fetch_space; /* when user mode fetched from it last, */
 	gva_t fetch_va;       /* and where; FETCH_MANY: at several addresses */
+	uint64_t space_pt;    /* a table of the mapped space: address of its entry 0 | level */
+	uint32_t space_page;  /* where the frame is mapped: first of a chain in space.page; 0: nowhere */
 };
 #define FETCH_MANY ((gva_t)1)
 
@@ -58,7 +61,7 @@ struct fetch_used {
 struct code_queue {
 	mfn_t *v;
 	uint32_t n, cap;
-	uint32_t marked; /* frames with FRAME_CODE: so many may yet be queued */
+	uint32_t marked; /* frames with FRAME_CODE: this many may yet be queued */
 };
 
 /* In what bits the kernel's halves of two roots differ. */
@@ -67,8 +70,13 @@ struct roots_seen {
 	mfn_t a, b; /* a < b */
 };
 
-struct mem {
-	struct tlb tlb[2];              /* by mode; first: must lie below 2 GiB */
+/*
+ * What a vCPU knows of its address spaces; today there is one vCPU.  All else in struct
+ * mem is about frames, which the vCPUs of a guest share.  But struct frame's pt_epoch,
+ * wslots and fetch_* remember what this one MMU did with the frame.
+ */
+struct mmu {
+	struct tlb tlb[2];              /* by mode */
 	struct used used[2][HALF_COUNT];
 	struct fetch_entry fetch[2][ITLB_SIZE];
 	struct fetch_used fetch_used[2][HALF_COUNT];
@@ -76,6 +84,46 @@ struct mem {
 	uint64_t fetch_space; /* one more each time user mode's fetch entries are emptied */
 	uint64_t epoch[HALF_COUNT];
 	mfn_t root[2];
+};
+
+/* The mapped address space: space.h. */
+enum {
+	SPACE_PAGES = 60000, /* each may be a mapping, of which the host allows 65,530 */
+	SPACE_HASH_BITS = 17,
+	SPACE_TABLES = 1 << 14,
+	SPACE_AROUND = 16, /* pages that are mapped together, if they can be */
+};
+#define SPACE_MARGIN (UINT64_C(256) << 20) /* that a guest's stack may grow unseen */
+
+struct space_page {
+	gva_t va;      /* 0: not in use */
+	uint32_t frame, next, frame_next;
+	bool writable;
+};
+
+struct space {
+	bool enabled;
+	bool refused;        /* for this guest, for good (MS3) */
+	bool here;
+	int fd;              /* the memory; valid where enabled */
+	mfn_t root;          /* MFN_NONE: there is none */
+	uint64_t cost;       /* since it began */
+	gva_t near_from, near_to; /* around what is ours outside our range */
+	struct space_page *page; /* by number, from 1 on */
+	uint32_t *hash, free;    /* free: first of a chain of those below `top`, or 0 */
+	uint32_t top, count;     /* none from there on has been used; how many are */
+	uint32_t *table, ntables; /* frames with a space_pt */
+	struct space_stats stats;
+};
+
+/* A walk's last table, and whether the tables before it allow writing. */
+struct space_walk {
+	const uint64_t *table;
+	bool writable;
+};
+
+struct mem {
+	struct mmu mmu;                 /* first: lies in the region */
 	uint64_t roots_gen;
 	struct roots_seen roots_seen[ROOTS_SEEN];
 	uint8_t *ram;
@@ -102,12 +150,18 @@ struct mem {
 	struct mem_change *changed; /* by the last mem_sum(), if that is known: */
 	size_t nchanged;
 	bool changes_known, restored; /* mem_restore_end() since the last mem_sum() */
+	struct space space;
 	struct mem_stats stats;
 };
 
 static inline bool frame_ok(const struct mem *m, mfn_t mfn)
 {
 	return mfn - MEM_FIRST_MFN < m->all_pages;
+}
+/* One that the guest can reach (M6). */
+static inline bool frame_here(const struct mem *m, mfn_t mfn)
+{
+	return frame_ok(m, mfn) && !(m->frames[mfn - MEM_FIRST_MFN].flags & FRAME_ABSENT);
 }
 static inline struct frame *frame_of(const struct mem *m, mfn_t mfn)
 {
@@ -132,6 +186,17 @@ static inline uint8_t *frame_host(const struct mem *m, mfn_t mfn)
 	return m->ram + ((mfn - MEM_FIRST_MFN) << PAGE_SHIFT);
 }
 
+/* space.c, space_hot.c */
+void space_free(struct mem *m);
+void space_fork(const struct mem *m, bool too); /* mem_fork() */
+void space_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx);
+void space_root_set(struct mem *m);            /* the user root may have changed */
+void space_unwrite(struct mem *m, mfn_t mfn);  /* this frame is to be nowhere writable */
+void space_unwrite_all(struct mem *m);
+void space_pt_changed(struct mem *m, mfn_t mfn, unsigned index); /* an entry that was present is going to */
+void space_pt_release(struct mem *m, mfn_t mfn);
+bool space_holds(struct mem *m);               /* MS1, MS2; slow, for tests */
+
 /* epoch.c */
 void epoch_free(struct mem *m);
 
@@ -150,7 +215,6 @@ void watch_walk(struct mem *m, mfn_t table, unsigned off);
 /* tlb_hot.c */
 void tlb_code_changed(struct mem *m, mfn_t mfn, unsigned off, unsigned n);
 void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va);
-void tlb_invalidate(struct mem *m, gva_t va);
 void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half);
 void tlb_flush_all(struct mem *m);
 void tlb_unwrite(struct mem *m, mfn_t mfn); /* drop every write entry of a frame */

@@ -21,11 +21,12 @@ void mem_restore_frame(struct mem *m, mfn_t mfn, const uint8_t *page)
 
 void mem_restore_end(struct mem *m, mfn_t kernel, mfn_t user, const uint8_t *pt)
 {
+	mem_space_end(m);
 	tlb_flush_all(m);
 	m->restored = true;
 	m->roots_gen++;
-	m->root[MEM_KERNEL] = kernel;
-	m->root[MEM_USER] = user;
+	m->mmu.root[MEM_KERNEL] = kernel;
+	m->mmu.root[MEM_USER] = user;
 	for (uint64_t i = 0; i < m->all_pages; i++) {
 		struct frame *fr = &m->frames[i];
 		bool is_pt = pt[i / 8] >> i % 8 & 1;

@@ -16,7 +16,7 @@
  * and nothing hits.  The distance outlives that, until another page is taken: a
  * check may have passed whose accesses are still to come.
  *
- * Everything here lives below 2 GiB, so that code can name it by disp32.
+ * Everything here lives in the region (util/region.h), where 32 bits name a place.
  */
 #ifndef TTD_MEM_TLB_H
 #define TTD_MEM_TLB_H
@@ -47,10 +47,6 @@ struct tlb {
 /* Halves of the address space: a root switch replaces only the user half. */
 enum mem_half { HALF_USER, HALF_KERNEL, HALF_COUNT };
 static inline enum mem_half mem_half(gva_t va) { return va >> 63 ? HALF_KERNEL : HALF_USER; }
-static inline bool mem_canonical(gva_t va)
-{
-	return (uint64_t)(((int64_t)(va << 16)) >> 16) == va;
-}
 
 struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
 

@@ -37,15 +37,15 @@ void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va)
 		fr->flags |= FRAME_PT;
 		tlb_unwrite(m, mfn);
 	}
-	if (fr->pt_epoch[HALF_USER] != m->epoch[HALF_USER] &&
-	    fr->pt_epoch[HALF_KERNEL] != m->epoch[HALF_KERNEL]) {
+	if (fr->pt_epoch[HALF_USER] != m->mmu.epoch[HALF_USER] &&
+	    fr->pt_epoch[HALF_KERNEL] != m->mmu.epoch[HALF_KERNEL]) {
 		fr->pt_level = (uint8_t)level;
 		fr->pt_va = base;
 		fr->pt_multi = 0;
 	} else if (fr->pt_level != level || fr->pt_va != base) {
 		fr->pt_multi = 1;
 	}
-	fr->pt_epoch[half] = m->epoch[half];
+	fr->pt_epoch[half] = m->mmu.epoch[half];
 }
 
 /* Bytes [off, off + n) change: queues the frame if code was made from them. */
@@ -73,7 +73,7 @@ bool mem_code_dirty(const struct mem *m)
 /* Walks the tables; touches nothing but *w. */
 static int walk(const struct mem *m, enum mem_mode mode, gva_t va, struct walk *w)
 {
-	mfn_t mfn = m->root[mode];
+	mfn_t mfn = m->mmu.root[mode];
 
 	w->writable = true;
 	w->nx = false;
@@ -81,7 +81,7 @@ static int walk(const struct mem *m, enum mem_mode mode, gva_t va, struct walk *
 		unsigned i = va >> (PAGE_SHIFT + 9 * (level - 1)) & 511;
 		uint64_t e;
 
-		if (!frame_ok(m, mfn))
+		if (!frame_here(m, mfn))
 			return level == 4 ? 0 : PF_P | PF_RSVD;
 		w->entry[level] = (uint64_t *)(void *)frame_host(m, mfn) + i;
 		e = *w->entry[level];
@@ -94,7 +94,7 @@ static int walk(const struct mem *m, enum mem_mode mode, gva_t va, struct walk *
 		mfn = PTE_MFN(e);
 	}
 	w->mfn = mfn;
-	if (!frame_ok(m, mfn))
+	if (!frame_here(m, mfn))
 		return PF_P | PF_RSVD;
 	if (frame_of(m, mfn)->flags & FRAME_READONLY)
 		w->writable = false;
@@ -122,6 +122,8 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 	int r;
 
 	m->stats.walks++;
+	if (mode == MEM_USER)
+		mem_space_meets(m, va, PAGE_SIZE);
 	if (!mem_canonical(va)) {
 		fault(f, mode, va, access, 0);
 		if (f != NULL)
@@ -153,26 +155,26 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 	return 0;
 }
 
-static void use(struct mem *m, enum mem_mode mode, gva_t va, unsigned i)
+static void use(struct mmu *u, enum mem_mode mode, gva_t va, unsigned i)
 {
-	struct used *u = &m->used[mode][mem_half(va)];
+	struct used *list = &u->used[mode][mem_half(va)];
 
-	if (u->n < TLB_SIZE)
-		u->idx[u->n] = (uint16_t)i;
-	u->n++; /* beyond TLB_SIZE: overflow, flush by scanning */
+	if (list->n < TLB_SIZE)
+		list->idx[list->n] = (uint16_t)i;
+	list->n++; /* beyond TLB_SIZE: overflow, flush by scanning */
 }
 
 /* Does slot k of the frame name a write entry that is still there? */
-static bool wslot_live(const struct mem *m, const struct frame *fr, unsigned k, uint64_t host)
+static bool wslot_live(const struct mmu *u, const struct frame *fr, unsigned k, uint64_t host)
 {
-	const struct tlb *t = &m->tlb[fr->wmodes >> k & 1];
+	const struct tlb *t = &u->tlb[fr->wmodes >> k & 1];
 	unsigned i = fr->widx[k];
 
 	return (fr->wslots >> k & 1) && t->e[i].wtag != TLB_EMPTY(i) && t->e[i].host == host;
 }
 
 /* Remembers the entry in a free slot of its frame, so that it can be dropped. */
-static void note_write_entry(struct mem *m, struct frame *fr, enum mem_mode mode, unsigned i,
+static void note_write_entry(struct mmu *u, struct frame *fr, enum mem_mode mode, unsigned i,
 	uint64_t host)
 {
 	unsigned k;
@@ -180,7 +182,7 @@ static void note_write_entry(struct mem *m, struct frame *fr, enum mem_mode mode
 	for (k = 0; k < WSLOTS; k++) {
 		bool same = fr->widx[k] == i && (fr->wmodes >> k & 1) == mode;
 
-		if (same || !wslot_live(m, fr, k, host))
+		if (same || !wslot_live(u, fr, k, host))
 			break;
 	}
 	if (k == WSLOTS) {
@@ -195,14 +197,14 @@ static void note_write_entry(struct mem *m, struct frame *fr, enum mem_mode mode
 static void fill_write(struct mem *m, enum mem_mode mode, mfn_t mfn, gva_t page, unsigned i)
 {
 	note_write(m, mfn);
-	note_write_entry(m, frame_of(m, mfn), mode, i, (uint64_t)frame_host(m, mfn));
-	m->tlb[mode].e[i].wtag = page;
+	note_write_entry(&m->mmu, frame_of(m, mfn), mode, i, (uint64_t)frame_host(m, mfn));
+	m->mmu.tlb[mode].e[i].wtag = page;
 }
 
 int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
 	struct mem_fault *f)
 {
-	struct tlb *t = &m->tlb[mode];
+	struct tlb *t = &m->mmu.tlb[mode];
 	gva_t page = va & PAGE_MASK;
 	unsigned i = TLB_INDEX(va);
 	struct walk w;
@@ -224,7 +226,7 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 		t->e[i].rtag = page;
 		t->e[i].host = (uint64_t)frame_host(m, w.mfn);
 		t->e[i].delta = t->e[i].host - page;
-		use(m, mode, va, i);
+		use(&m->mmu, mode, va, i);
 	}
 	if (held)
 		return access == MEM_WRITE;
@@ -292,8 +294,8 @@ static void note_fetch(struct mem *m, mfn_t mfn, gva_t page)
 {
 	struct frame *fr = frame_of(m, mfn);
 
-	if (fr->fetch_space != m->fetch_space) {
-		fr->fetch_space = m->fetch_space;
+	if (fr->fetch_space != m->mmu.fetch_space) {
+		fr->fetch_space = m->mmu.fetch_space;
 		fr->fetch_va = page;
 	} else if (fr->fetch_va != page && fr->fetch_va != FETCH_MANY) {
 		fr->fetch_va = FETCH_MANY;
@@ -305,34 +307,34 @@ bool mem_fetched_once(const struct mem *m, mfn_t mfn)
 {
 	const struct frame *fr = frame_of(m, mfn);
 
-	return fr->fetch_space == m->fetch_space && fr->fetch_va != FETCH_MANY;
+	return fr->fetch_space == m->mmu.fetch_space && fr->fetch_va != FETCH_MANY;
 }
 
 /* An entry changes hands.  Evicted, or left empty by an invalidation: it may be listed. */
-static void take_fetch(struct mem *m, enum mem_mode mode, struct fetch_entry *fe, gva_t page)
+static void take_fetch(struct mmu *u, enum mem_mode mode, struct fetch_entry *fe, gva_t page)
 {
-	struct fetch_used *u = &m->fetch_used[mode][mem_half(page)];
+	struct fetch_used *list = &u->fetch_used[mode][mem_half(page)];
 
 	if (fe->va != 1)
-		m->fetch_gen[mode]++; /* its users can no longer be told */
+		u->fetch_gen[mode]++; /* its users can no longer be told */
 	fe->va = page;
 	if (fe->listed[mem_half(page)])
 		return;
 	fe->listed[mem_half(page)] = true;
-	u->idx[u->n++] = (uint16_t)(fe - m->fetch[mode]);
+	list->idx[list->n++] = (uint16_t)(fe - u->fetch[mode]);
 }
 
 mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f)
 {
 	gva_t page = va & PAGE_MASK;
-	struct fetch_entry *fe = &m->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
+	struct fetch_entry *fe = &m->mmu.fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
 	struct walk w;
 
 	if (fe->va == page)
 		return fe->mfn;
 	if (access_walk(m, mode, va, MEM_FETCH, &w, f) != 0)
 		return MFN_NONE;
-	take_fetch(m, mode, fe, page);
+	take_fetch(&m->mmu, mode, fe, page);
 	fe->mfn = w.mfn;
 	if (mode == MEM_USER)
 		note_fetch(m, w.mfn, page);
@@ -345,8 +347,8 @@ static void invalidate(struct mem *m, gva_t va, bool fetch)
 	unsigned i = TLB_INDEX(va);
 
 	for (int mode = 0; mode < 2; mode++) {
-		struct tlb *t = &m->tlb[mode];
-		struct fetch_entry *fe = &m->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
+		struct tlb *t = &m->mmu.tlb[mode];
+		struct fetch_entry *fe = &m->mmu.fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
 
 		if (t->e[i].rtag == page) {
 			tlb_drop(t, i);
@@ -354,47 +356,42 @@ static void invalidate(struct mem *m, gva_t va, bool fetch)
 		}
 		if (fetch && fe->va == page) {
 			fe->va = 1;
-			m->fetch_gen[mode]++;
+			m->mmu.fetch_gen[mode]++;
 		}
 	}
 }
 
-void tlb_invalidate(struct mem *m, gva_t va)
+static void flush_fetch_half(struct mmu *u, enum mem_mode mode, enum mem_half half)
 {
-	invalidate(m, va, true);
-}
+	struct fetch_used *list = &u->fetch_used[mode][half];
 
-static void flush_fetch_half(struct mem *m, enum mem_mode mode, enum mem_half half)
-{
-	struct fetch_used *u = &m->fetch_used[mode][half];
-
-	if (u->n == 0)
+	if (list->n == 0)
 		return;
-	for (uint32_t k = 0; k < u->n; k++) {
-		struct fetch_entry *fe = &m->fetch[mode][u->idx[k]];
+	for (uint32_t k = 0; k < list->n; k++) {
+		struct fetch_entry *fe = &u->fetch[mode][list->idx[k]];
 
 		fe->listed[half] = false;
 		if (fe->va != 1 && mem_half(fe->va) == half)
 			fe->va = 1;
 	}
-	u->n = 0;
-	m->fetch_gen[mode]++;
+	list->n = 0;
+	u->fetch_gen[mode]++;
 }
 
 /* User mode fetches from the kernel's half next to never. */
-static void flush_fetch(struct mem *m, enum mem_mode mode, enum mem_half half)
+static void flush_fetch(struct mmu *u, enum mem_mode mode, enum mem_half half)
 {
-	flush_fetch_half(m, mode, half);
+	flush_fetch_half(u, mode, half);
 	if (mode == MEM_USER) {
-		flush_fetch_half(m, mode, half == HALF_USER ? HALF_KERNEL : HALF_USER);
-		m->fetch_space++;
+		flush_fetch_half(u, mode, half == HALF_USER ? HALF_KERNEL : HALF_USER);
+		u->fetch_space++;
 	}
 }
 
 void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)
 {
-	struct tlb *t = &m->tlb[mode];
-	struct used *u = &m->used[mode][half];
+	struct tlb *t = &m->mmu.tlb[mode];
+	struct used *u = &m->mmu.used[mode][half];
 	bool listed = u->n <= TLB_SIZE;
 	uint32_t n = listed ? u->n : TLB_SIZE;
 
@@ -406,7 +403,7 @@ void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)
 			tlb_drop(t, i);
 	}
 	u->n = 0;
-	flush_fetch(m, mode, half);
+	flush_fetch(&m->mmu, mode, half);
 }
 
 void tlb_flush_all(struct mem *m)
@@ -414,7 +411,7 @@ void tlb_flush_all(struct mem *m)
 	for (int half = 0; half < HALF_COUNT; half++) {
 		tlb_flush_half(m, MEM_KERNEL, (enum mem_half)half);
 		tlb_flush_half(m, MEM_USER, (enum mem_half)half);
-		m->epoch[half]++;
+		m->mmu.epoch[half]++;
 	}
 }
 
@@ -429,14 +426,17 @@ void tlb_unwrite(struct mem *m, mfn_t mfn)
 	struct frame *fr = frame_of(m, mfn);
 	uint64_t host = (uint64_t)frame_host(m, mfn);
 
+	if (fr->space_page != 0)
+		space_unwrite(m, mfn);
 	if (fr->flags & FRAME_WMULTI) {
 		for (int mode = 0; mode < 2; mode++)
 			for (unsigned i = 0; i < TLB_SIZE; i++)
-				unwrite_entry(&m->tlb[mode], i, host);
+				unwrite_entry(&m->mmu.tlb[mode], i, host);
 	} else {
 		for (unsigned k = 0; k < WSLOTS; k++)
 			if (fr->wslots >> k & 1)
-				unwrite_entry(&m->tlb[fr->wmodes >> k & 1], fr->widx[k], host);
+				unwrite_entry(&m->mmu.tlb[fr->wmodes >> k & 1], fr->widx[k],
+					host);
 	}
 	fr->flags &= (uint8_t)~FRAME_WMULTI;
 	fr->wslots = 0;
@@ -449,7 +449,7 @@ static void flush_halves(struct mem *m, bool user, bool kernel)
 			continue;
 		tlb_flush_half(m, MEM_KERNEL, (enum mem_half)half);
 		tlb_flush_half(m, MEM_USER, (enum mem_half)half);
-		m->epoch[half]++;
+		m->mmu.epoch[half]++;
 	}
 }
 
@@ -461,8 +461,8 @@ static void flush_halves(struct mem *m, bool user, bool kernel)
 void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index, bool fetch)
 {
 	struct frame *fr = frame_of(m, mfn);
-	bool user = fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER];
-	bool kernel = fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL];
+	bool user = fr->pt_epoch[HALF_USER] == m->mmu.epoch[HALF_USER];
+	bool kernel = fr->pt_epoch[HALF_KERNEL] == m->mmu.epoch[HALF_KERNEL];
 
 	if (!user && !kernel)
 		return;
@@ -486,9 +486,11 @@ void tlb_pt_release(struct mem *m, mfn_t mfn)
 		for (unsigned i = 0; i < 512; i++)
 			tlb_pt_changed(m, mfn, i, true);
 	} else {
-		flush_halves(m, fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER],
-			fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL]);
+		flush_halves(m, fr->pt_epoch[HALF_USER] == m->mmu.epoch[HALF_USER],
+			fr->pt_epoch[HALF_KERNEL] == m->mmu.epoch[HALF_KERNEL]);
 	}
+	if (fr->space_pt != 0)
+		space_pt_release(m, mfn);
 	root_changes(m, mfn);
 	fr->flags &= (uint8_t)~(FRAME_PT | FRAME_ROOT);
 	fr->pt_epoch[HALF_USER] = fr->pt_epoch[HALF_KERNEL] = 0;

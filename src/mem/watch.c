@@ -20,9 +20,10 @@ int mem_set_watches(struct mem *m, const struct mem_watch *w, size_t n)
 	m->watch.v = copy;
 	m->watch.n = n;
 	m->watch.hit = false;
-	for (int mode = 0; n != 0 && mode < 2; mode++) /* W1 */
+	mem_space_end(m);
+	for (int mode = 0; n != 0 && mode < 2; mode++) /* WA1 */
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			tlb_drop(&m->tlb[mode], i);
+			tlb_drop(&m->mmu.tlb[mode], i);
 	return 0;
 }
 

@@ -7,10 +7,10 @@
  * and writes by instructions; writes by the hypervisor; accessed and dirty bits
  * that a walk sets in a page table.  Reads by the hypervisor are not.
  *
- *  W1. Pages that a range touches are kept out of the TLB for the accesses that
+ *  WA1. Pages that a range touches are kept out of the TLB for the accesses that
  *      it wants (for writes only: out of the write TLB), so that each of them
  *      takes a path that ends here.
- *  W2. Whether an access is told depends on the guest's state and the ranges, never
+ *  WA2. Whether an access is told depends on the guest's state and the ranges, never
  *      on what the TLB or the code cache hold.
  */
 #ifndef TTD_MEM_WATCH_H

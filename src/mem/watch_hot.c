@@ -7,7 +7,7 @@
 static bool applies(const struct mem *m, const struct mem_watch *w, enum mem_mode mode)
 {
 	return (w->modes == 0 || (w->modes >> mode & 1)) &&
-		(w->root == MFN_NONE || w->root == m->root[MEM_KERNEL]);
+		(w->root == MFN_NONE || w->root == m->mmu.root[MEM_KERNEL]);
 }
 
 static bool meets(const struct mem_watch *w, uint64_t addr, uint64_t n)

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "event/source.h"
+#include "util/clock.h"
 
 enum { LEG = 1 << 24 /* instructions between looks at the clock */ };
 
@@ -28,32 +29,24 @@ static const struct {
 
 struct autosave {
 	struct autosave_params p;
-	struct ckwriter *writer; /* NULL: no more are taken */
+	struct cksave *writer; /* NULL: no more are taken */
 	uint64_t start_ns, taken_ns; /* CPU time at the start, and when the last one was taken */
 	uint64_t due;            /* icount, of every_insns */
 };
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-struct autosave *autosave_create(const struct autosave_params *p, struct err *e)
+struct autosave *autosave_create(const struct autosave_params *p, struct ttd_error *e)
 {
 	struct autosave *a = calloc(1, sizeof *a);
 
 	if (a == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		return NULL;
 	}
 	a->p = *p;
 	if (p->every_ns == 0 && p->every_insns == 0)
 		a->p.every_ns = AUTOSAVE_NS;
 	a->due = p->every_insns;
-	a->writer = ckwriter_open(&p->writer, e);
+	a->writer = cksave_open(&p->writer, e);
 	if (a->writer == NULL) {
 		free(a);
 		return NULL;
@@ -61,11 +54,11 @@ struct autosave *autosave_create(const struct autosave_params *p, struct err *e)
 	return a;
 }
 
-static void give_up(struct autosave *a, struct ckwriter_result *r)
+static void give_up(struct autosave *a, struct cksave_result *r)
 {
-	struct err e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
-	if (ckwriter_close(a->writer, r, &e) != 0 && a->p.note != NULL)
+	if (cksave_close(a->writer, r, &e) != 0 && a->p.note != NULL)
 		a->p.note(a->p.ctx, e.text);
 	a->writer = NULL;
 }
@@ -76,15 +69,15 @@ static bool is_due(const struct autosave *a, uint64_t icount)
 
 	if (a->p.every_insns != 0)
 		return icount >= a->due;
-	if (!ckwriter_idle(a->writer))
+	if (!cksave_idle(a->writer))
 		return false;
-	every = a->p.every_ns * ckwriter_spacing(a->writer);
-	now = cpu_ns();
+	every = a->p.every_ns * cksave_spacing(a->writer);
+	now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	waited = now - a->taken_ns;
 	if (waited < every)
 		return false;
-	next = ckwriter_next_ns(a->writer);
-	cost = ckwriter_cost_ns(a->writer) + next;
+	next = cksave_next_ns(a->writer);
+	cost = cksave_cost_ns(a->writer) + next;
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
 		if (waited >= rules[i].apart * every && (next * rules[i].own_part <= waited ||
 		    cost * rules[i].part <= now - a->start_ns))
@@ -96,18 +89,18 @@ static void look(struct autosave *a)
 {
 	struct domain *d = a->p.writer.domain;
 	uint64_t icount = domain_where(d).icount;
-	struct ckwriter_result none;
-	uint32_t place;
+	struct cksave_result none;
+	uint32_t records;
 
 	if (domain_moment(d) != 0 || domain_inside(d) || !is_due(a, icount))
 		return;
-	place = a->p.place(a->p.ctx, icount);
-	if (place == UINT32_MAX || ckwriter_take(a->writer, place) != 0) {
+	records = a->p.records_at(a->p.ctx, icount);
+	if (records == UINT32_MAX || cksave_take(a->writer, records) != 0) {
 		give_up(a, &none);
 		return;
 	}
-	a->taken_ns = cpu_ns();
-	a->due = icount + a->p.every_insns * ckwriter_spacing(a->writer);
+	a->taken_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	a->due = icount + a->p.every_insns * cksave_spacing(a->writer);
 }
 
 enum domain_end autosave_run(struct autosave *a)
@@ -117,7 +110,7 @@ enum domain_end autosave_run(struct autosave *a)
 	enum domain_halt halt;
 
 	if (a->start_ns == 0)
-		a->start_ns = a->taken_ns = cpu_ns();
+		a->start_ns = a->taken_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	do {
 		until.icount = domain_where(d).icount + LEG;
 		if (a->p.every_insns != 0)
@@ -131,9 +124,9 @@ enum domain_end autosave_run(struct autosave *a)
 	return domain_ended(d);
 }
 
-void autosave_free(struct autosave *a, struct ckwriter_result *r)
+void autosave_free(struct autosave *a, struct cksave_result *r)
 {
-	struct ckwriter_result none;
+	struct cksave_result none;
 
 	if (a == NULL)
 		return;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "event/varint.h"
+#include "util/varint.h"
 #include "util/xxh.h"
 
 static const uint8_t magic[8] = { 'T', 'T', 'D', 'C', 'K', 'P', '\r', '\n' };
@@ -32,7 +32,7 @@ void ck_header_write(uint8_t out[CK_HEADER], const struct ck_id *id)
 	memcpy(out, magic, sizeof magic);
 	put16(out + 8, CK_VERSION);
 	put16(out + 10, CK_HEADER);
-	memcpy(out + 16, id->session, LOG_SESSION);
+	memcpy(out + 16, id->run_id, RUN_ID);
 	put32(out + 32, id->engine);
 	put32(out + 36, id->abi);
 	put64(out + 40, id->frames);
@@ -48,7 +48,7 @@ const char *ck_header_read(const uint8_t in[CK_HEADER], struct ck_id *id)
 		return "it was made by another version of ttd";
 	if (get16(in + 10) != CK_HEADER || get32(in + 12) != 0 || get64(in + 56) != ck_digest(in, 56))
 		return "its header is damaged";
-	memcpy(id->session, in + 16, LOG_SESSION);
+	memcpy(id->run_id, in + 16, RUN_ID);
 	id->engine = get32(in + 32);
 	id->abi = get32(in + 36);
 	id->frames = get64(in + 40);
@@ -73,14 +73,14 @@ void ck_chunk_write(uint8_t out[CK_CHUNK], const struct ck_chunk *c, const struc
 	put64(out + 56, c->guest_ns);
 	put64(out + 64, c->console);
 	put64(out + 72, c->digest);
-	memcpy(out + 80, id->session, 8);
+	memcpy(out + 80, id->run_id, 8);
 	put64(out + 88, ck_digest(out, 88));
 }
 
 bool ck_chunk_read(const uint8_t in[CK_CHUNK], const struct ck_id *id, struct ck_chunk *c)
 {
 	if (memcmp(in, chunk_magic, 4) != 0 || in[5] != 0 || get16(in + 6) != CK_CHUNK ||
-		memcmp(in + 80, id->session, 8) != 0 || get64(in + 88) != ck_digest(in, 88))
+		memcmp(in + 80, id->run_id, 8) != 0 || get64(in + 88) != ck_digest(in, 88))
 		return false;
 	c->kind = in[4];
 	c->seq = get64(in + 8);
@@ -171,7 +171,7 @@ static void write_table(struct wbuf *w, const uint32_t *table, uint64_t frames)
 
 void ck_meta_write(struct wbuf *w, const struct ck_meta *m, uint64_t frames)
 {
-	wbuf_v(w, m->place);
+	wbuf_v(w, m->records);
 	write_dirty(w, m->dirty, frames);
 	write_table(w, m->table, frames);
 	wbuf_put(w, m->state, m->state_len);
@@ -228,12 +228,12 @@ static int read_table(struct rbuf *r, uint32_t *table, uint64_t frames, uint32_t
 
 int ck_meta_read(struct rbuf *r, struct ck_meta *m, uint64_t frames, uint32_t pages)
 {
-	uint64_t place = rbuf_v(r);
+	uint64_t records = rbuf_v(r);
 
-	if (r->bad || place > UINT32_MAX || read_dirty(r, m->dirty, frames) != 0 ||
+	if (r->bad || records > UINT32_MAX || read_dirty(r, m->dirty, frames) != 0 ||
 		read_table(r, m->table, frames, pages) != 0)
 		return -1;
-	m->place = (uint32_t)place;
+	m->records = (uint32_t)records;
 	m->state = r->p + r->pos;
 	m->state_len = r->len - r->pos;
 	return 0;

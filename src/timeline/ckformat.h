@@ -14,7 +14,7 @@
 
 enum {
 	CK_HEADER = 64, CK_CHUNK = 96, CK_INDEX = 18 /* of a page in PAGES' meta */,
-	CK_META_MAX = 1 << 30,
+	CK_META_MAX = 1 << 29,
 	CK_PAGES = 1, CK_CHECKPOINT = 2,
 	CK_BOOT = 0, CK_ZERO = 1, CK_FIRST = 2, /* page numbers */
 	CK_MAX = 0x7ffffff0,
@@ -23,7 +23,7 @@ enum {
 
 /* What a file belongs to. */
 struct ck_id {
-	uint8_t session[LOG_SESSION];
+	uint8_t run_id[RUN_ID];
 	uint32_t engine, abi;
 	uint64_t frames, seed;
 };
@@ -49,7 +49,7 @@ uint64_t ck_digest(const void *p, size_t n);
 
 /* A checkpoint's meta, decoded. */
 struct ck_meta {
-	uint32_t place;
+	uint32_t records;
 	uint8_t *dirty;  /* a bit per frame */
 	uint32_t *table; /* a page number per frame */
 	const uint8_t *state;

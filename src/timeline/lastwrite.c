@@ -1,10 +1,10 @@
 /*
  * lastwrite.c - the search for a last writer; see lastwrite.h.
  *
- *  W1. Segments are numbered from the beginning; that of the wanted write is the
+ *  LW1. Segments are numbered from the beginning; that of the wanted write is the
  *      highest in which there is one, so a process for a lower one is ended when
  *      a higher one has found something.
- *  W2. A process has a copy of this one's machine: it restores the checkpoint,
+ *  LW2. A process has a copy of this one's machine: it restores the checkpoint,
  *      runs, writes its answer to a pipe and is gone.
  */
 #include "timeline/lastwrite.h"
@@ -14,10 +14,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "timeline/priv.h"
+#include "timeline/internal.h"
+#include "util/child.h"
+#include "util/thread.h"
 
 enum { JOBS_MAX = 64 };
 
@@ -30,7 +31,7 @@ struct segment {
 struct answer {
 	int status; /* 1 found, 0 not, -1: err */
 	struct last_write w;
-	struct err err;
+	struct ttd_error err;
 };
 
 struct job {
@@ -49,7 +50,7 @@ struct search {
 	bool found, failed;
 	size_t in;      /* the segment it was found in */
 	struct last_write w;
-	struct err err;
+	struct ttd_error err;
 };
 
 /* ---- one segment ---- */
@@ -69,7 +70,7 @@ static void note(struct timeline *tl, struct last_write *w)
 
 /* The last write in (from, to]. */
 static int look(struct timeline *tl, const struct last_write_query *q, const struct segment *s,
-	struct last_write *w, struct err *e)
+	struct last_write *w, struct ttd_error *e)
 {
 	struct timeline_stop stop;
 	int found = 0;
@@ -77,7 +78,7 @@ static int look(struct timeline *tl, const struct last_write_query *q, const str
 	if (timeline_seek(tl, s->from, e) != 0)
 		return -1;
 	if (mem_set_watches(tl->mem, q->ranges, q->n) != 0)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	for (;;) {
 		timeline_run(tl, s->to, &stop);
 		if (stop.why != TIMELINE_DEBUG)
@@ -91,7 +92,7 @@ static int look(struct timeline *tl, const struct last_write_query *q, const str
 	if (stop.why == TIMELINE_FAILED)
 		*e = stop.err;
 	else if (stop.why == TIMELINE_INTERRUPTED)
-		err_set(e, ST_OK, "interrupted");
+		err_set(e, TTD_OK, "interrupted");
 	else
 		return found;
 	return -1;
@@ -115,27 +116,27 @@ static bool may_write(struct search *s, const struct ckpt *k, uint8_t *dirty)
 {
 	struct ck_meta m = { .dirty = dirty };
 	struct wbuf raw = {0};
-	struct err none;
+	struct ttd_error none;
 	bool may = true;
 
-	if (ckfile_load(s->tl->file, k->number, &m, &raw, &none) == 0)
-		may = holds(dirty, s->q, store_frames(s->tl->store));
+	if (ckread_load(s->tl->file, k->number, &m, &raw, &none) == 0)
+		may = holds(dirty, s->q, pages_frames(s->tl->pages));
 	wbuf_free(&raw);
 	return may;
 }
 
 /* From each stored checkpoint to the next, and from the last one to here. */
-static int make_segments(struct search *s, struct timeline_pos here, struct err *e)
+static int make_segments(struct search *s, struct timeline_pos here, struct ttd_error *e)
 {
 	struct timeline *tl = s->tl;
-	uint8_t *dirty = malloc((store_frames(tl->store) + 7) / 8);
+	uint8_t *dirty = malloc((pages_frames(tl->pages) + 7) / 8);
 	struct timeline_pos from = { 0, 0 };
 	size_t number = 0;
 
 	s->seg = calloc(tl->n + 1, sizeof *s->seg);
 	if (s->seg == NULL || dirty == NULL) {
 		free(dirty);
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	}
 	for (size_t i = 1; i < tl->n && tl->list[i]->at.icount < here.icount; i++) {
 		const struct ckpt *k = tl->list[i];
@@ -159,11 +160,23 @@ static int make_segments(struct search *s, struct timeline_pos here, struct err 
 
 /* ---- processes ---- */
 
+/* The parent has closed its end, or is no more.  (Confined, it may not kill.) */
+static void *wait_for_end(void *arg)
+{
+	struct pollfd p = { .fd = (int)(intptr_t)arg };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	_exit(1);
+}
+
 static void run_job(struct search *s, size_t segment, int fd)
 {
 	static struct answer a; /* its padding is written too: zero */
+	pthread_t t;
 
 	signal(SIGINT, SIG_IGN); /* the parent ends us */
+	thread_start(&t, wait_for_end, (void *)(intptr_t)fd);
 	s->tl->p.none = true; /* checkpoints on the way would serve nobody */
 	a.status = look(s->tl, s->q, &s->seg[segment], &a.w, &a.err);
 	_exit(write(fd, &a, sizeof a) == (ssize_t)sizeof a ? 0 : 1);
@@ -180,6 +193,8 @@ static int start_job(struct search *s, size_t segment)
 	j->pid = fork();
 	if (j->pid == 0) {
 		close(fds[0]);
+		for (unsigned i = 0; i < s->jobs; i++)
+			close(s->job[i].fd); /* the parent's only: wait_for_end() */
 		run_job(s, segment, fds[1]);
 	}
 	close(fds[1]);
@@ -193,16 +208,13 @@ static int start_job(struct search *s, size_t segment)
 	return 0;
 }
 
-static void end_job(struct search *s, unsigned i, bool now)
+/* Where it has not answered, it is ended by that. */
+static void end_job(struct search *s, unsigned i)
 {
 	struct job j = s->job[i];
-	int status;
 
-	if (now)
-		kill(j.pid, SIGKILL);
 	close(j.fd);
-	while (waitpid(j.pid, &status, 0) < 0 && errno == EINTR)
-		;
+	child_wait(j.pid);
 	s->job[i] = s->job[--s->jobs];
 }
 
@@ -213,9 +225,9 @@ static void take_answer(struct search *s, unsigned i)
 
 	if (read(s->job[i].fd, &a, sizeof a) != (ssize_t)sizeof a) {
 		a.status = -1;
-		err_set(&a.err, ST_HOST, "a process that searched for the last write has died");
+		err_set(&a.err, TTD_HOST, "a process that searched for the last write has died");
 	}
-	end_job(s, i, false);
+	end_job(s, i);
 	s->done++;
 	if (a.status < 0 && !s->failed) {
 		s->failed = true;
@@ -229,12 +241,12 @@ static void take_answer(struct search *s, unsigned i)
 		s->q->progress(s->q->ctx, s->done, (unsigned)s->n - s->skipped);
 }
 
-/* W1: what can no longer matter. */
+/* LW1: what can no longer matter. */
 static void end_useless(struct search *s)
 {
 	for (unsigned i = s->jobs; i-- > 0;)
 		if (s->failed || (s->found && s->job[i].segment < s->in))
-			end_job(s, i, true);
+			end_job(s, i);
 }
 
 static void start_more(struct search *s)
@@ -247,7 +259,7 @@ static void start_more(struct search *s)
 		if (!s->seg[i].skip && start_job(s, i) != 0) {
 			if (s->jobs == 0) {
 				s->failed = true;
-				err_set(&s->err, ST_HOST, "cannot start a process: %s", strerror(errno));
+				err_set(&s->err, TTD_HOST, "cannot start a process: %s", strerror(errno));
 			}
 			return; /* with those that run */
 		}
@@ -268,21 +280,21 @@ static void run_all(struct search *s)
 			p[i] = (struct pollfd){ .fd = s->job[i].fd, .events = POLLIN };
 		if (poll(p, s->jobs, 200) < 0 && errno != EINTR) {
 			s->failed = true;
-			err_set(&s->err, ST_HOST, "poll: %s", strerror(errno));
+			err_set(&s->err, TTD_HOST, "poll: %s", strerror(errno));
 		}
 		for (unsigned i = s->jobs; i-- > 0;)
 			if (!s->failed && p[i].revents != 0)
 				take_answer(s, i);
 		if (atomic_exchange(&s->tl->interrupt, false) && !s->failed) {
 			s->failed = true;
-			err_set(&s->err, ST_OK, "interrupted");
+			err_set(&s->err, TTD_OK, "interrupted");
 		}
 		end_useless(s);
 	}
 }
 
 int timeline_last_write(struct timeline *tl, const struct last_write_query *q,
-	struct last_write *w, struct err *e)
+	struct last_write *w, struct ttd_error *e)
 {
 	struct search s = { .tl = tl, .q = q };
 

@@ -37,6 +37,6 @@ struct last_write_query {
  * timeline stands where it stood; -1: *e.
  */
 int timeline_last_write(struct timeline *tl, const struct last_write_query *q,
-	struct last_write *w, struct err *e);
+	struct last_write *w, struct ttd_error *e);
 
 #endif

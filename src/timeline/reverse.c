@@ -1,7 +1,7 @@
 /*
  * reverse.c - see reverse.h.
  *
- *  R1. Points are set in the engine only while a move of this file runs through
+ *  RV1. Points are set in the engine only while a move of this file runs through
  *      a segment; where it goes to a place that it knows, they are not.
  */
 #include "timeline/reverse.h"
@@ -18,7 +18,7 @@ static int set_points(struct timeline *tl, const struct timeline_points *p, stru
 	    mem_set_watches(domain_mem(d), p->watches, p->nwatches) == 0)
 		return 0;
 	end->why = MOVE_FAILED;
-	return err_set(&end->err, ST_HOST, "out of memory for breakpoints");
+	return err_set(&end->err, TTD_HOST, "out of memory for breakpoints");
 }
 
 static bool asked_to_stop(const struct timeline_points *p)
@@ -87,7 +87,7 @@ static bool go(struct timeline *tl, const struct timeline_points *p, struct time
 	if (set_points(tl, &none, end) != 0)
 		return false;
 	while (timeline_seek(tl, to, &end->err) != 0) {
-		if (end->err.status != ST_OK) {
+		if (end->err.status != TTD_OK) {
 			end->why = MOVE_FAILED;
 			return false;
 		}

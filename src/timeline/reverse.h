@@ -47,7 +47,7 @@ enum move_why {
 struct move_end {
 	enum move_why why;
 	struct cpu_debug debug;
-	struct err err;
+	struct ttd_error err;
 };
 
 void timeline_step(struct timeline *tl, const struct timeline_points *p, struct move_end *end);

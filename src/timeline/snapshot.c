@@ -1,10 +1,10 @@
 /*
  * snapshot.c - taking a checkpoint of the running domain, and going back to one.
  *
- * Taking one copies the frames written since the last time (P1); going back
+ * Taking one copies the frames written since the last time (TP1); going back
  * copies those whose page is another one.  Both begin a write epoch.
  */
-#include "timeline/priv.h"
+#include "timeline/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ void ckpt_free(struct timeline *tl, struct ckpt *k)
 {
 	if (k == NULL)
 		return;
-	table_free(tl->store, k->table);
+	table_free(tl->pages, k->table);
 	wbuf_free(&k->state);
 	free(k);
 }
@@ -82,7 +82,8 @@ static bool drop_one(struct timeline *tl)
 	return true;
 }
 
-void ckpt_thin(struct timeline *tl, size_t n)
+/* Gives up those that are worth least, until there are at most n of this session. */
+static void ckpt_thin(struct timeline *tl, size_t n)
 {
 	size_t own = 0;
 
@@ -100,11 +101,11 @@ static bool add_pages(struct timeline *tl)
 
 	for (size_t i = 0; dirty != NULL && i < n; i++) {
 		uint64_t f = dirty[i] - MEM_FIRST_MFN;
-		uint32_t id = store_add(tl->store, mem_frame(tl->mem, dirty[i]));
+		uint32_t id = pages_add(tl->pages, mem_page(tl->mem, dirty[i]));
 
 		while (id == PAGE_UNKNOWN && drop_one(tl))
-			id = store_add(tl->store, mem_frame(tl->mem, dirty[i]));
-		table_set(tl->store, tl->now, f, id);
+			id = pages_add(tl->pages, mem_page(tl->mem, dirty[i]));
+		table_set(tl->pages, tl->now, f, id);
 		if (id == PAGE_UNKNOWN)
 			return false; /* the rest is still noted as written */
 	}
@@ -121,13 +122,13 @@ int snapshot_take(struct timeline *tl)
 		return 0;
 	ckpt_thin(tl, MEMORY_MAX - 1);
 	k = calloc(1, sizeof *k);
-	if (k == NULL || !add_pages(tl) || (k->table = table_copy(tl->store, tl->now)) == NULL) {
+	if (k == NULL || !add_pages(tl) || (k->table = table_copy(tl->pages, tl->now)) == NULL) {
 		free(k);
 		return -1;
 	}
 	k->at = (struct timeline_mark){ .icount = at.icount, .brctr = at.brctr, .guest_ns = at.tsc,
 		.console_bytes = domain_console_bytes(tl->p.domain) };
-	k->place = replay_place(tl->p.replay, at.icount);
+	k->records = replay_count_at(tl->p.replay, at.icount);
 	domain_save(tl->p.domain, &k->state);
 	if (k->state.bad || insert(tl, k) != 0) {
 		ckpt_free(tl, k);
@@ -137,98 +138,98 @@ int snapshot_take(struct timeline *tl)
 }
 
 /* What the frames hold is known only for those that were not written. */
-static int forget_written(struct timeline *tl, struct err *e)
+static int forget_written(struct timeline *tl, struct ttd_error *e)
 {
 	size_t n;
 	const mfn_t *dirty = mem_epoch_dirty(tl->mem, MEM_FOR_CHECKPOINT, &n);
 
 	if (dirty == NULL)
-		return err_set(e, ST_HOST, "out of memory");
+		return err_set(e, TTD_HOST, "out of memory");
 	for (size_t i = 0; i < n; i++)
-		table_set(tl->store, tl->now, dirty[i] - MEM_FIRST_MFN, PAGE_UNKNOWN);
+		table_set(tl->pages, tl->now, dirty[i] - MEM_FIRST_MFN, PAGE_UNKNOWN);
 	return 0;
 }
 
 /* What a frame is to hold.  NULL: damaged. */
 static const uint8_t *page_of(struct timeline *tl, uint64_t f, uint32_t id, uint8_t *buf,
-	struct err *e)
+	struct ttd_error *e)
 {
 	if (!(id & PAGE_FILE))
-		return store_page(tl->store, f, id);
-	return ckfile_page(tl->file, id & ~PAGE_FILE, buf, e) == 0 ? buf : NULL;
+		return pages_at(tl->pages, f, id);
+	return ckread_page(tl->file, id & ~PAGE_FILE, buf, e) == 0 ? buf : NULL;
 }
 
-static int restore_frames(struct timeline *tl, const uint32_t *want, struct err *e)
+static int restore_frames(struct timeline *tl, const uint32_t *want, struct ttd_error *e)
 {
 	uint8_t buf[PAGE_SIZE];
 
-	for (uint64_t f = 0; f < store_frames(tl->store); f++) {
+	for (uint64_t f = 0; f < pages_frames(tl->pages); f++) {
 		const uint8_t *page;
 
 		if (tl->now[f] == want[f])
 			continue;
-		table_set(tl->store, tl->now, f, PAGE_UNKNOWN);
+		table_set(tl->pages, tl->now, f, PAGE_UNKNOWN);
 		page = page_of(tl, f, want[f], buf, e);
 		if (page == NULL)
 			return -1;
 		mem_restore_frame(tl->mem, MEM_FIRST_MFN + f, page);
 	}
-	table_assign(tl->store, tl->now, want);
+	table_assign(tl->pages, tl->now, want);
 	return 0;
 }
 
 static int restore(struct timeline *tl, const struct ckpt *k, const uint32_t *table,
-	uint32_t place, struct rbuf state, struct err *e)
+	uint32_t records, struct rbuf state, struct ttd_error *e)
 {
 	tl->broken = true;
 	if (forget_written(tl, e) != 0 || restore_frames(tl, table, e) != 0)
 		return -1;
 	if (domain_load(tl->p.domain, &state) != 0 ||
 		domain_where(tl->p.domain).icount != k->at.icount)
-		return err_set(e, ST_DAMAGED, "the checkpoint at instruction %llu makes no sense",
+		return err_set(e, TTD_DAMAGED, "the checkpoint at instruction %llu makes no sense",
 			(unsigned long long)k->at.icount);
 	if (mem_epoch_begin(tl->mem, MEM_FOR_CHECKPOINT) != 0)
-		return err_set(e, ST_HOST, "out of memory");
-	if (replay_seek(tl->p.replay, k->at.icount, place, e) != 0)
+		return err_set(e, TTD_HOST, "out of memory");
+	if (replay_seek(tl->p.replay, k->at.icount, records, e) != 0)
 		return -1;
 	tl->broken = tl->diverged = false;
 	return 0;
 }
 
-static int restore_stored(struct timeline *tl, const struct ckpt *k, struct err *e)
+static int restore_stored(struct timeline *tl, const struct ckpt *k, struct ttd_error *e)
 {
-	uint64_t frames = store_frames(tl->store);
+	uint64_t frames = pages_frames(tl->pages);
 	struct ck_meta m = { .table = malloc(frames * sizeof *m.table) };
 	struct wbuf raw = {0};
 	int rc;
 
 	if (m.table == NULL)
-		return err_set(e, ST_HOST, "out of memory");
-	rc = ckfile_load(tl->file, k->number, &m, &raw, e);
+		return err_set(e, TTD_HOST, "out of memory");
+	rc = ckread_load(tl->file, k->number, &m, &raw, e);
 	for (uint64_t f = 0; rc == 0 && f < frames; f++)
 		if (m.table[f] != CK_BOOT)
 			m.table[f] |= PAGE_FILE;
 	if (rc == 0)
-		rc = restore(tl, k, m.table, m.place,
+		rc = restore(tl, k, m.table, m.records,
 			(struct rbuf){ .p = m.state, .len = m.state_len }, e);
 	free(m.table);
 	wbuf_free(&raw);
 	return rc;
 }
 
-int snapshot_restore(struct timeline *tl, struct ckpt *k, struct err *e)
+int snapshot_restore(struct timeline *tl, struct ckpt *k, struct ttd_error *e)
 {
 	if (k->at.stored)
 		return restore_stored(tl, k, e);
-	return restore(tl, k, k->table, k->place,
+	return restore(tl, k, k->table, k->records,
 		(struct rbuf){ .p = k->state.p, .len = k->state.len }, e);
 }
 
 /* Behind the log's end is nothing to go on to: a recording that was killed. */
 int ckpt_stored(struct timeline *tl)
 {
-	for (size_t i = 0; i < ckfile_count(tl->file); i++) {
-		const struct ck_chunk *c = ckfile_at(tl->file, i);
+	for (size_t i = 0; i < ckread_count(tl->file); i++) {
+		const struct ck_chunk *c = ckread_at(tl->file, i);
 		struct ckpt *k;
 
 		if (c->icount == 0 || c->icount >= tl->p.end)

@@ -4,12 +4,13 @@
  * Near where one is going checkpoints are left on the way, the closer the
  * denser, so that the next small step back is a short run.
  */
-#include "timeline/priv.h"
+#include "timeline/internal.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "cpu/cpu.h"
+#include "util/clock.h"
 
 enum {
 	NEAR_LAST = 1 << 13,   /* the nearest checkpoint before a place, */
@@ -19,53 +20,45 @@ enum {
 	MEMORY = 512 << 20,
 };
 
-static uint64_t host_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* A file that is of no use is left aside. */
 static int open_file(struct timeline *tl)
 {
 	struct ck_id id;
-	struct err none;
+	struct ttd_error none;
 
 	if (tl->p.checkpoints == NULL || tl->p.none)
 		return 0;
 	id = *tl->p.id;
-	id.frames = store_frames(tl->store);
-	tl->file = ckfile_open(tl->p.checkpoints, &id, &none);
+	id.frames = pages_frames(tl->pages);
+	tl->file = ckread_open(tl->p.checkpoints, &id, &none);
 	return tl->file != NULL ? ckpt_stored(tl) : 0;
 }
 
-struct timeline *timeline_open(const struct timeline_params *p, struct err *e)
+struct timeline *timeline_open(const struct timeline_params *p, struct ttd_error *e)
 {
 	struct timeline *tl = calloc(1, sizeof *tl);
 
 	if (tl == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		return NULL;
 	}
 	tl->p = *p;
 	tl->mem = domain_mem(p->domain);
-	tl->store = store_create(tl->mem, p->memory != 0 ? p->memory : MEMORY, e);
-	if (tl->store == NULL) {
+	tl->pages = pages_create(tl->mem, p->memory != 0 ? p->memory : MEMORY, e);
+	if (tl->pages == NULL) {
 		free(tl);
 		return NULL;
 	}
-	tl->now = calloc(store_frames(tl->store), sizeof *tl->now);
+	tl->now = calloc(pages_frames(tl->pages), sizeof *tl->now);
 	if (tl->now == NULL || mem_epoch_begin(tl->mem, MEM_FOR_CHECKPOINT) != 0 ||
 		snapshot_take(tl) != 0) {
-		err_set(e, ST_HOST, "out of memory for checkpoints");
+		err_set(e, TTD_HOST, "out of memory for checkpoints");
 		timeline_close(tl);
 		return NULL;
 	}
-	tl->planted = host_ns();
+	tl->planted = clock_ns(CLOCK_MONOTONIC);
 	if (open_file(tl) != 0) {
-		err_set(e, ST_HOST, "out of memory for checkpoints");
+		err_set(e, TTD_HOST, "out of memory for checkpoints");
 		timeline_close(tl);
 		return NULL;
 	}
@@ -80,10 +73,10 @@ void timeline_close(struct timeline *tl)
 		return;
 	for (size_t i = 0; i < tl->n; i++)
 		ckpt_free(tl, tl->list[i]);
-	ckfile_close(tl->file);
+	ckread_close(tl->file);
 	free(tl->list);
 	free(tl->now);
-	store_free(tl->store);
+	pages_free(tl->pages);
 	free(tl);
 }
 
@@ -110,7 +103,7 @@ void timeline_interrupt(struct timeline *tl)
 }
 
 /* The domain ended, or the log: is that as it should be? */
-static enum timeline_why ended(struct timeline *tl, struct err *e)
+static enum timeline_why ended(struct timeline *tl, struct ttd_error *e)
 {
 	char line[400];
 
@@ -118,7 +111,7 @@ static enum timeline_why ended(struct timeline *tl, struct err *e)
 	case REPLAY_DIVERGED:
 		tl->diverged = true;
 		divergence_line(replay_divergence(tl->p.replay), line, sizeof line);
-		err_set(e, ST_DIVERGED, "%s", line);
+		err_set(e, TTD_DIVERGED, "%s", line);
 		return TIMELINE_FAILED;
 	case REPLAY_DAMAGED:
 		*e = *replay_error(tl->p.replay);
@@ -133,7 +126,7 @@ static enum timeline_why ended(struct timeline *tl, struct err *e)
 	return TIMELINE_END;
 }
 
-static enum timeline_why leg(struct timeline *tl, struct timeline_pos to, struct err *e)
+static enum timeline_why leg(struct timeline *tl, struct timeline_pos to, struct ttd_error *e)
 {
 	struct domain_until until = tl->until;
 
@@ -175,7 +168,7 @@ static struct timeline_pos next_halt(const struct timeline *tl, struct timeline_
 
 static void plant(struct timeline *tl, bool now)
 {
-	uint64_t ns = host_ns();
+	uint64_t ns = clock_ns(CLOCK_MONOTONIC);
 
 	if (tl->p.none || tl->p.end <= timeline_pos(tl).icount || domain_moment(tl->p.domain) != 0 ||
 		(!now && ns - tl->planted < PLANT_NS))
@@ -184,7 +177,7 @@ static void plant(struct timeline *tl, bool now)
 	tl->planted = ns;
 }
 
-static enum timeline_why forward(struct timeline *tl, struct timeline_pos to, struct err *e)
+static enum timeline_why forward(struct timeline *tl, struct timeline_pos to, struct ttd_error *e)
 {
 	enum timeline_why why;
 	bool due;
@@ -219,7 +212,7 @@ static size_t last_below(const struct timeline *tl, uint64_t n,
 }
 
 /* To checkpoint k, or where that is damaged to the last good one before it. */
-static int go_back(struct timeline *tl, size_t k, struct err *e)
+static int go_back(struct timeline *tl, size_t k, struct ttd_error *e)
 {
 	for (;;) {
 		if (snapshot_restore(tl, tl->list[k], e) == 0)
@@ -232,7 +225,7 @@ static int go_back(struct timeline *tl, size_t k, struct err *e)
 
 /* From checkpoint k on to where tl->until says, and there to the first moment. */
 static int seek_until(struct timeline *tl, size_t k, struct domain_until until,
-	struct err *e)
+	struct ttd_error *e)
 {
 	struct timeline_pos never = { UINT64_MAX, 0 }, there;
 	enum timeline_why why;
@@ -247,7 +240,7 @@ static int seek_until(struct timeline *tl, size_t k, struct domain_until until,
 	if (why == TIMELINE_FAILED)
 		return -1;
 	if (why == TIMELINE_INTERRUPTED)
-		return err_set(e, ST_OK, "interrupted");
+		return err_set(e, TTD_OK, "interrupted");
 	if (why == TIMELINE_END)
 		return 0;
 	there = timeline_pos(tl);
@@ -269,13 +262,13 @@ static uint64_t mark_time(const struct timeline_mark *m)
 	return m->guest_ns;
 }
 
-int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct err *e)
+int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct ttd_error *e)
 {
 	return seek_until(tl, last_below(tl, brctr, mark_brctr),
 		(struct domain_until){ .brctr = brctr }, e);
 }
 
-int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct err *e)
+int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct ttd_error *e)
 {
 	return seek_until(tl, last_below(tl, guest_ns, mark_time),
 		(struct domain_until){ .tsc = guest_ns }, e);
@@ -291,7 +284,7 @@ static bool on_the_way(const struct timeline *tl, struct timeline_pos to, long b
 		tl->list[before]->at.icount <= here.icount + LEG;
 }
 
-int timeline_seek(struct timeline *tl, struct timeline_pos to, struct err *e)
+int timeline_seek(struct timeline *tl, struct timeline_pos to, struct ttd_error *e)
 {
 	enum timeline_why why;
 	long before;
@@ -308,7 +301,7 @@ int timeline_seek(struct timeline *tl, struct timeline_pos to, struct err *e)
 	case TIMELINE_FAILED:
 		return -1;
 	case TIMELINE_INTERRUPTED:
-		return err_set(e, ST_OK, "interrupted");
+		return err_set(e, TTD_OK, "interrupted");
 	default:
 		return 0;
 	}

@@ -8,7 +8,7 @@
  * domain_cpu()); they must not be changed.
  *
  * Positions.  A place is an icount and a moment there (xen/domain.h): moment 0
- * is where the vCPU has just retired so many instructions, with everything
+ * is where the vCPU has just retired this many instructions, with everything
  * that the last of them did (a whole hypercall, say), and before any input,
  * timer, upcall or exception that is handled there.  Each upcall or exception
  * that is delivered there leads to the next moment, at the handler's first
@@ -16,9 +16,9 @@
  * last moment of icount N; where nothing happens, which is nearly everywhere,
  * that is moment 0.  While the guest idles guest time passes within moment 0.
  *
- *  L1. At a place all state is that of the recorded run: what a straight replay
+ *  TL1. At a place all state is that of the recorded run: what a straight replay
  *      has there.  It does not depend on how one came there.
- *  L2. Looking never changes the run: checkpoints, stops and debug points are
+ *  TL2. Looking never changes the run: checkpoints, stops and debug points are
  *      not noticed by the guest.
  *
  * One thread uses a timeline; only timeline_interrupt() is for others.
@@ -61,7 +61,7 @@ struct timeline_params {
 };
 
 /* NULL and *e on failure.  A checkpoint file that is of no use is left aside. */
-struct timeline *timeline_open(const struct timeline_params *p, struct err *e);
+struct timeline *timeline_open(const struct timeline_params *p, struct ttd_error *e);
 void timeline_close(struct timeline *tl);
 
 struct domain *timeline_domain(const struct timeline *tl);
@@ -69,16 +69,16 @@ struct timeline_pos timeline_pos(const struct timeline *tl);
 uint64_t timeline_end(const struct timeline *tl); /* the icount at which the recording ends */
 
 /*
- * Puts the domain at a place, wherever it is now.  An icount behind the end
+ * Puts the domain at a place, wherever it is now.  An icount after the end
  * leads to the end, a moment that there is not to where the run is next: look
  * at timeline_pos().  Debug points are ignored on the way.  -1: the replay
  * diverged or the log is damaged, or TIMELINE_INTERRUPTED (e->status is
- * ST_OK then, and the domain is somewhere before the place).
+ * TTD_OK then, and the domain is somewhere before the place).
  */
-int timeline_seek(struct timeline *tl, struct timeline_pos to, struct err *e);
-/* The first place with so many branches retired, or so much guest time. */
-int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct err *e);
-int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct err *e);
+int timeline_seek(struct timeline *tl, struct timeline_pos to, struct ttd_error *e);
+/* The first place with this many branches retired, or so much guest time. */
+int timeline_seek_brctr(struct timeline *tl, uint64_t brctr, struct ttd_error *e);
+int timeline_seek_time(struct timeline *tl, uint64_t guest_ns, struct ttd_error *e);
 
 enum timeline_why {
 	TIMELINE_REACHED,     /* `until` */
@@ -91,7 +91,7 @@ enum timeline_why {
 struct timeline_stop {
 	enum timeline_why why;
 	struct timeline_pos pos;
-	struct err err; /* FAILED */
+	struct ttd_error err; /* FAILED */
 };
 
 /* Runs forward until there (UINT64_MAX: the end) or something stops it. */
@@ -115,8 +115,8 @@ void timeline_each(const struct timeline *tl, void (*fn)(void *ctx, const struct
 
 /*
  * The place of the last checkpoint at or before an icount, and of the first
- * behind it: the segment that is run again to look at what happened between.
- * false: there is none behind.
+ * after it: the segment that is run again to look at what happened between.
+ * false: there is none after.
  */
 bool timeline_segment(const struct timeline *tl, uint64_t icount, uint64_t *from, uint64_t *to);
 /* Both are places of checkpoints, and the guest printed nothing between them. */

@@ -21,4 +21,10 @@ static inline uint64_t clock_ms(void)
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+/* The same, for what is shown to people. */
+static inline double clock_seconds(void)
+{
+	return (double)clock_ns(CLOCK_MONOTONIC) / 1e9;
+}
+
 #endif

@@ -8,7 +8,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "util/text.h"
 
 #define CLEAR_LINE "\r\033[K"
 
@@ -38,32 +41,46 @@ void diag_print(struct diag *d, enum diag_level level, const char *fmt, ...)
 	if (vsnprintf(text, sizeof text, fmt, ap) < 0)
 		text[0] = '\0';
 	va_end(ap);
+	text_clean(text);
 	diag_progress_end(d);
 	fprintf(d->to, "%s%s:%s %s%s%s", d->colour ? levels[level].colour : "", d->program,
 		d->colour ? "\033[0m" : "", levels[level].word, text, d->raw ? "\r\n" : "\n");
 	fflush(d->to);
 }
 
-int diag_err(struct diag *d, const struct err *e)
+int diag_err(struct diag *d, const struct ttd_error *e)
 {
-	diag_print(d, DIAG_ERROR, "%s", e->text);
-	return (int)e->status;
+	struct ttd_error full = *e;
+
+	err_complete(&full);
+	diag_print(d, DIAG_ERROR, "%s", full.text);
+	return (int)full.status;
+}
+
+/* One less than the terminal has: a line that reached its end could not be cleared. */
+static int width(const struct diag *d)
+{
+	struct winsize w;
+
+	return ioctl(fileno(d->to), TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 79;
 }
 
 void diag_progress(struct diag *d, const char *what, uint64_t done, uint64_t total,
 	const char *unit)
 {
+	double part = done >= total ? 1.0 : (double)done / (double)total;
+	char text[256];
+
 	if (!d->terminal)
 		return;
 	d->line = true;
-	if (total == 0) {
-		fprintf(d->to, CLEAR_LINE "%s: %" PRIu64 " %s", what, done, unit);
-	} else {
-		double part = done >= total ? 1.0 : (double)done / (double)total;
-
-		fprintf(d->to, CLEAR_LINE "%s: %d%% (%" PRIu64 " of %" PRIu64 " %s)", what,
+	if (total == 0)
+		snprintf(text, sizeof text, "%s: %" PRIu64 " %s", what, done, unit);
+	else
+		snprintf(text, sizeof text, "%s: %d%% (%" PRIu64 " of %" PRIu64 " %s)", what,
 			(int)(part * 100), done, total, unit);
-	}
+	text_clean(text);
+	fprintf(d->to, CLEAR_LINE "%.*s", width(d), text);
 	fflush(d->to);
 }
 

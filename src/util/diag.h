@@ -29,7 +29,7 @@ void diag_print(struct diag *d, enum diag_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Prints e and returns its status, so that main() may return it. */
-int diag_err(struct diag *d, const struct err *e);
+int diag_err(struct diag *d, const struct ttd_error *e);
 
 /*
  * Redraws "what: 42% (12 of 30 UNIT)"; nothing happens when the stream is not

@@ -6,16 +6,36 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "util/region.h"
+
 #define HUGE ((size_t)2 << 20)
 #define PAGE ((size_t)4096)
 
+static size_t whole_pages(size_t n)
+{
+	return (n + PAGE - 1) & ~(PAGE - 1);
+}
+
+/* In the region. */
+static void *map_low(size_t n, int prot, int flags)
+{
+	void *p = region_reserve(n);
+
+	if (p == NULL || mmap(p, n, prot, flags | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return NULL;
+	madvise(p, n, MADV_HUGEPAGE);
+	return p;
+}
+
 void *huge_map(size_t n, int prot, bool low)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (low ? MAP_32BIT : 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	size_t head, whole;
 	uint8_t *p;
 
-	n = (n + PAGE - 1) & ~(PAGE - 1);
+	n = whole_pages(n);
+	if (low)
+		return map_low(n, prot, flags);
 	whole = n + HUGE;
 	if (whole < n)
 		return NULL;
@@ -33,5 +53,10 @@ void *huge_map(size_t n, int prot, bool low)
 void huge_unmap(void *p, size_t n)
 {
 	if (p != NULL)
-		munmap(p, (n + PAGE - 1) & ~(PAGE - 1));
+		munmap(p, whole_pages(n));
+}
+
+void huge_fork(void *p, size_t n, bool too)
+{
+	madvise(p, whole_pages(n), too ? MADV_DOFORK : MADV_DONTFORK);
 }

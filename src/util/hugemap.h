@@ -10,8 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Zeroed; prot as for mmap(); low: below 2 GiB.  NULL: there is none. */
+/* Zeroed; prot as for mmap(); low: in the region (region.h).  NULL: there is none. */
 void *huge_map(size_t n, int prot, bool low);
 void huge_unmap(void *p, size_t n); /* p may be NULL */
+/*
+ * Do processes that are forked from now on have it?  At first they do; but a huge page that two
+ * processes have falls apart, for good, when one of them writes to it.
+ */
+void huge_fork(void *p, size_t n, bool too);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "util/parse.h"
 
+#include <string.h>
+
 #include "util/checked.h"
 
 static int digit(char c)
@@ -36,6 +38,27 @@ int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 			return -1;
 	}
 	if (v < min || v > max)
+		return -1;
+	*value = v;
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	static const char units[] = "KMGT";
+	size_t n = strlen(text);
+	const char *unit = n > 1 && n < 24 ? strchr(units, text[n - 1]) : NULL;
+	char number[24];
+	uint64_t v;
+
+	if (n >= sizeof number || strchr(text, 'x') != NULL || strchr(text, 'X') != NULL)
+		return -1;
+	memcpy(number, text, n + 1);
+	if (unit != NULL)
+		number[n - 1] = '\0';
+	if (parse_u64(number, 0, UINT64_MAX, &v) != 0 ||
+		!mul_u64(v, UINT64_C(1) << (unit != NULL ? 10 * (unit - units + 1) : 0), &v) ||
+		v < min || v > max)
 		return -1;
 	*value = v;
 	return 0;

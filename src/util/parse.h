@@ -10,4 +10,7 @@
 /* Decimal, or hexadecimal after 0x.  0, or -1 when it is not a number in [min, max]. */
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
+/* Bytes: decimal, with K, M, G or T after it for units of 1024 and its powers. */
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+
 #endif

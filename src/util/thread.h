@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include "util/clock.h"
+
 /* What pthread_create() returns. */
 static inline int thread_start(pthread_t *t, void *(*fn)(void *ctx), void *ctx)
 {
@@ -34,6 +36,15 @@ static inline void thread_lock_init(pthread_mutex_t *lock, pthread_cond_t *chang
 	pthread_cond_init(changed, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(lock, NULL);
+}
+
+/* `ms` from now, as pthread_cond_timedwait() wants it of such a condition. */
+static inline struct timespec thread_until(unsigned ms)
+{
+	uint64_t ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)ms * 1000000;
+
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000) };
 }
 
 #endif

@@ -12,6 +12,9 @@
  *	5 Closing                5 Closing; still served
  *	6 Closed, or gone        disconnect(), 6 Closed
  *
+ *  Backends use grants as those of Qemu do: they map rings for as long as they
+ *  are connected, and copy everything else.
+ *
  *  U1. port[c] != 0 if and only if that port of the guest is interdomain with
  *      remote_port == REMOTE(index, c).
  */
@@ -21,12 +24,15 @@
 #include <stdlib.h>
 
 #include <xen/event_channel.h>
+#include <xen/grant_table.h>
 #include <xen/io/xenbus.h>
 
 #include "dev/bus.h"
 #include "util/checked.h"
+#include "xen/bus.h"
+#include "xen/witness.h"
 
-enum { REMOTE_FIRST = 16, PATH = 96 };
+enum { REMOTE_FIRST = 16, PATH = 96, MAPS = 8 };
 #define REMOTE(index, channel) (REMOTE_FIRST + (index) * DEV_CHANNELS + (channel))
 
 struct seat {
@@ -37,6 +43,8 @@ struct seat {
 	uint8_t state;      /* ours, as in xenstore */
 	bool connected;     /* connect() without disconnect() */
 	uint32_t port[DEV_CHANNELS];
+	uint32_t mapped[MAPS]; /* references, until it disconnects */
+	unsigned nmapped;
 };
 
 struct bus {
@@ -116,12 +124,23 @@ static void set_state(struct seat *s, enum xenbus_state state)
 
 /* ---- memory ---- */
 
+/* The frame behind a reference, if dom0 may copy n bytes there. */
+static mfn_t area_for(struct domain *d, uint32_t ref, bool write, unsigned off, size_t n)
+{
+	struct grant_area a;
+
+	if (grant_for_copy(d, ref, 0, write, &a) != GNTST_okay || off < a.off ||
+	    !range_ok(off, n, a.off + a.len) || !range_ok(off, n, PAGE_SIZE))
+		return MFN_NONE;
+	return a.mfn;
+}
+
 static int bus_copy_in(struct dev *dev, uint32_t ref, unsigned off, void *p, size_t n)
 {
 	struct domain *d = seat_of(dev)->d;
-	mfn_t mfn = grant_frame(d, ref, false);
+	mfn_t mfn = area_for(d, ref, false, off, n);
 
-	if (mfn == MFN_NONE || !range_ok(off, n, PAGE_SIZE))
+	if (mfn == MFN_NONE)
 		return -1;
 	memcpy(p, mem_frame(d->mem, mfn) + off, n);
 	return 0;
@@ -130,18 +149,27 @@ static int bus_copy_in(struct dev *dev, uint32_t ref, unsigned off, void *p, siz
 static int bus_copy_out(struct dev *dev, uint32_t ref, unsigned off, const void *p, size_t n)
 {
 	struct domain *d = seat_of(dev)->d;
-	mfn_t mfn = grant_frame(d, ref, true);
+	mfn_t mfn = area_for(d, ref, true, off, n);
 
-	if (mfn == MFN_NONE || !range_ok(off, n, PAGE_SIZE))
-		return -1;
-	return mem_write_frame(d->mem, mfn, off, p, n);
+	return mfn == MFN_NONE ? -1 : mem_write_frame(d->mem, mfn, off, p, n);
 }
 
 static dev_page bus_map(struct dev *dev, uint32_t ref)
 {
-	mfn_t mfn = grant_frame(seat_of(dev)->d, ref, true);
+	struct seat *s = seat_of(dev);
+	mfn_t mfn;
 
-	return mfn != MFN_NONE ? mfn : DEV_NO_PAGE;
+	if (s->nmapped == MAPS ||
+	    grant_pin(s->d, ref, 0, PIN_HOST_WRITE, false, &mfn) != GNTST_okay)
+		return DEV_NO_PAGE;
+	s->mapped[s->nmapped++] = ref;
+	return mfn;
+}
+
+static void unmap_all(struct seat *s)
+{
+	while (s->nmapped > 0)
+		grant_unpin(s->d, s->mapped[--s->nmapped], PIN_HOST_WRITE, false);
 }
 
 static int bus_page_in(struct dev *dev, dev_page page, unsigned off, void *p, size_t n)
@@ -170,7 +198,7 @@ static int bus_bind(struct dev *dev, unsigned channel, uint32_t port)
 	struct seat *s = seat_of(dev);
 	struct port *p;
 
-	if (channel >= DEV_CHANNELS || s->port[channel] != 0 || port == 0 || port >= PORTS)
+	if (channel >= DEV_CHANNELS || s->port[channel] != 0 || port >= s->d->ev.valid)
 		return -1;
 	p = &s->d->ev.port[port];
 	if (p->type != EVTCHNSTAT_unbound || p->remote_dom != 0)
@@ -207,7 +235,7 @@ static struct seat *at_port(struct domain *d, uint32_t port, unsigned *channel)
 {
 	uint32_t remote = d->ev.port[port].remote_port;
 
-	if (d->bus == NULL || remote < REMOTE_FIRST ||
+	if (d->bus == NULL || d->ev.port[port].remote_dom != 0 || remote < REMOTE_FIRST ||
 	    (remote - REMOTE_FIRST) / DEV_CHANNELS >= d->bus->n)
 		return NULL;
 	*channel = (remote - REMOTE_FIRST) % DEV_CHANNELS;
@@ -222,7 +250,7 @@ void bus_notify(struct domain *d, uint32_t port)
 	if (s == NULL || !s->connected)
 		return;
 	s->dev->ops->notify(s->dev, channel);
-	d->due = 0; /* it may have something to expire now */
+	run_look_again(d); /* it may have something to expire now */
 }
 
 /* The guest closes its end (U1). */
@@ -244,7 +272,7 @@ static int bus_post(struct dev *dev, const void *p, size_t n)
 		.bytes = p, .len = (uint32_t)n };
 
 	_Static_assert((int)DEV_INPUT_MAX == (int)EVENT_LONG_MAX, "an input is one event");
-	return n <= DEV_INPUT_MAX ? source->ops->push(source, &ev) : -1;
+	return n <= DEV_INPUT_MAX ? source_push(source, &ev) : -1;
 }
 
 void bus_apply(struct domain *d, const struct event *ev)
@@ -256,7 +284,7 @@ void bus_apply(struct domain *d, const struct event *ev)
 	dev = d->bus->seat[ev->value]->dev;
 	if (event_of[dev->ops->kind] == ev->type)
 		dev->ops->apply(dev, event_bytes(ev), ev->len);
-	d->due = 0;
+	run_look_again(d);
 }
 
 uint64_t bus_due(const struct domain *d)
@@ -277,7 +305,7 @@ uint64_t bus_due(const struct domain *d)
 
 void bus_expire(struct domain *d)
 {
-	uint64_t now = cpu_tsc(regs_of(d));
+	uint64_t now = cpu_tsc(regs_of(current_vcpu(d)));
 
 	if (d->clock != CLOCK_VIRTUAL || d->bus == NULL)
 		return;
@@ -296,10 +324,10 @@ static void bus_sent(struct dev *dev, const void *p, size_t n)
 
 static uint64_t bus_now(struct dev *dev)
 {
-	return cpu_tsc(regs_of(seat_of(dev)->d));
+	return cpu_tsc(regs_of(current_vcpu(seat_of(dev)->d)));
 }
 
-static void bus_fail(struct dev *dev, const struct err *e)
+static void bus_fail(struct dev *dev, const struct ttd_error *e)
 {
 	struct domain *d = seat_of(dev)->d;
 
@@ -324,6 +352,7 @@ static void disconnect(struct seat *s)
 		s->dev->ops->disconnect(s->dev);
 	s->connected = false;
 	unbind_all(s);
+	unmap_all(s);
 }
 
 static void connect(struct seat *s)
@@ -369,7 +398,7 @@ static void frontend_changed(void *ctx, const char *path)
 	struct seat *s = ctx;
 	const char *key = path + strlen(s->dir[DEV_FRONTEND]);
 
-	s->d->due = 0;
+	run_look_again(s->d);
 	if (strcmp(key, "/state") == 0 || *key == '\0')
 		frontend_state(s);
 	else if (s->connected && s->dev->ops->changed != NULL)
@@ -393,15 +422,15 @@ static void make_parents(struct seat *s)
 	xs_write(s->d->store, s->dir[DEV_FRONTEND], "", 0);
 }
 
-int bus_attach(struct domain *d, struct dev *dev, struct err *e)
+int bus_attach(struct domain *d, struct dev *dev, struct ttd_error *e)
 {
-	struct seat *s = calloc(1, sizeof(*s));
+	struct seat *s = calloc(1, sizeof *s);
 
 	if (d->bus == NULL)
-		d->bus = calloc(1, sizeof(*d->bus));
+		d->bus = calloc(1, sizeof *d->bus);
 	if (s == NULL || d->bus == NULL || d->bus->n == DEV_MAX) {
 		free(s);
-		return err_set(e, ST_HOST, "no memory for another device (there may be %d)",
+		return err_set(e, TTD_HOST, "no memory for another device (there may be %d)",
 			DEV_MAX);
 	}
 	s->bus = (struct dev_bus){ .ops = &bus_ops, .virtual_clock = d->clock == CLOCK_VIRTUAL };
@@ -420,6 +449,26 @@ int bus_attach(struct domain *d, struct dev *dev, struct err *e)
 		return -1;
 	xs_watch(d->store, s->dir[DEV_FRONTEND], frontend_changed, s);
 	return 0;
+}
+
+void bus_quiet_all(struct domain *d)
+{
+	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {
+		struct dev *dev = d->bus->seat[i]->dev;
+
+		if (dev->ops->quiet != NULL)
+			dev->ops->quiet(dev);
+	}
+}
+
+void bus_live_all(struct domain *d)
+{
+	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {
+		struct dev *dev = d->bus->seat[i]->dev;
+
+		if (dev->ops->live != NULL)
+			dev->ops->live(dev);
+	}
 }
 
 void bus_detach_all(struct domain *d)
@@ -465,6 +514,9 @@ void bus_save(const struct domain *d, struct wbuf *w, bool digest)
 		wbuf_u8(w, s->connected);
 		for (unsigned c = 0; c < DEV_CHANNELS; c++)
 			wbuf_u32(w, s->port[c]);
+		wbuf_u32(w, s->nmapped);
+		for (unsigned k = 0; k < s->nmapped; k++)
+			wbuf_u32(w, s->mapped[k]);
 		s->dev->ops->save(s->dev, w, digest ? DEV_SAVE_DIGEST : DEV_SAVE_ALL);
 	}
 }
@@ -472,15 +524,39 @@ void bus_save(const struct domain *d, struct wbuf *w, bool digest)
 /* U1: also that no two channels have the same port. */
 static bool ports_ok(const struct seat *s)
 {
-	for (unsigned c = 0; c < DEV_CHANNELS; c++) {
-		const struct port *p = &s->d->ev.port[s->port[c] % PORTS];
-
-		if (s->port[c] != 0 && (s->port[c] >= PORTS ||
-		    p->type != EVTCHNSTAT_interdomain ||
-		    p->remote_port != REMOTE(s->dev->index, c)))
+	for (unsigned c = 0; c < DEV_CHANNELS; c++)
+		if (s->port[c] != 0 &&
+		    !evtchn_joined(s->d, s->port[c], REMOTE(s->dev->index, c)))
 			return false;
-	}
 	return true;
+}
+
+/* Has dom0 mapped this reference as often as our seats say, up to this one? */
+static bool mapped_ok(const struct domain *d, uint32_t ref)
+{
+	const struct grant_active *act = &d->grant.active[ref % GRANT_ENTRIES];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->bus->n; i++)
+		for (unsigned k = 0; k < d->bus->seat[i]->nmapped; k++)
+			n += d->bus->seat[i]->mapped[k] == ref;
+	return ref < GRANT_ENTRIES && act->domid == 0 && (act->pin & 0xff) >= n;
+}
+
+static int load_mapped(struct seat *s, struct rbuf *r)
+{
+	unsigned n = rbuf_u32(r);
+
+	for (s->nmapped = 0; s->nmapped < n; ) {
+		if (s->nmapped == MAPS)
+			return -1;
+		s->mapped[s->nmapped++] = rbuf_u32(r);
+		if (!mapped_ok(s->d, s->mapped[s->nmapped - 1])) {
+			s->nmapped = 0;
+			return -1;
+		}
+	}
+	return 0;
 }
 
 static int load_seat(struct seat *s, struct rbuf *r)
@@ -491,7 +567,7 @@ static int load_seat(struct seat *s, struct rbuf *r)
 	s->connected = rbuf_u8(r) != 0;
 	for (unsigned c = 0; c < DEV_CHANNELS; c++)
 		s->port[c] = rbuf_u32(r);
-	if (r->bad || s->state > XenbusStateClosed || !ports_ok(s)) {
+	if (load_mapped(s, r) < 0 || r->bad || s->state > XenbusStateClosed || !ports_ok(s)) {
 		memset(s->port, 0, sizeof s->port);
 		return -1;
 	}
@@ -505,6 +581,8 @@ int bus_load(struct domain *d, struct rbuf *r)
 		return 0;
 	if (rbuf_u32(r) != d->bus->n)
 		return -1;
+	for (unsigned i = 0; i < d->bus->n; i++)
+		d->bus->seat[i]->nmapped = 0;
 	for (unsigned i = 0; i < d->bus->n; i++)
 		if (load_seat(d->bus->seat[i], r) != 0)
 			return -1;

@@ -13,9 +13,12 @@
  */
 #include "xen/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include <xen/io/console.h>
+
+#include "xen/guestcopy.h"
 
 enum {
 	IN_SIZE = 1024, OUT_SIZE = 2048,
@@ -27,7 +30,7 @@ enum {
 	OUT_PROD = offsetof(struct xencons_interface, out_prod),
 };
 
-void console_written(struct domain *d, const void *p, size_t n)
+static void console_written(struct domain *d, const void *p, size_t n)
 {
 	d->console_bytes += n;
 	if (d->console_out != NULL)
@@ -76,7 +79,7 @@ static void fill_input(struct domain *d)
 	mem_write_frame(d->mem, c->ring, IN_PROD, &prod, 4);
 	c->in_len -= n;
 	memmove(c->in, c->in + n, c->in_len);
-	evtchn_set_pending(d, c->port);
+	evtchn_raise(d, c->port, PORT_CONSOLE);
 }
 
 void console_kick(struct domain *d)
@@ -102,6 +105,29 @@ void console_input(struct domain *d, const void *p, size_t n)
 	c->in = in;
 	c->in_len += n;
 	fill_input(d);
+}
+
+/* CONSOLEIO_write: text that does not go through the ring, of a kernel that is just starting. */
+int64_t hc_console_io(struct vcpu *v, const struct hypercall_args *h)
+{
+	struct hypercall_args left = *h;
+
+	if ((uint32_t)h->a[0] != CONSOLEIO_write)
+		return -EPERM;
+	left.a[1] = (uint32_t)left.a[1];
+	while (left.a[1] > 0) {
+		char buf[256];
+		size_t part = left.a[1] < sizeof buf ? left.a[1] : sizeof buf;
+
+		if (copy_from_guest(v, buf, left.a[2], part) < 0)
+			return -EFAULT;
+		console_written(v->d, buf, part);
+		left.a[2] += part;
+		left.a[1] -= part;
+		if (left.a[1] > 0 && hypercall_work(v->d, 64))
+			return hypercall_again(v, &left);
+	}
+	return 0;
 }
 
 void console_save(const struct console_state *c, struct wbuf *w)

@@ -1,21 +1,26 @@
 /*
- * cpuid.c - the CPU that guests see, the same on every host: x86-64-v2
- * without AVX, XSAVE, RDRAND, FSGSBASE, MCE.
+ * cpuid.c - the CPU that guests see, the same on every host: x86-64-v2, and what isa.h's
+ * table adds to it.
  *
- * The values are those of a Nehalem under Xen's policy, with which the stock
- * kernels are known to boot, minus what a PV guest must not see (VME, PSE,
+ * The values are those of a Nehalem under Xen's policy, with that table's of a Haswell, with
+ * which the stock kernels are known to boot, minus what a PV guest must not see (VME, PSE,
  * PGE, MTRR, PCID, SMEP, SMAP, UMIP, LA57, PKU, 1G pages, MONITOR, X2APIC,
  * the deadline timer).  Leaves without an entry, among them those where a
  * guest looks for other hypervisors, are all zero.
  */
-#include "xen/internal.h"
+#include "xen/emulate.h"
+
 
 #define ANY UINT32_MAX /* subleaf does not matter */
 
-static const struct {
+#define OSXSAVE (UINT32_C(1) << 27)
+
+struct row {
 	uint32_t leaf, subleaf;
 	struct cpuid_regs r;
-} policy[] = {
+};
+
+static const struct row policy[] = {
 	/* Highest basic leaf, "GenuineIntel". */
 	{ 0x0, ANY, { 0xb, 0x756e6547, 0x6c65746e, 0x49656e69 } },
 	/* Family 6 model 26 stepping 3; SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT HYPERVISOR;
@@ -50,15 +55,61 @@ static const struct {
 	{ 0x80000008, ANY, { 0x00003028, 0x00000000, 0x00000000, 0x00000000 } },
 };
 
-void cpuid_policy(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+/* The same where there is more than x86-64-v2. */
+static const struct row policy_more[] = {
+	{ 0x0, ANY, { 0xd, 0x756e6547, 0x6c65746e, 0x49656e69 } },
+	/* Family 6 model 60 stepping 3. */
+	{ 0x1, ANY, { 0x000306c3, 0x00020800, 0x80982201, 0x17898b75 } },
+	/* "ttd virtual CPU (x86-64-v3)" */
+	{ 0x80000003, ANY, { 0x36387828, 0x2d34362d, 0x00293376, 0x00000000 } },
+};
+
+static const struct cpuid_regs *find(const struct row *t, size_t n, uint32_t leaf, uint32_t subleaf)
 {
-	*out = (struct cpuid_regs){0};
-	for (size_t i = 0; i < sizeof(policy) / sizeof(policy[0]); i++) {
-		if (policy[i].leaf != leaf)
-			continue;
-		if (policy[i].subleaf == ANY || policy[i].subleaf == subleaf) {
-			*out = policy[i].r;
-			return;
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		if (t[i].leaf == leaf && (t[i].subleaf == ANY || t[i].subleaf == subleaf))
+			return &t[i].r;
+	return NULL;
+}
+#define FIND(table) find(table, sizeof table / sizeof *table, leaf, subleaf)
+
+/* XSAVE's images: as long as XCR0 says, and as can be. */
+static void xsave_leaf(const struct cpuid_model *m, uint32_t subleaf, struct cpuid_regs *r)
+{
+	enum { ALL = XCR0_X87 | XCR0_SSE | XCR0_AVX, LEGACY = 576, YMM = 256 };
+
+	if (subleaf == 0)
+		*r = (struct cpuid_regs){ ALL, LEGACY + (m->xcr0 & XCR0_AVX ? YMM : 0), LEGACY + YMM, 0 };
+	else if (subleaf == 2)
+		*r = (struct cpuid_regs){ YMM, LEGACY, 0, 0 };
+}
+
+static void add_sets(const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf,
+	struct cpuid_regs *r)
+{
+	uint32_t sub = leaf == 1 || leaf == 0x80000001 ? 0 : subleaf; /* these have no others */
+
+	r->eax |= isa_cpuid(m->isa, leaf, sub, ISA_EAX);
+	r->ebx |= isa_cpuid(m->isa, leaf, sub, ISA_EBX);
+	r->ecx |= isa_cpuid(m->isa, leaf, sub, ISA_ECX);
+	r->edx |= isa_cpuid(m->isa, leaf, sub, ISA_EDX);
+	if (leaf == 1 && m->osxsave)
+		r->ecx |= OSXSAVE;
+}
+
+void cpuid_policy(const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf,
+	struct cpuid_regs *out)
+{
+	const struct cpuid_regs *r = NULL;
+
+	if (m->isa != 0)
+		r = FIND(policy_more);
+	if (r == NULL)
+		r = FIND(policy);
+	*out = r != NULL ? *r : (struct cpuid_regs){0};
+	if (m->isa == 0)
+		return;
+	if (leaf == 0xd)
+		xsave_leaf(m, subleaf, out);
+	add_sets(m, leaf, subleaf, out);
 }

@@ -1,14 +1,22 @@
 /*
  * domain.c - create, run and end one guest; see domain.h.
  */
-#include "xen/internal.h"
+#include "mem/space.h"
+#include "xen/strict.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <xen/grant_table.h>
+
 #include "event/live.h"
-#include "xen/build.h"
+#include "loader/build.h"
+#include "xen/bus.h"
+#include "xen/machine.h"
+#include "xen/quick.h"
+#include "xen/store.h"
+#include "xen/witness.h"
 
 /* 2024-01-01 00:00:00 UTC: where CLOCK_VIRTUAL starts when nobody says. */
 #define VIRTUAL_EPOCH UINT64_C(1704067200)
@@ -32,7 +40,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 	if (d->ended != RUNNING)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(d->crash, sizeof(d->crash), fmt, ap);
+	vsnprintf(d->crash, sizeof d->crash, fmt, ap);
 	va_end(ap);
 	d->ended = DOMAIN_CRASH;
 }
@@ -41,24 +49,27 @@ static void kick(void *ctx)
 {
 	struct domain *d = ctx;
 
-	cpu_kick(d->cpu);
+	cpu_kick(current_vcpu(d)->cpu);
 }
 
-int domain_go_live(struct domain *d, struct err *e)
+int domain_go_live(struct domain *d, struct ttd_error *e)
 {
 	struct live_params live = {
 		.follow_host = d->clock == CLOCK_HOST, .slice = SLICE, .kick = kick, .kick_ctx = d,
-		.guest_ns = cpu_tsc(regs_of(d)), .wallclock_ns = NS_PER_SEC, /* it has one already */
+		.guest_ns = cpu_tsc(regs_of(current_vcpu(d))),
+		.wallclock_ns = NS_PER_SEC, /* it has one already */
 	};
 	struct source *s = live_create(&live, e);
 	struct event ignored;
 
 	if (s == NULL)
 		return -1;
-	s->ops->boot(s, &ignored);
-	d->source->ops->destroy(d->source);
+	source_boot(s, &ignored);
+	bus_quiet_all(d); /* no thread of a device's is inside the old one */
+	source_destroy(d->source);
 	d->source = s;
-	d->stop_icount = d->stop_brctr = 0;
+	bus_live_all(d);
+	d->run.stop_icount = d->run.stop_brctr = 0;
 	if (d->ended == DOMAIN_DIVERGED)
 		d->ended = DOMAIN_STOPPED;
 	return 0;
@@ -69,9 +80,9 @@ bool domain_over(const struct domain *d)
 	return d->ended != RUNNING && d->ended != DOMAIN_STOPPED && d->ended != DOMAIN_DEBUG;
 }
 
-static int create_parts(struct domain *d, const struct domain_config *cfg, struct err *e)
+static int create_parts(struct domain *d, const struct domain_config *cfg, struct ttd_error *e)
 {
-	uint64_t ram = (uint64_t)cfg->memory_mb * PAGES_PER_MB, sec = cfg->wallclock_sec;
+	uint64_t ram = (uint64_t)cfg->maxmem_mb * PAGES_PER_MB, sec = cfg->wallclock_sec;
 	struct live_params live = {
 		.follow_host = cfg->clock == CLOCK_HOST, .slice = SLICE,
 		.kick = kick, .kick_ctx = d,
@@ -83,9 +94,20 @@ static int create_parts(struct domain *d, const struct domain_config *cfg, struc
 	d->mem = mem_create(ram, machine_frames(ram), e);
 	if (d->mem == NULL)
 		return -1;
-	d->cpu = cpu_create(d->mem, cfg->reference ? CPU_REFERENCE : CPU_OPTIMISED, e);
-	if (d->cpu == NULL)
-		return -1;
+	if (!cfg->reference && !cfg->untrusted)
+		mem_space_enable(d->mem, false); /* or not, which is slower */
+	for (unsigned i = 0; i < VCPUS; i++) {
+		struct vcpu *v = &d->vcpu[i];
+
+		v->cpu = cpu_create(d->mem, cfg->reference ? CPU_REFERENCE : CPU_OPTIMISED, e);
+		if (v->cpu == NULL)
+			return -1;
+		if (cfg->isa != 0)
+			cpu_show(v->cpu, cfg->isa, cfg->seed);
+		if (cfg->space_after != 0)
+			cpu_space_after(v->cpu, cfg->space_after);
+		cpu_set_quick(v->cpu, xen_quick, v);
+	}
 	d->source = cfg->source != NULL ? cfg->source(cfg->source_ctx, &live, e)
 		: live_create(&live, e);
 	return d->source == NULL ? -1 : 0;
@@ -107,19 +129,20 @@ static void fill_hypercall_page(struct domain *d, gva_t va)
 
 	if (!is_ram(d, mfn))
 		return;
-	memset(page, 0xcc, sizeof(page));
+	memset(page, 0xcc, sizeof page);
 	for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
-		memcpy(page + nr * 32, stub, sizeof(stub));
+		memcpy(page + nr * 32, stub, sizeof stub);
 		put32(page + nr * 32 + 4, nr);
 	}
-	memcpy(page + __HYPERVISOR_iret * 32, iret, sizeof(iret));
-	mem_write_frame(d->mem, mfn, 0, page, sizeof(page));
+	memcpy(page + __HYPERVISOR_iret * 32, iret, sizeof iret);
+	mem_write_frame(d->mem, mfn, 0, page, sizeof page);
 }
 
 /* Registers as libxenguest's vcpu_x86_64() sets them. */
 static void start_vcpu(struct domain *d, const struct build_info *b)
 {
-	struct cpu_state *s = regs_of(d);
+	struct vcpu *v = current_vcpu(d);
+	struct cpu_state *s = regs_of(v);
 
 	s->rip = b->entry;
 	s->gpr[RSI] = b->start_info_va;
@@ -127,8 +150,8 @@ static void start_vcpu(struct domain *d, const struct build_info *b)
 	s->rflags = FLAG_IF | 2;
 	s->mode = MEM_KERNEL;
 	seg_flat_kernel(s);
-	d->trap.kernel_ss = FLAT_KERNEL_SS64;
-	d->trap.kernel_sp = b->stack;
+	v->trap.kernel_ss = FLAT_KERNEL_SS64;
+	v->trap.kernel_sp = b->stack;
 	mem_set_root(d->mem, MEM_KERNEL, b->cr3);
 	mem_set_root(d->mem, MEM_USER, MFN_NONE);
 	pin_table(d, b->cr3, 4); /* the builder pins it, the guest unpins it */
@@ -136,11 +159,12 @@ static void start_vcpu(struct domain *d, const struct build_info *b)
 		fill_hypercall_page(d, b->hypercall_page);
 }
 
-static int build(struct domain *d, const struct domain_config *cfg, struct err *e)
+static int build(struct domain *d, const struct domain_config *cfg, struct ttd_error *e)
 {
 	struct build_params p = {
 		.kernel = cfg->kernel, .unpacked = cfg->unpacked, .ramdisk = cfg->ramdisk,
-		.cmdline = cfg->cmdline, .memory_mb = cfg->memory_mb, .shared_info = d->area.shared_info,
+		.cmdline = cfg->cmdline, .memory_mb = cfg->memory_mb,
+		.shared_info = d->shared_info,
 		.store_evtchn = PORT_STORE, .console_evtchn = PORT_CONSOLE,
 	};
 	struct build_info b = {0};
@@ -149,38 +173,53 @@ static int build(struct domain *d, const struct domain_config *cfg, struct err *
 		return -1;
 	d->store_ring = b.store;
 	d->con.ring = b.console;
+	if (grant_seed(d, GNTTAB_RESERVED_CONSOLE, b.console) < 0 ||
+	    grant_seed(d, GNTTAB_RESERVED_XENSTORE, b.store) < 0)
+		return err_set(e, TTD_HOST, "the grant table has no room for the console");
 	start_vcpu(d, &b);
 	if (store_populate(d, e) < 0)
 		return -1;
 	for (unsigned i = 0; i < cfg->ndevices; i++)
 		if (bus_attach(d, cfg->devices[i], e) < 0)
 			return -1;
+	if (cfg->strict_mmu && strict_init(d, cfg->note, cfg->note_ctx) < 0)
+		return err_set(e, TTD_HOST, "out of memory for the types of the guest's frames");
 	return 0;
 }
 
-struct domain *domain_create(const struct domain_config *cfg, struct err *e)
+static int check_memory(const struct domain_config *cfg, struct ttd_error *e)
+{
+	if (cfg->memory_mb < 64 || cfg->memory_mb > 65536)
+		return err_set(e, TTD_USAGE, "memory is %u MB: give between 64 and 65536",
+			cfg->memory_mb);
+	if (cfg->maxmem_mb < cfg->memory_mb || cfg->maxmem_mb > 65536)
+		return err_set(e, TTD_USAGE, "maxmem is %u MB: give between the memory (%u) and 65536",
+			cfg->maxmem_mb, cfg->memory_mb);
+	return 0;
+}
+
+struct domain *domain_create(const struct domain_config *cfg, struct ttd_error *e)
 {
 	struct domain *d;
 
-	if (cfg->memory_mb < 64 || cfg->memory_mb > 65536) {
-		err_set(e, ST_USAGE, "memory is %u MB: give between 64 and 65536", cfg->memory_mb);
+	if (check_memory(cfg, e) < 0)
 		return NULL;
-	}
-	d = calloc(1, sizeof(*d));
+	d = calloc(1, sizeof *d);
 	if (d == NULL) {
-		err_set(e, ST_HOST, "out of memory for the domain");
+		err_set(e, TTD_HOST, "out of memory for the domain");
 		return NULL;
 	}
 	d->clock = cfg->clock;
-	d->profile = cfg->profile;
-	d->stop_icount = cfg->stop_icount;
-	d->stop_brctr = cfg->stop_brctr;
+	d->run.profile = cfg->profile;
+	d->run.stop_icount = cfg->stop_icount;
+	d->run.stop_brctr = cfg->stop_brctr;
 	d->console_out = cfg->console_out;
 	d->console_ctx = cfg->console_ctx;
 	d->name = strdup(cfg->name != NULL ? cfg->name : "guest");
 	if (d->name == NULL)
-		err_set(e, ST_HOST, "out of memory for the domain");
-	if (d->name == NULL || create_parts(d, cfg, e) < 0 || machine_init(d, e) < 0 ||
+		err_set(e, TTD_HOST, "out of memory for the domain");
+	if (d->name == NULL || create_parts(d, cfg, e) < 0 ||
+	    machine_init(d, (uint64_t)cfg->memory_mb * PAGES_PER_MB, e) < 0 ||
 	    build(d, cfg, e) < 0) {
 		domain_destroy(d);
 		return NULL;
@@ -190,9 +229,9 @@ struct domain *domain_create(const struct domain_config *cfg, struct err *e)
 	return d;
 }
 
-uint64_t domain_frames(uint64_t memory_mb)
+uint64_t domain_frames(uint64_t maxmem_mb)
 {
-	uint64_t ram = memory_mb * PAGES_PER_MB;
+	uint64_t ram = maxmem_mb * PAGES_PER_MB;
 
 	return ram + machine_frames(ram);
 }
@@ -203,9 +242,10 @@ void domain_destroy(struct domain *d)
 		return;
 	machine_fini(d);
 	if (d->source != NULL)
-		d->source->ops->destroy(d->source);
-	if (d->cpu != NULL)
-		cpu_destroy(d->cpu);
+		source_destroy(d->source);
+	for (unsigned i = 0; i < VCPUS; i++)
+		if (d->vcpu[i].cpu != NULL)
+			cpu_destroy(d->vcpu[i].cpu);
 	if (d->mem != NULL)
 		mem_destroy(d->mem);
 	free(d->detail);
@@ -216,18 +256,18 @@ void domain_destroy(struct domain *d)
 /* A stopped guest goes on; one that has ended stays ended. */
 static void go_on(struct domain *d)
 {
-	d->due = 0;
+	run_look_again(d);
 	if (d->ended != DOMAIN_STOPPED && d->ended != DOMAIN_DEBUG)
 		return;
 	d->ended = RUNNING;
-	d->stop_asked = false;
-	d->unfinished_since = 0;
+	d->run.stop_asked = false;
+	d->run.unfinished_since = 0;
 }
 
 enum domain_end domain_run(struct domain *d)
 {
 	go_on(d);
-	d->until = (struct domain_until){ .icount = SOURCE_NEVER };
+	d->run.until = (struct domain_until){ .icount = SOURCE_NEVER };
 	while (d->ended == RUNNING)
 		run_step(d);
 	return (enum domain_end)d->ended;
@@ -236,12 +276,12 @@ enum domain_end domain_run(struct domain *d)
 enum domain_halt domain_run_to(struct domain *d, const struct domain_until *until)
 {
 	go_on(d);
-	d->until = *until;
+	d->run.until = *until;
 	while (d->ended == DOMAIN_DEBUG || !run_reached(d)) {
 		if (d->ended != RUNNING)
 			return d->ended == DOMAIN_DEBUG ? HALT_DEBUG : HALT_ENDED;
-		if (d->interrupted && !d->unfinished) {
-			d->interrupted = false;
+		if (d->run.interrupted && !current_vcpu(d)->unfinished) {
+			d->run.interrupted = false;
 			return HALT_INTERRUPTED;
 		}
 		run_step(d);
@@ -256,8 +296,8 @@ enum domain_end domain_ended(const struct domain *d)
 
 void domain_interrupt(struct domain *d)
 {
-	d->interrupted = true;
-	cpu_kick(d->cpu);
+	d->run.interrupted = true;
+	cpu_kick(current_vcpu(d)->cpu);
 }
 
 const char *domain_crash_reason(const struct domain *d)
@@ -265,7 +305,7 @@ const char *domain_crash_reason(const struct domain *d)
 	return d->crash;
 }
 
-const struct err *domain_failure(const struct domain *d)
+const struct ttd_error *domain_failure(const struct domain *d)
 {
 	return d->failure.text[0] != '\0' ? &d->failure : NULL;
 }
@@ -280,15 +320,27 @@ void domain_shutdown(struct domain *d, const char *how)
 	source_push_bytes(d->source, EV_CONTROL, how, strlen(how));
 }
 
+int domain_set_memory(struct domain *d, uint64_t kib)
+{
+	struct event ev = { .type = EV_MEMORY, .value = kib };
+
+	return kib / (PAGE_SIZE / 1024) > d->memory.pages ? -1 : source_push(d->source, &ev);
+}
+
+uint64_t domain_memory(const struct domain *d)
+{
+	return __atomic_load_n(&d->memory.has, __ATOMIC_RELAXED) * (PAGE_SIZE / 1024);
+}
+
 void domain_stop(struct domain *d)
 {
-	d->stop_asked = true;
-	d->source->ops->stop(d->source);
+	d->run.stop_asked = true;
+	source_stop(d->source);
 }
 
 void domain_get_stats(struct domain *d, struct domain_stats *s)
 {
-	const struct cpu_state *c = regs_of(d);
+	const struct cpu_state *c = regs_of(current_vcpu(d));
 
 	*s = d->stats;
 	s->icount = c->icount;
@@ -302,24 +354,31 @@ struct mem *domain_mem(struct domain *d)
 	return d->mem;
 }
 
+void domain_fork(struct domain *d, bool too)
+{
+	for (unsigned i = 0; i < VCPUS; i++)
+		cpu_fork(d->vcpu[i].cpu, too);
+	mem_fork(d->mem, too);
+}
+
 const struct cpu_state *domain_cpu(struct domain *d)
 {
-	return regs_of(d);
+	return regs_of(current_vcpu(d));
 }
 
 struct cpu *domain_vcpu(struct domain *d)
 {
-	return d->cpu;
+	return current_vcpu(d)->cpu;
 }
 
 const struct cpu_debug *domain_debug(const struct domain *d)
 {
-	return &d->debug;
+	return &current_vcpu(d)->debug;
 }
 
 const struct cpu_stats *domain_cpu_stats(const struct domain *d)
 {
-	return cpu_stats(d->cpu);
+	return cpu_stats(current_vcpu(d)->cpu);
 }
 
 const struct mem_stats *domain_mem_stats(const struct domain *d)
@@ -327,8 +386,15 @@ const struct mem_stats *domain_mem_stats(const struct domain *d)
 	return mem_stats(d->mem);
 }
 
+const struct space_stats *domain_space_stats(const struct domain *d)
+{
+	return mem_space_stats(d->mem);
+}
+
 void domain_get_control(struct domain *d, struct domain_control *c)
 {
-	*c = (struct domain_control){ .cr0 = ctl_cr0(d), .cr2 = d->ctl.cr2, .cr4 = d->ctl.cr4,
+	struct vcpu *v = current_vcpu(d);
+
+	*c = (struct domain_control){ .cr0 = ctl_cr0(v), .cr2 = v->ctl.cr2, .cr4 = v->ctl.cr4,
 		.efer = EFER_VALUE };
 }

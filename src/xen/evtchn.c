@@ -1,10 +1,13 @@
 /*
- * evtchn.c - event channels with the 2-level ABI.
+ * evtchn.c - event channels: which ports are bound to what, and the hypercalls.
  *
- * Which ports are bound to what is state here; the pending and mask bits live
- * in shared_info, the selector word and the upcall flag in vcpu_info, and the
- * guest changes them without telling us.  There is one vCPU and one other
- * domain, dom0, in whose place our backends stand.
+ * There is one other domain, dom0, in whose place our backends
+ * stand; an interdomain port leads there, or to another port of the guest's own.
+ * How the guest is told is evtchn_2l.c's and evtchn_fifo.c's.
+ *
+ * Errors, and the order in which they are looked for, are Xen's.  It makes ports
+ * in buckets of 64, so a port that is free but exists is not the same as one that
+ * does not: to unmask the former is no error.
  */
 #include "xen/internal.h"
 
@@ -12,176 +15,282 @@
 
 #include <xen/event_channel.h>
 
-#define BITMAP_PENDING offsetof(struct shared_info, evtchn_pending)
-#define BITMAP_MASK offsetof(struct shared_info, evtchn_mask)
+#include "xen/bus.h"
+#include "xen/guestcopy.h"
+
+enum { PIRQS = 56 /* 24 of the host's and 32 more */ };
 
 void evtchn_init(struct evtchn_state *s)
 {
-	*s = (struct evtchn_state){ .port = { [PORT_STORE] = {
-		.type = EVTCHNSTAT_interdomain, .remote_port = PORT_STORE } } };
-	s->port[PORT_CONSOLE] = s->port[PORT_STORE];
-	s->port[PORT_CONSOLE].remote_port = PORT_CONSOLE;
+	for (uint32_t port = PORT_STORE; port <= PORT_CONSOLE; port++)
+		s->port[port] = (struct port){
+			.type = EVTCHNSTAT_interdomain, .remote_port = port,
+		};
+	s->valid = PORT_BUCKET;
 }
 
-/* One bit of a bitmap in shared_info: sets or clears it, returns its old value. */
-static bool change_bit(struct domain *d, size_t map, uint32_t port, bool on)
+static const struct port_ops *ops_of(const struct domain *d)
 {
-	unsigned off = (unsigned)map + port / 64 * 8;
-	uint64_t word = get64(mem_frame(d->mem, d->area.shared_info) + off);
-	uint64_t bit = UINT64_C(1) << (port % 64);
-	uint64_t next = on ? word | bit : word & ~bit;
-
-	if (next != word)
-		mem_write_frame(d->mem, d->area.shared_info, off, &next, 8);
-	return (word & bit) != 0;
+	return d->ev.fifo.on ? &ports_fifo : &ports_2l;
 }
 
-static bool test_bit(struct domain *d, size_t map, uint32_t port)
+struct vcpu *evtchn_vcpu(struct domain *d, uint32_t port)
 {
-	const uint8_t *si = mem_frame(d->mem, d->area.shared_info);
-
-	return get64(si + map + port / 64 * 8) >> (port % 64) & 1;
+	return &d->vcpu[d->ev.port[port].vcpu];
 }
 
-static void mark_pending(struct domain *d, uint32_t port)
+/* Something is pending that the guest did not know of: it gets an upcall. */
+void evtchn_mark_upcall(struct vcpu *v)
 {
-	const unsigned off = offsetof(struct vcpu_info, evtchn_pending_sel);
-	uint64_t sel = vinfo_get64(d, off), bit = UINT64_C(1) << (port / 64);
+	const unsigned off = offsetof(struct vcpu_info, evtchn_upcall_pending);
 
-	if (sel & bit)
-		return;
-	vinfo_put64(d, off, sel | bit);
-	vinfo_put8(d, offsetof(struct vcpu_info, evtchn_upcall_pending), 1);
-	d->check_upcall = true;
+	vinfo_put8(v, off, vinfo_get8(v, off) | 1);
+	v->check_upcall = true;
+}
+
+static bool bound(const struct domain *d, uint32_t port)
+{
+	return port < d->ev.valid && d->ev.port[port].type != EVTCHNSTAT_closed;
 }
 
 void evtchn_set_pending(struct domain *d, uint32_t port)
 {
-	if (change_bit(d, BITMAP_PENDING, port, true))
+	const struct port_ops *ops = ops_of(d);
+	bool was;
+
+	if (!bound(d, port))
 		return;
-	if (!test_bit(d, BITMAP_MASK, port))
-		mark_pending(d, port);
+	was = ops->is_pending(d, port);
+	ops->set_pending(d, port);
+	if (!was && ops->is_pending(d, port))
+		sched_event(d, port);
 }
 
-void evtchn_raise_virq(struct domain *d, unsigned virq)
+int evtchn_poll(struct domain *d, uint32_t port)
 {
-	if (d->ev.virq_port[virq] != 0)
-		evtchn_set_pending(d, d->ev.virq_port[virq]);
+	return bound(d, port) ? ops_of(d)->is_pending(d, port) : -EINVAL;
 }
 
-static uint32_t lowest_free(struct domain *d)
+void evtchn_raise_virq(struct vcpu *v, unsigned virq)
 {
-	for (uint32_t port = 1; port < PORTS; port++)
-		if (d->ev.port[port].type == EVTCHNSTAT_closed)
-			return port;
-	return 0;
+	if (v->virq_port[virq] != 0)
+		evtchn_set_pending(v->d, v->virq_port[virq]);
 }
 
-static struct port *port_of(struct domain *d, uint32_t port)
+bool evtchn_joined(struct domain *d, uint32_t port, uint32_t remote_port)
 {
-	if (port == 0 || port >= PORTS || d->ev.port[port].type == EVTCHNSTAT_closed)
-		return NULL;
-	return &d->ev.port[port];
+	const struct port *p = &d->ev.port[port % PORTS];
+
+	return port < d->ev.valid && p->type == EVTCHNSTAT_interdomain && p->remote_dom == 0 &&
+		p->remote_port == remote_port;
 }
 
-static int64_t bind_virq(struct domain *d, void *arg)
+void evtchn_raise(struct domain *d, uint32_t port, uint32_t remote_port)
 {
-	struct evtchn_bind_virq *op = arg;
-	uint32_t port;
+	if (evtchn_joined(d, port, remote_port))
+		evtchn_set_pending(d, port);
+}
 
-	if (op->virq >= VIRQS)
-		return -EINVAL;
-	if (op->vcpu != 0)
-		return -ENOENT;
-	if (d->ev.virq_port[op->virq] != 0)
-		return -EEXIST;
-	port = lowest_free(d);
-	if (port == 0)
+/* ---- ports come and go ---- */
+
+/* The lowest port that is free and not in a queue; or -ENOSPC. */
+static int64_t take_port(struct domain *d)
+{
+	uint32_t max = d->ev.fifo.on ? PORTS : PORTS_2L, port;
+	const struct port_ops *ops = ops_of(d);
+
+	for (port = 1; port < d->ev.valid && port < max; port++)
+		if (d->ev.port[port].type == EVTCHNSTAT_closed &&
+		    (ops->is_busy == NULL || !ops->is_busy(d, port)))
+			break;
+	hypercall_work(d, port / PORT_BUCKET);
+	if (port == max)
 		return -ENOSPC;
-	d->ev.port[port] = (struct port){
-		.type = EVTCHNSTAT_virq, .virq = (uint8_t)op->virq,
-	};
-	d->ev.virq_port[op->virq] = (uint16_t)port;
-	op->port = port;
-	return 0;
+	if (port == d->ev.valid)
+		d->ev.valid += PORT_BUCKET;
+	return port;
 }
 
-static int64_t bind_ipi(struct domain *d, void *arg)
+static void bind(struct domain *d, uint32_t port, struct port to)
 {
-	struct evtchn_bind_ipi *op = arg;
-	uint32_t port;
+	struct port *p = &d->ev.port[port];
 
-	if (op->vcpu != 0)
-		return -ENOENT;
-	port = lowest_free(d);
-	if (port == 0)
-		return -ENOSPC;
-	d->ev.port[port] = (struct port){ .type = EVTCHNSTAT_ipi };
-	op->port = port;
-	return 0;
+	to.last_priority = p->last_priority;
+	to.pending = p->pending;
+	to.priority = p->priority;
+	if (d->ev.fifo.on && to.type != EVTCHNSTAT_closed)
+		to.priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+	*p = to;
 }
 
-static int64_t alloc_unbound(struct domain *d, void *arg)
+static bool virq_is_global(uint32_t virq)
 {
-	struct evtchn_alloc_unbound *op = arg;
-	uint32_t port;
+	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF &&
+		virq != VIRQ_XENPMU;
+}
 
-	if (op->dom != DOMID_SELF && op->dom != DOMID)
-		return -EPERM;
-	port = lowest_free(d);
-	if (port == 0)
-		return -ENOSPC;
-	d->ev.port[port] = (struct port){
-		.type = EVTCHNSTAT_unbound,
-		.remote_dom = op->remote_dom == DOMID_SELF ? DOMID : op->remote_dom,
-	};
-	op->port = port;
-	return 0;
+/* A global one is bound by the first vCPU, whichever is told of it. */
+uint32_t *evtchn_virq_port(struct domain *d, const struct port *p)
+{
+	return &d->vcpu[virq_is_global(p->virq) ? 0 : p->vcpu].virq_port[p->virq];
 }
 
 static void close_port(struct domain *d, uint32_t port)
 {
 	struct port *p = &d->ev.port[port];
 
+	ops_of(d)->clear_pending(d, port);
 	if (p->type == EVTCHNSTAT_virq)
-		d->ev.virq_port[p->virq] = 0;
-	if (p->type == EVTCHNSTAT_interdomain)
+		*evtchn_virq_port(d, p) = 0;
+	if (p->type == EVTCHNSTAT_interdomain && p->remote_dom == DOMID)
+		d->ev.port[p->remote_port].type = EVTCHNSTAT_unbound; /* by us, still */
+	else if (p->type == EVTCHNSTAT_interdomain)
 		bus_port_closed(d, port);
-	*p = (struct port){ .type = EVTCHNSTAT_closed };
-	change_bit(d, BITMAP_PENDING, port, false);
+	bind(d, port, (struct port){ .type = EVTCHNSTAT_closed });
 }
 
-static int64_t op_close(struct domain *d, void *arg)
+/*
+ * Which domain is meant: 1 the guest, 0 dom0, -ESRCH none.  What only a privileged
+ * domain may ask of another gives -EPERM for dom0.
+ */
+static int domain_of(domid_t dom)
+{
+	return dom == DOMID_SELF || dom == DOMID ? 1 : dom == 0 ? 0 : -ESRCH;
+}
+
+static int64_t only_self(domid_t dom)
+{
+	int which = domain_of(dom);
+
+	return which < 0 ? which : which == 0 ? -EPERM : 0;
+}
+
+/* ---- hypercalls ---- */
+
+static int64_t bind_virq(struct vcpu *v, void *arg)
+{
+	struct domain *d = v->d;
+	struct evtchn_bind_virq *op = arg;
+	struct port to;
+	int64_t port;
+
+	if (op->virq >= VIRQS || (virq_is_global(op->virq) && op->vcpu != 0))
+		return -EINVAL;
+	if (op->vcpu >= VCPUS)
+		return -ENOENT;
+	to = (struct port){ .type = EVTCHNSTAT_virq, .virq = (uint8_t)op->virq,
+		.vcpu = (uint8_t)op->vcpu };
+	if (*evtchn_virq_port(d, &to) != 0)
+		return -EEXIST;
+	port = take_port(d);
+	if (port < 0)
+		return port;
+	bind(d, (uint32_t)port, to);
+	*evtchn_virq_port(d, &to) = op->port = (uint32_t)port;
+	return 0;
+}
+
+static int64_t bind_ipi(struct vcpu *v, void *arg)
+{
+	struct evtchn_bind_ipi *op = arg;
+	int64_t port;
+
+	if (op->vcpu >= VCPUS)
+		return -ENOENT;
+	port = take_port(v->d);
+	if (port < 0)
+		return port;
+	bind(v->d, (uint32_t)port, (struct port){ .type = EVTCHNSTAT_ipi, .vcpu = (uint8_t)op->vcpu });
+	op->port = (uint32_t)port;
+	return 0;
+}
+
+static int64_t bind_pirq(struct vcpu *v, void *arg)
+{
+	const struct evtchn_bind_pirq *op = arg;
+
+	(void)v;
+	return op->pirq >= PIRQS ? -EINVAL : -EPERM; /* none is the guest's */
+}
+
+static int64_t alloc_unbound(struct vcpu *v, void *arg)
+{
+	struct evtchn_alloc_unbound *op = arg;
+	int64_t port = only_self(op->dom);
+
+	if (port == 0)
+		port = take_port(v->d);
+	if (port < 0)
+		return port;
+	bind(v->d, (uint32_t)port, (struct port){
+		.type = EVTCHNSTAT_unbound,
+		.remote_dom = op->remote_dom == DOMID_SELF ? DOMID : op->remote_dom,
+	});
+	op->port = (uint32_t)port;
+	return 0;
+}
+
+/* Dom0 waits for the guest on no port: it is the guest that allocates them. */
+static int64_t bind_interdomain(struct vcpu *v, void *arg)
+{
+	struct domain *d = v->d;
+	struct evtchn_bind_interdomain *op = arg;
+	int which = domain_of(op->remote_dom);
+	struct port *r;
+	int64_t port;
+
+	if (which < 0)
+		return which;
+	port = take_port(d);
+	if (port < 0)
+		return port;
+	if (which == 0 || op->remote_port >= d->ev.valid)
+		return -EINVAL;
+	r = &d->ev.port[op->remote_port];
+	if (r->type != EVTCHNSTAT_unbound || r->remote_dom != DOMID)
+		return -EINVAL;
+	bind(d, (uint32_t)port, (struct port){ .type = EVTCHNSTAT_interdomain,
+		.remote_dom = DOMID, .remote_port = op->remote_port });
+	r->type = EVTCHNSTAT_interdomain;
+	r->remote_port = (uint32_t)port;
+	evtchn_set_pending(d, (uint32_t)port); /* what was sent before is not lost */
+	op->local_port = (uint32_t)port;
+	return 0;
+}
+
+static int64_t op_close(struct vcpu *v, void *arg)
 {
 	const struct evtchn_close *op = arg;
 
-	if (port_of(d, op->port) == NULL)
+	if (!bound(v->d, op->port))
 		return -EINVAL;
-	close_port(d, op->port);
+	close_port(v->d, op->port);
 	return 0;
 }
 
 /* Backends work inside the guest's send: when it returns they have seen it. */
-static void notify_backend(struct domain *d, uint32_t port)
+static void send_interdomain(struct domain *d, uint32_t port, const struct port *p)
 {
-	if (port == PORT_STORE)
+	if (p->remote_dom == DOMID)
+		evtchn_set_pending(d, p->remote_port);
+	else if (p->remote_port == PORT_STORE)
 		xs_process(d->store);
-	else if (port == d->con.port)
+	else if (p->remote_port == PORT_CONSOLE)
 		console_kick(d);
 	else
 		bus_notify(d, port);
 }
 
-static int64_t op_send(struct domain *d, void *arg)
+static int64_t op_send(struct vcpu *v, void *arg)
 {
+	struct domain *d = v->d;
 	const struct evtchn_send *op = arg;
-	struct port *p = port_of(d, op->port);
 
-	if (p == NULL)
+	if (!bound(d, op->port))
 		return -EINVAL;
-	switch (p->type) {
+	switch (d->ev.port[op->port].type) {
 	case EVTCHNSTAT_interdomain:
-		notify_backend(d, op->port);
+		send_interdomain(d, op->port, &d->ev.port[op->port]);
 		return 0;
 	case EVTCHNSTAT_ipi:
 		evtchn_set_pending(d, op->port);
@@ -193,18 +302,19 @@ static int64_t op_send(struct domain *d, void *arg)
 	}
 }
 
-static int64_t op_status(struct domain *d, void *arg)
+static int64_t op_status(struct vcpu *v, void *arg)
 {
 	struct evtchn_status *op = arg;
+	int64_t rc = only_self(op->dom);
 	const struct port *p;
 
-	if (op->dom != DOMID_SELF && op->dom != DOMID)
-		return -EPERM;
-	if (op->port == 0 || op->port >= PORTS)
+	if (rc < 0)
+		return rc;
+	if (op->port >= v->d->ev.valid)
 		return -EINVAL;
-	p = &d->ev.port[op->port];
+	p = &v->d->ev.port[op->port];
 	op->status = p->type;
-	op->vcpu = 0;
+	op->vcpu = p->vcpu;
 	if (p->type == EVTCHNSTAT_unbound) {
 		op->u.unbound.dom = p->remote_dom;
 	} else if (p->type == EVTCHNSTAT_interdomain) {
@@ -216,106 +326,128 @@ static int64_t op_status(struct domain *d, void *arg)
 	return 0;
 }
 
-static int64_t bind_vcpu(struct domain *d, void *arg)
+static int64_t bind_vcpu(struct vcpu *v, void *arg)
 {
 	const struct evtchn_bind_vcpu *op = arg;
-	const struct port *p;
+	struct port *p;
 
-	if (op->vcpu != 0)
+	if (op->vcpu >= VCPUS)
 		return -ENOENT;
-	p = port_of(d, op->port);
-	if (p == NULL)
+	if (!bound(v->d, op->port))
 		return -EINVAL;
-	/* VIRQ_TIMER, VIRQ_DEBUG and IPIs belong to their vCPU for good. */
-	if (p->type == EVTCHNSTAT_ipi)
+	/* IPIs and what is a vCPU's own stay where they are. */
+	p = &v->d->ev.port[op->port];
+	if (p->type == EVTCHNSTAT_ipi ||
+	    (p->type == EVTCHNSTAT_virq && !virq_is_global(p->virq)))
 		return -EINVAL;
-	if (p->type == EVTCHNSTAT_virq && (p->virq == VIRQ_TIMER || p->virq == VIRQ_DEBUG))
-		return -EINVAL;
+	p->vcpu = (uint8_t)op->vcpu;
 	return 0;
 }
 
-static int64_t op_unmask(struct domain *d, void *arg)
+static int64_t op_unmask(struct vcpu *v, void *arg)
 {
+	struct domain *d = v->d;
 	const struct evtchn_unmask *op = arg;
 
-	if (port_of(d, op->port) == NULL)
+	if (op->port >= d->ev.valid)
 		return -EINVAL;
-	if (change_bit(d, BITMAP_MASK, op->port, false) && test_bit(d, BITMAP_PENDING, op->port))
-		mark_pending(d, op->port);
+	if (bound(d, op->port))
+		ops_of(d)->unmask(d, op->port);
 	return 0;
 }
 
-static int64_t op_reset(struct domain *d, void *arg)
+static int64_t op_reset(struct vcpu *v, void *arg)
+{
+	struct domain *d = v->d;
+	const struct evtchn_reset *op = arg;
+	int64_t rc = only_self(op->dom);
+
+	if (rc < 0)
+		return rc;
+	for (uint32_t port = 1; port < d->ev.valid; port++)
+		if (bound(d, port))
+			close_port(d, port);
+	hypercall_work(d, d->ev.valid / PORT_BUCKET);
+	fifo_end(d);
+	return 0;
+}
+
+/* Goes on with a reset that was interrupted, of which there is none. */
+static int64_t reset_cont(struct vcpu *v, void *arg)
 {
 	const struct evtchn_reset *op = arg;
+	int64_t rc = only_self(op->dom);
 
-	if (op->dom != DOMID_SELF && op->dom != DOMID)
-		return -EPERM;
-	for (uint32_t port = 1; port < PORTS; port++)
-		if (d->ev.port[port].type != EVTCHNSTAT_closed)
-			close_port(d, port);
+	(void)v;
+	return rc < 0 ? rc : -EBUSY;
+}
+
+static int64_t init_control(struct vcpu *v, void *arg)
+{
+	return fifo_init_control(v, arg);
+}
+
+static int64_t expand_array(struct vcpu *v, void *arg)
+{
+	const struct evtchn_expand_array *op = arg;
+
+	return fifo_expand_array(v->d, op->array_gfn);
+}
+
+static int64_t set_priority(struct vcpu *v, void *arg)
+{
+	struct domain *d = v->d;
+	const struct evtchn_set_priority *op = arg;
+
+	if (op->port >= d->ev.valid)
+		return -EINVAL;
+	if (!d->ev.fifo.on)
+		return -ENOSYS;
+	if (!bound(d, op->port))
+		return -EACCES;
+	if (op->priority > EVTCHN_FIFO_PRIORITY_MIN)
+		return -EINVAL;
+	d->ev.port[op->port].priority = (uint8_t)op->priority;
 	return 0;
 }
 
-/* The FIFO calls and bind_interdomain, bind_pirq have no entry: -ENOSYS. */
+enum { RESET_CONT = 14 };
+
+#define OP(name, fn, out) [EVTCHNOP_##name] = { fn, sizeof(struct evtchn_##name), out }
 static const struct {
-	int64_t (*fn)(struct domain *d, void *arg);
+	int64_t (*fn)(struct vcpu *v, void *arg);
 	uint8_t size;
 	bool out;
 } ops[] = {
-	[EVTCHNOP_bind_virq] = { bind_virq, sizeof(struct evtchn_bind_virq), true },
-	[EVTCHNOP_close] = { op_close, sizeof(struct evtchn_close), false },
-	[EVTCHNOP_send] = { op_send, sizeof(struct evtchn_send), false },
-	[EVTCHNOP_status] = { op_status, sizeof(struct evtchn_status), true },
-	[EVTCHNOP_alloc_unbound] = { alloc_unbound, sizeof(struct evtchn_alloc_unbound), true },
-	[EVTCHNOP_bind_ipi] = { bind_ipi, sizeof(struct evtchn_bind_ipi), true },
-	[EVTCHNOP_bind_vcpu] = { bind_vcpu, sizeof(struct evtchn_bind_vcpu), false },
-	[EVTCHNOP_unmask] = { op_unmask, sizeof(struct evtchn_unmask), false },
-	[EVTCHNOP_reset] = { op_reset, sizeof(struct evtchn_reset), false },
+	OP(bind_interdomain, bind_interdomain, true),
+	OP(bind_virq, bind_virq, true),
+	OP(bind_pirq, bind_pirq, true),
+	OP(close, op_close, false),
+	OP(send, op_send, false),
+	OP(status, op_status, true),
+	OP(alloc_unbound, alloc_unbound, true),
+	OP(bind_ipi, bind_ipi, true),
+	OP(bind_vcpu, bind_vcpu, false),
+	OP(unmask, op_unmask, false),
+	OP(reset, op_reset, false),
+	OP(init_control, init_control, true),
+	OP(expand_array, expand_array, false),
+	OP(set_priority, set_priority, false),
+	[RESET_CONT] = { reset_cont, sizeof(struct evtchn_reset), false },
 };
 
-int64_t hc_event_channel_op(struct domain *d, const struct hypercall_args *h)
+int64_t hc_event_channel_op(struct vcpu *v, const struct hypercall_args *h)
 {
 	uint32_t cmd = (uint32_t)h->a[0];
 	uint64_t arg[8] = {0};
 	int64_t rc;
 
-	if (cmd >= sizeof(ops) / sizeof(ops[0]) || ops[cmd].fn == NULL)
+	if (cmd >= sizeof ops / sizeof ops[0])
 		return -ENOSYS;
-	if (copy_from_guest(d, arg, h->a[1], ops[cmd].size) < 0)
+	if (copy_from_guest(v, arg, h->a[1], ops[cmd].size) < 0)
 		return -EFAULT;
-	rc = ops[cmd].fn(d, arg);
-	if (rc == 0 && ops[cmd].out && copy_to_guest(d, h->a[1], arg, ops[cmd].size) < 0)
+	rc = ops[cmd].fn(v, arg);
+	if (rc == 0 && ops[cmd].out && copy_to_guest(v, h->a[1], arg, ops[cmd].size) < 0)
 		rc = -EFAULT;
 	return rc;
-}
-
-void evtchn_save(const struct evtchn_state *s, struct wbuf *w)
-{
-	for (unsigned i = 0; i < PORTS; i++) {
-		wbuf_u8(w, s->port[i].type);
-		wbuf_u8(w, s->port[i].virq);
-		wbuf_u16(w, s->port[i].remote_dom);
-		wbuf_u32(w, s->port[i].remote_port);
-	}
-	for (unsigned i = 0; i < VIRQS; i++)
-		wbuf_u16(w, s->virq_port[i]);
-}
-
-int evtchn_load(struct evtchn_state *s, struct rbuf *r)
-{
-	for (unsigned i = 0; i < PORTS; i++) {
-		s->port[i].type = rbuf_u8(r);
-		s->port[i].virq = rbuf_u8(r);
-		s->port[i].remote_dom = rbuf_u16(r);
-		s->port[i].remote_port = rbuf_u32(r);
-		if (s->port[i].type > EVTCHNSTAT_ipi || s->port[i].virq >= VIRQS)
-			return -1;
-	}
-	for (unsigned i = 0; i < VIRQS; i++) {
-		s->virq_port[i] = rbuf_u16(r);
-		if (s->virq_port[i] >= PORTS)
-			return -1;
-	}
-	return r->bad ? -1 : 0;
 }

@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+#include "xen/emulate.h"
+#include "xen/guestcopy.h"
+
 /* What popf and iret may change at CPL 3: all but IF, IOPL, VM, VIF, VIP. */
 #define USER_FLAGS 0x254dd5u
 
@@ -19,12 +22,12 @@ static uint64_t word(const uint8_t *p, unsigned size)
 	return size == 8 ? get64(p) : size == 4 ? get32(p) : get16(p);
 }
 
-static void fault(struct domain *d, const struct mem_fault *f)
+static void fault(struct vcpu *v, const struct mem_fault *f)
 {
 	if (f->noncanon)
-		trap_exception(d, 12, true, 0);
+		trap_exception(v, VEC_SS, true, 0);
 	else
-		trap_page_fault(d, f->va, f->error);
+		trap_page_fault(v, f->va, f->error);
 }
 
 static uint64_t stack_va(const struct cpu_state *s, uint64_t sp)
@@ -33,27 +36,28 @@ static uint64_t stack_va(const struct cpu_state *s, uint64_t sp)
 }
 
 /* Checks a target before anything changes; answers the exception itself. */
-static bool target_ok(struct domain *d, uint16_t cs, bool any_rpl, uint64_t rip)
+static bool target_ok(struct vcpu *v, uint16_t cs, bool any_rpl, uint64_t rip)
 {
 	struct descriptor desc;
-	unsigned vector = 13;
+	unsigned vector = VEC_GP;
 
 	if (any_rpl || (cs & 3) == 3)
-		vector = seg_check_cs(d, cs, &desc);
+		vector = seg_check_cs(v, cs, &desc);
 	if (vector != 0) {
-		trap_exception(d, vector, true, cs & ~3u);
+		trap_exception(v, vector, true, cs & ~3u);
 		return false;
 	}
-	if ((desc.hi & (1u << 21)) && !is_canonical(rip)) {
-		trap_gp(d, 0);
+	/* A 32-bit segment ends at 4 GB. */
+	if (desc.hi & (1u << 21) ? !mem_canonical(rip) : rip > UINT32_MAX) {
+		trap_gp(v, 0);
 		return false;
 	}
 	return true;
 }
 
-void priv_iret(struct domain *d, const struct cpu_exit *x)
+void priv_iret(struct vcpu *v, const struct cpu_exit *x)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	unsigned size = x->priv.size, n = s->code64 ? 5 : 3, vector;
 	uint64_t rip, flags, mask = USER_FLAGS, sp = s->gpr[RSP], ss = 0;
 	struct descriptor desc;
@@ -62,11 +66,11 @@ void priv_iret(struct domain *d, const struct cpu_exit *x)
 	uint16_t cs;
 
 	if (s->rflags & FLAG_NT) {
-		trap_gp(d, 0);
+		trap_gp(v, 0);
 		return;
 	}
-	if (mem_copy_in(d->mem, s->mode, frame, stack_va(s, sp), n * size, &f) < 0) {
-		fault(d, &f);
+	if (mem_copy_in(v->d->mem, s->mode, frame, stack_va(s, sp), n * size, &f) < 0) {
+		fault(v, &f);
 		return;
 	}
 	rip = word(frame, size);
@@ -74,86 +78,86 @@ void priv_iret(struct domain *d, const struct cpu_exit *x)
 	flags = word(frame + 2 * size, size);
 	if (size == 2)
 		mask &= 0xffff;
-	if (!target_ok(d, cs, false, rip))
+	if (!target_ok(v, cs, false, rip))
 		return;
 	if (n == 5) {
 		sp = word(frame + 3 * size, size);
 		ss = word(frame + 4 * size, size) & 0xffff;
-		vector = seg_check_ss(d, (uint16_t)ss, &desc);
+		vector = seg_check_ss(v, (uint16_t)ss, &desc);
 		if (vector != 0) {
-			trap_exception(d, vector, true, (uint32_t)ss & ~3u);
+			trap_exception(v, vector, true, (uint32_t)ss & ~3u);
 			return;
 		}
 	} else {
 		sp = (uint32_t)(sp + n * size);
 	}
-	cpu_retire(d->cpu, x->len);
-	seg_load_cs(d, cs);
+	cpu_retire(v->cpu, x->len);
+	seg_load_cs(v, cs);
 	if (n == 5)
-		seg_load_ss(d, (uint16_t)ss, false);
-	s->rip = s->code64 ? rip : (uint32_t)rip;
+		seg_load_ss(v, (uint16_t)ss, false);
+	s->rip = rip;
 	s->gpr[RSP] = sp;
 	s->rflags = (s->rflags & ~mask) | (flags & mask);
 }
 
-void priv_far_ret(struct domain *d, const struct cpu_exit *x)
+void priv_far_ret(struct vcpu *v, const struct cpu_exit *x)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	unsigned size = x->priv.size;
 	uint64_t rip, sp = s->gpr[RSP];
 	struct mem_fault f;
 	uint8_t frame[16];
 	uint16_t cs;
 
-	if (mem_copy_in(d->mem, s->mode, frame, stack_va(s, sp), 2 * size, &f) < 0) {
-		fault(d, &f);
+	if (mem_copy_in(v->d->mem, s->mode, frame, stack_va(s, sp), 2 * size, &f) < 0) {
+		fault(v, &f);
 		return;
 	}
 	rip = word(frame, size);
 	cs = (uint16_t)word(frame + size, size);
-	if (!target_ok(d, cs, false, rip))
+	if (!target_ok(v, cs, false, rip))
 		return;
 	sp += 2 * size + (uint16_t)x->priv.value;
 	if (!s->code64)
 		sp = (uint32_t)sp;
-	cpu_retire(d->cpu, x->len);
-	seg_load_cs(d, cs);
-	s->rip = s->code64 ? rip : (uint32_t)rip;
+	cpu_retire(v->cpu, x->len);
+	seg_load_cs(v, cs);
+	s->rip = rip;
 	s->gpr[RSP] = sp;
 }
 
-void priv_far_jmp(struct domain *d, const struct cpu_exit *x)
+void priv_far_jmp(struct vcpu *v, const struct cpu_exit *x)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
-	if (!target_ok(d, x->priv.sel, true, x->priv.value))
+	if (!target_ok(v, x->priv.sel, true, x->priv.value))
 		return;
-	cpu_retire(d->cpu, x->len);
-	seg_load_cs(d, x->priv.sel | 3);
-	s->rip = s->code64 ? x->priv.value : (uint32_t)x->priv.value;
+	cpu_retire(v->cpu, x->len);
+	seg_load_cs(v, x->priv.sel | 3);
+	s->rip = x->priv.value;
 }
 
-void priv_far_call(struct domain *d, const struct cpu_exit *x)
+void priv_far_call(struct vcpu *v, const struct cpu_exit *x)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	unsigned size = x->priv.size;
 	uint64_t sp = s->gpr[RSP] - 2 * size, ret = s->rip + x->len;
 	uint64_t cs = s->seg[SEG_CS];
 	struct mem_fault f;
 	uint8_t frame[16];
 
-	if (!target_ok(d, x->priv.sel, true, x->priv.value))
+	if (!target_ok(v, x->priv.sel, true, x->priv.value))
 		return;
 	if (!s->code64)
 		sp = (uint32_t)sp;
 	memcpy(frame, &ret, size);
 	memcpy(frame + size, &cs, size);
-	if (mem_copy_out(d->mem, s->mode, stack_va(s, sp), frame, 2 * size, &f) < 0) {
-		fault(d, &f);
+	if (mem_copy_out(v->d->mem, s->mode, stack_va(s, sp), frame, 2 * size, &f) < 0) {
+		fault(v, &f);
 		return;
 	}
-	cpu_retire(d->cpu, x->len);
-	seg_load_cs(d, x->priv.sel | 3);
-	s->rip = s->code64 ? x->priv.value : (uint32_t)x->priv.value;
+	cpu_retire(v->cpu, x->len);
+	seg_load_cs(v, x->priv.sel | 3);
+	s->rip = x->priv.value;
 	s->gpr[RSP] = sp;
 }

@@ -2,13 +2,18 @@
  * machine.c - a domain without a kernel: its extra frames and the state that
  * every part starts with.
  *
- * Behind the guest's RAM lie shared_info, the grant table, and the
+ * Behind the guest's RAM lie shared_info, the grant table with its status, and the
  * machine-to-phys table that kernel mode sees in Xen's hole.  The table also
  * covers the extra frames, for which it says ~0: not the guest's.
  */
-#include "xen/internal.h"
+#include "xen/strict.h"
 
 #include <stdlib.h>
+
+#include "xen/bus.h"
+#include "xen/machine.h"
+#include "xen/mmu.h"
+#include "xen/store.h"
 
 enum { PER_PAGE = PAGE_SIZE / 8 };
 
@@ -24,7 +29,7 @@ static uint64_t m2p_frames(uint64_t n)
 
 uint64_t machine_frames(uint64_t ram)
 {
-	uint64_t n = 1 + GRANT_FRAMES;
+	uint64_t n = 1 + GRANT_FRAMES + GRANT_STATUS_FRAMES;
 
 	return n + m2p_frames(ram + n);
 }
@@ -42,24 +47,35 @@ static void fill_m2p(struct domain *d, mfn_t first)
 	mem_set_window(d->mem, M2P_START + MEM_FIRST_MFN * 8, first, n);
 }
 
-int machine_init(struct domain *d, struct err *e)
+static void init_vcpu(struct domain *d, struct vcpu *v)
+{
+	v->d = d;
+	v->run.polled = v->moment_at = SOURCE_NEVER;
+	ctl_init(&v->ctl);
+	timer_init(&v->timer);
+	sched_init_vcpu(v);
+	regs_of(v)->tsc_mul = TSC_MUL;
+}
+
+int machine_init(struct domain *d, uint64_t has, struct ttd_error *e)
 {
 	uint64_t ram = mem_ram_pages(d->mem);
 
 	_Static_assert(MEM_FIRST_MFN * 8 % PAGE_SIZE == 0, "the M2P window is page-aligned");
 	d->ended = RUNNING;
-	d->area.shared_info = MEM_FIRST_MFN + ram;
-	d->grant.first = d->area.shared_info + 1;
-	d->grant.nr_frames = 1;
+	d->shared_info = MEM_FIRST_MFN + ram;
+	grant_init(&d->grant, d->shared_info + 1);
 	d->con.port = PORT_CONSOLE;
-	d->polled = d->until.icount = d->moment_at = SOURCE_NEVER;
+	d->run.until.icount = SOURCE_NEVER;
 	if (pin_init(&d->pin, ram) < 0)
-		return err_set(e, ST_HOST, "out of memory for the guest's page-table state");
-	fill_m2p(d, d->grant.first + GRANT_FRAMES);
-	ctl_init(&d->ctl);
-	timer_init(&d->timer);
+		return err_set(e, TTD_HOST, "out of memory for the guest's page-table state");
+	fill_m2p(d, d->grant.first + GRANT_FRAMES + GRANT_STATUS_FRAMES);
+	if (memory_init(d, has) < 0)
+		return err_set(e, TTD_HOST, "out of memory for the guest's frames");
+	for (unsigned i = 0; i < VCPUS; i++)
+		init_vcpu(d, &d->vcpu[i]);
+	sched_init(&d->sched);
 	evtchn_init(&d->ev);
-	regs_of(d)->tsc_mul = TSC_MUL;
 	return store_init(d, e);
 }
 
@@ -67,8 +83,10 @@ void machine_start(struct domain *d)
 {
 	struct event wallclock;
 
-	d->source->ops->boot(d->source, &wallclock);
-	area_init(d, wallclock.value);
+	source_boot(d->source, &wallclock);
+	area_init_shared(d, wallclock.value);
+	for (unsigned i = 0; i < VCPUS; i++)
+		area_init(&d->vcpu[i]);
 }
 
 void machine_fini(struct domain *d)
@@ -76,6 +94,9 @@ void machine_fini(struct domain *d)
 	bus_detach_all(d);
 	if (d->store != NULL)
 		xs_destroy(d->store);
+	grant_fini(&d->grant);
 	pin_free(&d->pin);
+	memory_fini(&d->memory);
+	strict_free(d->strict);
 	free(d->con.in);
 }

@@ -7,9 +7,13 @@
  * checked against the guest's RAM where a write goes; what an entry points to
  * is checked by the walk that uses it.
  */
-#include "xen/internal.h"
+#include "xen/strict.h"
 
 #include <errno.h>
+
+#include "util/zero.h"
+#include "xen/guestcopy.h"
+#include "xen/mmu.h"
 
 #define ENTRY_OFF(maddr) ((unsigned)((maddr) & (PAGE_SIZE - 8)))
 
@@ -24,6 +28,8 @@ static int64_t update_entry(struct domain *d, uint64_t maddr, uint64_t val, bool
 	mfn_t mfn = maddr >> PAGE_SHIFT;
 	unsigned off = ENTRY_OFF(maddr);
 
+	if (d->strict != NULL)
+		return strict_update(d, maddr, val, keep_ad);
 	if (!is_ram(d, mfn))
 		return -EINVAL;
 	/* In an ordinary frame the bits mean nothing: a raw write. */
@@ -33,24 +39,28 @@ static int64_t update_entry(struct domain *d, uint64_t maddr, uint64_t val, bool
 }
 
 /* The frames of the machine-to-phys table: found as the guest finds them. */
-static int64_t update_m2p(struct domain *d, mfn_t mfn, uint64_t pfn)
+void m2p_set(struct domain *d, mfn_t mfn, uint64_t pfn)
 {
 	gva_t va = M2P_START + mfn * 8;
-	mfn_t table;
+	mfn_t table = mem_peek(d->mem, MEM_KERNEL, va, NULL);
 
-	if (!is_ram(d, mfn))
-		return -EINVAL;
-	table = mem_peek(d->mem, MEM_KERNEL, va, NULL);
-	if (table == MFN_NONE)
-		return -EINVAL;
-	return mem_write_frame(d->mem, table, va & (PAGE_SIZE - 1), &pfn, 8) < 0 ? -EINVAL : 0;
+	mem_write_frame(d->mem, table, va & (PAGE_SIZE - 1), &pfn, 8);
 }
 
-static int64_t update_one(struct domain *d, gva_t va)
+static int64_t update_m2p(struct domain *d, mfn_t mfn, uint64_t pfn)
 {
+	if (!is_ram(d, mfn))
+		return -EINVAL;
+	m2p_set(d, mfn, pfn);
+	return 0;
+}
+
+static int64_t update_one(struct vcpu *v, gva_t va)
+{
+	struct domain *d = v->d;
 	struct mmu_update u;
 
-	if (copy_from_guest(d, &u, va, sizeof(u)) < 0)
+	if (copy_from_guest(v, &u, va, sizeof u) < 0)
 		return -EFAULT;
 	switch (u.ptr & 3) {
 	case MMU_MACHPHYS_UPDATE:
@@ -69,8 +79,8 @@ static int64_t update_one(struct domain *d, gva_t va)
  */
 #define RESUMED 0x80000000u
 
-static int64_t do_list(struct domain *d, const struct hypercall_args *h, size_t size,
-	int64_t (*one)(struct domain *d, gva_t va))
+static int64_t do_list(struct vcpu *v, const struct hypercall_args *h, size_t size,
+	int64_t (*one)(struct vcpu *v, gva_t va))
 {
 	uint32_t n = (uint32_t)h->a[1] & ~RESUMED, done = 0, before = 0;
 	struct hypercall_args left = *h;
@@ -78,35 +88,36 @@ static int64_t do_list(struct domain *d, const struct hypercall_args *h, size_t 
 	int64_t rc = 0;
 
 	if (((uint32_t)h->a[1] & RESUMED) && h->a[2] != 0 &&
-	    copy_from_guest(d, &before, h->a[2], sizeof(before)) < 0)
+	    copy_from_guest(v, &before, h->a[2], sizeof before) < 0)
 		return -EFAULT;
 	while (done < n && !again) {
-		rc = one(d, h->a[0] + (uint64_t)done * size);
+		rc = one(v, h->a[0] + (uint64_t)done * size);
 		if (rc < 0)
 			break;
 		done++;
-		again = hypercall_work(d, 1) && done < n;
+		again = hypercall_work(v->d, 1) && done < n;
 	}
 	before += done;
 	if (h->a[2] != 0)
-		copy_to_guest(d, h->a[2], &before, sizeof(before));
+		copy_to_guest(v, h->a[2], &before, sizeof before);
 	if (!again)
 		return rc;
 	left.a[0] += (uint64_t)done * size;
 	left.a[1] = (n - done) | RESUMED;
-	return hypercall_again(d, &left);
+	return hypercall_again(v, &left);
 }
 
-int64_t hc_mmu_update(struct domain *d, const struct hypercall_args *h)
+int64_t hc_mmu_update(struct vcpu *v, const struct hypercall_args *h)
 {
 	if (!self(h->a[3]) || (h->a[3] >> 16 & 0xffff) != 0)
 		return -ESRCH;
-	return do_list(d, h, sizeof(struct mmu_update), update_one);
+	return do_list(v, h, sizeof(struct mmu_update), update_one);
 }
 
 /* The machine address of the L1 entry for va, 0 if the tables do not reach it. */
-static uint64_t l1_entry(struct domain *d, gva_t va)
+uint64_t mmu_l1_entry(struct vcpu *v, gva_t va)
 {
+	struct domain *d = v->d;
 	mfn_t table = mem_root(d->mem, MEM_KERNEL);
 
 	for (unsigned level = 4; level > 1; level--) {
@@ -123,21 +134,23 @@ static uint64_t l1_entry(struct domain *d, gva_t va)
 	return is_ram(d, table) ? table << PAGE_SHIFT | (va >> 12 & 511) * 8 : 0;
 }
 
-int64_t hc_update_va_mapping(struct domain *d, const struct hypercall_args *h)
+int64_t hc_update_va_mapping(struct vcpu *v, const struct hypercall_args *h)
 {
-	uint64_t maddr = l1_entry(d, h->a[0]);
+	struct domain *d = v->d;
+	uint64_t maddr = mmu_l1_entry(v, h->a[0]);
 
+	if (maddr != 0 && d->strict != NULL && !strict_is(d, maddr >> PAGE_SHIFT, STRICT_L1))
+		return strict_refuse(d, -EINVAL, "is no L1 page table", maddr >> PAGE_SHIFT);
 	return maddr == 0 ? -EINVAL : update_entry(d, maddr, h->a[1], false);
 }
 
 static int64_t copy_page(struct domain *d, mfn_t dst, mfn_t src)
 {
-	static const uint8_t zero[PAGE_SIZE];
 	uint8_t page[PAGE_SIZE];
-	const uint8_t *from = zero;
+	const uint8_t *from = zero_page;
 
 	hypercall_work(d, 8);
-	if (!is_ram(d, dst))
+	if (!is_ram(d, dst) || !strict_may(d, dst, STRICT_WRITABLE))
 		return -EINVAL;
 	if (src != MFN_NONE) {
 		if (!is_ram(d, src))
@@ -148,18 +161,30 @@ static int64_t copy_page(struct domain *d, mfn_t dst, mfn_t src)
 	return mem_write_frame(d->mem, dst, 0, from, PAGE_SIZE) < 0 ? -EINVAL : 0;
 }
 
-static int64_t new_root(struct domain *d, enum mem_mode mode, mfn_t mfn)
+int64_t mmu_set_root(struct vcpu *v, enum mem_mode mode, mfn_t mfn)
 {
-	if (mode == MEM_USER && mfn == 0)
-		mfn = MFN_NONE;
-	else if (!is_ram(d, mfn))
+	struct domain *d = v->d;
+	mfn_t old = mem_root(d->mem, mode);
+	bool none = mode == MEM_USER && mfn == 0;
+	int rc;
+
+	if (!none && !is_ram(d, mfn))
 		return -EINVAL;
-	mem_set_root(d->mem, mode, mfn);
+	if (mfn == old)
+		return 0;
+	rc = none ? 0 : strict_get(d, mfn, STRICT_L4);
+	if (rc < 0)
+		return rc;
+	mem_set_root(d->mem, mode, none ? MFN_NONE : mfn);
+	strict_put(d, old);
+	memory_unused(d, old);
 	return 0;
 }
 
-static int64_t extended(struct domain *d, const struct mmuext_op *op)
+static int64_t extended(struct vcpu *v, const struct mmuext_op *op)
 {
+	struct domain *d = v->d;
+
 	switch (op->cmd) {
 	case MMUEXT_PIN_L1_TABLE:
 	case MMUEXT_PIN_L2_TABLE:
@@ -169,9 +194,9 @@ static int64_t extended(struct domain *d, const struct mmuext_op *op)
 	case MMUEXT_UNPIN_TABLE:
 		return unpin_table(d, op->arg1.mfn);
 	case MMUEXT_NEW_BASEPTR:
-		return new_root(d, MEM_KERNEL, op->arg1.mfn);
+		return mmu_set_root(v, MEM_KERNEL, op->arg1.mfn);
 	case MMUEXT_NEW_USER_BASEPTR:
-		return new_root(d, MEM_USER, op->arg1.mfn);
+		return mmu_set_root(v, MEM_USER, op->arg1.mfn);
 	case MMUEXT_TLB_FLUSH_LOCAL:
 	case MMUEXT_INVLPG_LOCAL:
 	case MMUEXT_TLB_FLUSH_MULTI:
@@ -183,7 +208,7 @@ static int64_t extended(struct domain *d, const struct mmuext_op *op)
 	case MMUEXT_FLUSH_CACHE_GLOBAL:
 		return -EACCES; /* as without a passed-through device */
 	case MMUEXT_SET_LDT:
-		return seg_set_ldt(d, op->arg1.linear_addr, op->arg2.nr_ents);
+		return seg_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
 	case MMUEXT_CLEAR_PAGE:
 		return copy_page(d, op->arg1.mfn, MFN_NONE);
 	case MMUEXT_COPY_PAGE:
@@ -196,16 +221,16 @@ static int64_t extended(struct domain *d, const struct mmuext_op *op)
 	}
 }
 
-static int64_t extended_one(struct domain *d, gva_t va)
+static int64_t extended_one(struct vcpu *v, gva_t va)
 {
 	struct mmuext_op op;
 
-	return copy_from_guest(d, &op, va, sizeof(op)) < 0 ? -EFAULT : extended(d, &op);
+	return copy_from_guest(v, &op, va, sizeof op) < 0 ? -EFAULT : extended(v, &op);
 }
 
-int64_t hc_mmuext_op(struct domain *d, const struct hypercall_args *h)
+int64_t hc_mmuext_op(struct vcpu *v, const struct hypercall_args *h)
 {
 	if (!self(h->a[3]))
 		return -ESRCH;
-	return do_list(d, h, sizeof(struct mmuext_op), extended_one);
+	return do_list(v, h, sizeof(struct mmuext_op), extended_one);
 }

@@ -12,7 +12,7 @@
  * Tables of a hostile guest may contain each other in any way: one operation
  * looks into a frame once at most, and counts it as work (hypercall.c).
  */
-#include "xen/internal.h"
+#include "xen/strict.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ enum { USER_SLOTS = 256, SLOTS = 512 };
 int pin_init(struct pin_state *p, uint64_t ram_pages)
 {
 	p->level = calloc(ram_pages, 1);
-	p->seen = calloc(ram_pages, sizeof(*p->seen));
+	p->seen = calloc(ram_pages, sizeof *p->seen);
 	p->n = ram_pages;
 	return p->level == NULL || p->seen == NULL ? -1 : 0;
 }
@@ -70,7 +70,7 @@ static void next_operation(struct pin_state *p)
 {
 	if (++p->operation != 0)
 		return;
-	memset(p->seen, 0, p->n * sizeof(*p->seen));
+	memset(p->seen, 0, p->n * sizeof *p->seen);
 	p->operation = 1;
 }
 
@@ -113,8 +113,17 @@ static void unmark(struct domain *d, mfn_t table, unsigned level)
 
 int64_t pin_table(struct domain *d, mfn_t mfn, unsigned level)
 {
-	if (!is_ram(d, mfn) || *level_of(d, mfn) != 0)
+	int rc;
+
+	if (!is_ram(d, mfn))
 		return -EINVAL;
+	rc = strict_get(d, mfn, (enum strict_type)level);
+	if (rc < 0)
+		return rc;
+	if (*level_of(d, mfn) != 0) {
+		strict_put(d, mfn);
+		return strict_refuse(d, -EINVAL, "is pinned already", mfn);
+	}
 	*level_of(d, mfn) = (uint8_t)level;
 	next_operation(&d->pin);
 	mark(d, mfn, level);
@@ -126,11 +135,13 @@ int64_t unpin_table(struct domain *d, mfn_t mfn)
 	unsigned level;
 
 	if (!is_ram(d, mfn) || *level_of(d, mfn) == 0)
-		return -EINVAL;
+		return strict_refuse(d, -EINVAL, "is not pinned", mfn);
 	level = *level_of(d, mfn);
 	*level_of(d, mfn) = 0;
 	next_operation(&d->pin);
 	unmark(d, mfn, level);
+	strict_put(d, mfn);
+	memory_unused(d, mfn);
 	return 0;
 }
 

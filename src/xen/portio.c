@@ -8,39 +8,43 @@
  */
 #include "xen/internal.h"
 
+#include "xen/emulate.h"
+#include "xen/guestcopy.h"
+
 enum { PIT_COUNTER_2 = 0x42 };
 
-static bool permitted(struct domain *d, unsigned port, unsigned size)
+static bool permitted(struct vcpu *v, unsigned port, unsigned size)
 {
-	const struct ctl_state *c = &d->ctl;
-	uint8_t bits[2] = {0xff, 0xff};
+	const struct ctl_state *c = &v->ctl;
+	uint8_t bits[2] = {0xff, 0xff}; /* stays so where the bitmap cannot be read */
+	uint64_t va = c->iobmp + port / 8;
 
-	if (ctl_iopl_ok(d))
+	if (ctl_iopl_ok(v))
 		return true;
 	if (port + size > c->iobmp_limit)
 		return false;
-	if (copy_from_guest(d, bits, c->iobmp + port / 8, 2) < 0)
-		return false;
+	if (copy_from_guest(v, &bits[0], va, 1) == 0)
+		copy_from_guest(v, &bits[1], va + 1, 1);
 	return (get16(bits) >> (port & 7) & ((1u << size) - 1)) == 0;
 }
 
-void priv_in(struct domain *d, const struct cpu_exit *x)
+void priv_in(struct vcpu *v, const struct cpu_exit *x)
 {
 	const struct cpu_priv *p = &x->priv;
 
-	if (!permitted(d, p->port, p->size)) {
-		trap_gp(d, 0);
+	if (!permitted(v, p->port, p->size)) {
+		trap_gp(v, 0);
 		return;
 	}
-	priv_set_reg(regs_of(d), RAX, p->size,
+	priv_set_reg(regs_of(v), RAX, p->size,
 		p->port == PIT_COUNTER_2 ? 0 : UINT64_C(0xffffffff));
-	cpu_retire(d->cpu, x->len);
+	cpu_retire(v->cpu, x->len);
 }
 
-void priv_out(struct domain *d, const struct cpu_exit *x)
+void priv_out(struct vcpu *v, const struct cpu_exit *x)
 {
-	if (!permitted(d, x->priv.port, x->priv.size))
-		trap_gp(d, 0);
+	if (!permitted(v, x->priv.port, x->priv.size))
+		trap_gp(v, 0);
 	else
-		cpu_retire(d->cpu, x->len);
+		cpu_retire(v->cpu, x->len);
 }

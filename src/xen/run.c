@@ -31,11 +31,17 @@
 
 #include <time.h>
 
+#include "util/clock.h"
+#include "xen/bus.h"
+#include "xen/emulate.h"
+#include "xen/mmu.h"
+#include "xen/witness.h"
+
 enum { STUCK_MAX = 100000, STOP_GRACE_NS = 500000000 };
 
-struct source_pos position(struct domain *d)
+struct source_pos position(struct vcpu *v)
 {
-	const struct cpu_state *s = regs_of(d);
+	const struct cpu_state *s = regs_of(v);
 
 	return (struct source_pos){
 		.icount = s->icount, .brctr = s->brctr, .rip = s->rip, .rcx = s->gpr[RCX],
@@ -45,12 +51,12 @@ struct source_pos position(struct domain *d)
 
 struct source_pos domain_where(struct domain *d)
 {
-	return position(d);
+	return position(current_vcpu(d));
 }
 
 bool domain_inside(const struct domain *d)
 {
-	return d->unfinished;
+	return current_vcpu(d)->unfinished;
 }
 
 static void control(struct domain *d, const char *key, const struct event *ev)
@@ -63,22 +69,24 @@ static void control(struct domain *d, const char *key, const struct event *ev)
 }
 
 /*
- * R6: a recorder that was kicked behind an exit has looked for an upcall before
+ * R6: a recorder that was kicked after an exit has looked for an upcall before
  * it stops, a replayer that knew where it stops has not.  Where there is none to
  * be found that is no difference, and must not be one in the digest.
  */
 static void forget_check(struct domain *d)
 {
-	if (!d->blocked && !trap_upcall_due(d))
-		d->check_upcall = false;
+	struct vcpu *v = current_vcpu(d);
+
+	if (!v->blocked && !trap_upcall_due(v))
+		v->check_upcall = false;
 }
 
-void apply_event(struct domain *d, const struct event *ev)
+static void apply_event(struct domain *d, const struct event *ev)
 {
 	switch (ev->type) {
 	case EV_TIME:
 	case EV_IDLE:
-		timer_advance(d, ev->value);
+		timer_advance(current_vcpu(d), ev->value);
 		break;
 	case EV_CONSOLE:
 		console_input(d, ev->data, ev->len);
@@ -88,6 +96,9 @@ void apply_event(struct domain *d, const struct event *ev)
 		break;
 	case EV_SYSRQ:
 		control(d, "sysrq", ev);
+		break;
+	case EV_MEMORY:
+		memory_set_target(d, ev->value);
 		break;
 	case EV_STOP:
 		forget_check(d);
@@ -109,18 +120,19 @@ void apply_event(struct domain *d, const struct event *ev)
 /* R1, R2. */
 static void take_inputs(struct domain *d)
 {
-	uint64_t icount = regs_of(d)->icount;
+	struct vcpu *v = current_vcpu(d);
+	uint64_t icount = regs_of(v)->icount;
 	struct source_pos now;
 	struct event ev;
 
-	if (icount == d->polled && !d->blocked)
+	if (icount == v->run.polled && !v->blocked)
 		return;
-	d->polled = icount;
-	d->kicked = false;
+	v->run.polled = icount;
+	d->run.kicked = false;
 	bus_expire(d);
 	for (;;) {
-		now = position(d);
-		if (d->ended != RUNNING || !d->source->ops->next(d->source, &now, &ev))
+		now = position(v);
+		if (d->ended != RUNNING || !source_next(d->source, &now, &ev))
 			return;
 		apply_event(d, &ev);
 	}
@@ -129,25 +141,32 @@ static void take_inputs(struct domain *d)
 /* Nothing to run: time passes until a timer or an input wakes the guest. */
 static void idle(struct domain *d)
 {
-	uint64_t deadline = timer_next(&d->timer), due = bus_due(d);
-	struct source_pos now = position(d);
+	struct vcpu *v = current_vcpu(d);
+	uint64_t deadline = timer_next(v), due = bus_due(d);
+	struct source_pos now = position(v);
 	struct event ev;
 
 	if (due < deadline)
 		deadline = due;
 	if (d->clock == CLOCK_VIRTUAL && deadline != SOURCE_NEVER) {
 		if (deadline > now.tsc)
-			timer_advance(d, deadline - now.tsc);
+			timer_advance(v, deadline - now.tsc);
 		return;
 	}
-	d->source->ops->idle(d->source, &now, deadline, &ev);
+	source_idle(d->source, &now, deadline, &ev);
 	apply_event(d, &ev);
 }
 
-/* An instruction is at most one branch: this never goes too far. */
-static uint64_t before_brctr(struct domain *d, uint64_t brctr, uint64_t target)
+void run_look_again(struct domain *d)
 {
-	const struct cpu_state *s = regs_of(d);
+	for (unsigned i = 0; i < VCPUS; i++)
+		d->vcpu[i].run.due = 0;
+}
+
+/* An instruction is at most one branch: this never goes too far. */
+static uint64_t before_brctr(struct vcpu *v, uint64_t brctr, uint64_t target)
+{
+	const struct cpu_state *s = regs_of(v);
 
 	return brctr > s->brctr && brctr - s->brctr < target - s->icount
 		? s->icount + (brctr - s->brctr) : target;
@@ -155,30 +174,39 @@ static uint64_t before_brctr(struct domain *d, uint64_t brctr, uint64_t target)
 
 static uint64_t next_stop(struct domain *d)
 {
-	struct source_pos now = position(d);
-	uint64_t target = d->source->ops->horizon(d->source, &now);
-	uint64_t timer = timer_icount(d), due = icount_at(d, bus_due(d));
+	const struct run_state *r = &d->run;
+	struct vcpu *v = current_vcpu(d);
+	struct source_pos now = position(v);
+	uint64_t target = source_horizon(d->source, &now);
+	uint64_t timer = timer_icount(v), due = icount_at(v, bus_due(d));
 
 	if (timer < target)
 		target = timer;
 	if (due < target)
 		target = due;
-	if (d->stop_icount != 0 && d->stop_icount < target)
-		target = d->stop_icount;
-	if (d->until.icount < target)
-		target = d->until.icount;
-	if (d->until.tsc != 0 && icount_at(d, d->until.tsc) < target)
-		target = icount_at(d, d->until.tsc);
-	target = before_brctr(d, d->stop_brctr, target);
-	target = before_brctr(d, d->until.brctr, target);
-	if (d->kicked || target <= now.icount)
+	if (r->stop_icount != 0 && r->stop_icount < target)
+		target = r->stop_icount;
+	if (r->until.icount < target)
+		target = r->until.icount;
+	if (r->until.tsc != 0 && icount_at(v, r->until.tsc) < target)
+		target = icount_at(v, r->until.tsc);
+	target = before_brctr(v, r->stop_brctr, target);
+	target = before_brctr(v, r->until.brctr, target);
+	if (r->kicked || target <= now.icount)
 		target = now.icount + 1;
 	return target;
 }
 
-void handle_exit(struct domain *d, const struct cpu_exit *x)
+bool run_must_look(struct vcpu *v, uint64_t due)
 {
-	struct cpu_state *s = regs_of(d);
+	if (v->run.due == 0)
+		v->run.due = next_stop(v->d);
+	return v->d->ended != RUNNING || v->run.due < due;
+}
+
+void handle_exit(struct vcpu *v, const struct cpu_exit *x)
+{
+	struct cpu_state *s = regs_of(v);
 	uint64_t cr2 = x->cr2;
 	uint32_t error = x->error;
 
@@ -187,85 +215,81 @@ void handle_exit(struct domain *d, const struct cpu_exit *x)
 	case CPU_EXIT_KICK:
 		return;
 	case CPU_EXIT_DEBUG:
-		d->debug = x->debug;
-		domain_end_with(d, DOMAIN_DEBUG);
+		v->debug = x->debug;
+		domain_end_with(v->d, DOMAIN_DEBUG);
 		return;
 	case CPU_EXIT_EXCEPTION:
-		if (x->vector != 14)
-			trap_exception(d, x->vector, x->has_error, x->error);
-		else if (!ptwr_fault(d, cr2, error)) /* which may end *x */
-			trap_page_fault(d, cr2, error);
+		if (x->vector != VEC_PF)
+			trap_exception(v, x->vector, x->has_error, x->error);
+		else if (!ptwr_fault(v, cr2, error)) /* which may end *x */
+			trap_page_fault(v, cr2, error);
 		break;
 	case CPU_EXIT_INT:
-		trap_int(d, x->vector, x->len);
+		trap_int(v, x->vector, x->len);
 		break;
 	case CPU_EXIT_SYSCALL:
 		if (s->mode == MEM_USER) {
-			trap_syscall(d, x->len);
+			trap_syscall(v, x->len);
 		} else {
-			cpu_retire(d->cpu, x->len);
-			hypercall(d);
+			cpu_retire(v->cpu, x->len);
+			hypercall(v);
 		}
 		break;
 	case CPU_EXIT_SYSENTER:
-		trap_sysenter(d, x->len);
+		trap_sysenter(v, x->len);
 		break;
 	case CPU_EXIT_PRIV:
-		priv_emulate(d, x);
+		priv_emulate(v, x);
 		break;
 	}
-	d->check_upcall = true;
-}
-
-static uint64_t host_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	v->check_upcall = true;
 }
 
 uint32_t domain_moment(const struct domain *d)
 {
-	return d->moment_at == cpu_state(d->cpu)->icount ? d->moment : 0;
+	const struct vcpu *v = current_vcpu(d);
+
+	return v->moment_at == cpu_state(v->cpu)->icount ? v->moment : 0;
 }
 
 bool domain_moment_before(const struct domain *d, uint32_t *moment)
 {
-	uint64_t icount = cpu_state(d->cpu)->icount;
+	const struct vcpu *v = current_vcpu(d);
+	uint64_t icount = cpu_state(v->cpu)->icount;
 
-	*moment = d->moment_at == icount - 1 ? d->moment : 0;
-	return icount != d->loaded_at && d->moment_at != icount;
+	*moment = v->moment_at == icount - 1 ? v->moment : 0;
+	return icount != v->loaded_at && v->moment_at != icount;
 }
 
 bool run_reached(const struct domain *d)
 {
-	const struct cpu_state *s = cpu_state(d->cpu);
-	const struct domain_until *u = &d->until;
+	const struct cpu_state *s = cpu_state(current_vcpu(d)->cpu);
+	const struct domain_until *u = &d->run.until;
 
 	return s->icount > u->icount || (s->icount == u->icount && domain_moment(d) >= u->moment) ||
 		(u->brctr != 0 && s->brctr >= u->brctr) || (u->tsc != 0 && cpu_tsc(s) >= u->tsc);
 }
 
-static void next_moment(struct domain *d)
+static void next_moment(struct vcpu *v)
 {
-	d->moment = domain_moment(d) + 1;
-	d->moment_at = regs_of(d)->icount;
+	v->moment = domain_moment(v->d) + 1;
+	v->moment_at = regs_of(v)->icount;
 }
 
 /* R1, R4: the vCPU came back and stands where it stood. */
-static void not_moved(struct domain *d)
+static void not_moved(struct vcpu *v)
 {
-	uint64_t icount = regs_of(d)->icount;
+	struct vcpu_run *r = &v->run;
+	uint64_t icount = regs_of(v)->icount;
 
-	next_moment(d);
-	d->polled = icount;
-	d->stuck = d->stuck_at == icount ? d->stuck + 1 : 0;
-	d->stuck_at = icount;
-	if (d->stuck > STUCK_MAX)
-		domain_crash(d, "%u exceptions in a row without an instruction between them "
-			"(rip %#llx, cr2 %#llx)", d->stuck, (unsigned long long)regs_of(d)->rip,
-			(unsigned long long)d->ctl.cr2);
+	next_moment(v);
+	r->polled = icount;
+	r->stuck = r->stuck_at == icount ? r->stuck + 1 : 0;
+	r->stuck_at = icount;
+	if (r->stuck > STUCK_MAX)
+		domain_crash(v->d, "%u exceptions in a row without an instruction between them "
+			"(rip %#llx, cr2 %#llx)", r->stuck, (unsigned long long)regs_of(v)->rip,
+			(unsigned long long)v->ctl.cr2);
 }
 
 /*
@@ -274,86 +298,113 @@ static void not_moved(struct domain *d)
  */
 static void stop_unfinished(struct domain *d)
 {
-	uint64_t now = host_now();
+	struct run_state *r = &d->run;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	if (d->unfinished_since == 0)
-		d->unfinished_since = now;
-	if (now - d->unfinished_since < STOP_GRACE_NS)
-		cpu_kick(d->cpu);
+	if (r->unfinished_since == 0)
+		r->unfinished_since = now;
+	if (now - r->unfinished_since < STOP_GRACE_NS)
+		cpu_kick(current_vcpu(d)->cpu);
 	else
 		domain_end_with(d, DOMAIN_STOPPED);
 }
 
 /* R5. */
-static bool something_due(struct domain *d)
+static bool something_due(struct vcpu *v)
 {
-	return regs_of(d)->icount >= d->due || d->kicked || d->blocked;
+	return regs_of(v)->icount >= v->run.due || v->d->run.kicked || v->blocked;
 }
 
-static void run_vcpu(struct domain *d)
+static void run_vcpu(struct vcpu *v)
 {
-	struct cpu_state *s = regs_of(d);
+	struct domain *d = v->d;
+	struct run_state *r = &d->run;
+	struct cpu_state *s = regs_of(v);
 	const struct cpu_exit *x;
 	enum cpu_exit_reason reason;
 	uint64_t came_back, t = 0;
 
-	if (something_due(d))
-		d->due = next_stop(d);
-	x = cpu_run(d->cpu, d->due);
+	if (something_due(v))
+		v->run.due = next_stop(d);
+	x = cpu_run(v->cpu, v->run.due);
 	reason = x->reason;
 	came_back = s->icount;
-	d->unfinished = x->unfinished;
+	v->unfinished = x->unfinished;
 	if (reason == CPU_EXIT_KICK) {
-		d->kicked = true;
+		r->kicked = true;
 		if (x->unfinished)
-			d->polled = came_back; /* inputs wait; a stop need not */
-		if (x->unfinished && d->stop_asked)
+			v->run.polled = came_back; /* inputs wait; a stop need not */
+		if (x->unfinished && r->stop_asked)
 			stop_unfinished(d);
 	}
-	if (d->profile)
-		t = host_now();
-	handle_exit(d, x);
-	if (d->profile)
-		d->stats.host_exit_ns[reason & 7] += host_now() - t;
+	if (r->profile)
+		t = clock_ns(CLOCK_MONOTONIC);
+	handle_exit(v, x);
+	if (r->profile)
+		d->stats.host_exit_ns[reason & 7] += clock_ns(CLOCK_MONOTONIC) - t;
 	if (reason != CPU_EXIT_TARGET && reason != CPU_EXIT_KICK &&
 	    reason != CPU_EXIT_DEBUG && s->icount == came_back)
-		not_moved(d);
+		not_moved(v);
 }
 
 static bool stop_reached(struct domain *d)
 {
-	const struct cpu_state *s = regs_of(d);
+	const struct cpu_state *s = regs_of(current_vcpu(d));
+	const struct run_state *r = &d->run;
 
-	return (d->stop_icount != 0 && s->icount >= d->stop_icount) ||
-		(d->stop_brctr != 0 && s->brctr >= d->stop_brctr);
+	return (r->stop_icount != 0 && s->icount >= r->stop_icount) ||
+		(r->stop_brctr != 0 && s->brctr >= r->stop_brctr);
 }
 
 void run_step(struct domain *d)
 {
-	if (something_due(d)) {
+	struct vcpu *v = current_vcpu(d);
+
+	if (something_due(v)) {
 		take_inputs(d);
-		timer_expire(d);
+		timer_expire(v);
 		if (stop_reached(d))
 			domain_end_with(d, DOMAIN_STOPPED);
 	}
 	if (d->ended != RUNNING)
 		return;
-	if (d->blocked) {
-		if (!upcall_pending(d)) {
+	if (v->blocked) {
+		if (!sched_awake(v)) {
 			idle(d);
 			return;
 		}
-		d->blocked = false;
-		d->check_upcall = true;
+		v->blocked = false;
+		timer_expire(v); /* a tick that fell due meanwhile */
+		v->check_upcall = true;
 	}
-	if (d->check_upcall) {
-		d->check_upcall = false;
-		if (trap_upcall(d)) {
-			next_moment(d);
-			d->polled = regs_of(d)->icount; /* R1: a kick may come right now */
+	if (v->check_upcall && !cpu_debug_due(v->cpu)) {
+		if (trap_upcall(v)) {
+			next_moment(v);
+			v->run.polled = regs_of(v)->icount; /* R1: a kick may come right now */
 		}
-		if (d->ended != RUNNING || run_reached(d))
+		if (d->ended != RUNNING || run_reached(d) || v->check_upcall)
 			return;
 	}
-	run_vcpu(d);
+	run_vcpu(v);
+}
+
+/* Of the rest nothing outlives a load. */
+void run_save(const struct vcpu_run *r, struct wbuf *w)
+{
+	wbuf_u64(w, r->polled);
+	wbuf_u64(w, r->stuck_at);
+	wbuf_u32(w, r->stuck);
+}
+
+void run_load(struct vcpu_run *r, struct rbuf *b)
+{
+	r->polled = rbuf_u64(b);
+	r->stuck_at = rbuf_u64(b);
+	r->stuck = rbuf_u32(b);
+}
+
+void run_forget(struct run_state *r)
+{
+	r->kicked = r->stop_asked = r->interrupted = false;
+	r->unfinished_since = 0;
 }

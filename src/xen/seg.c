@@ -12,23 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "xen/internal.h"
-
-enum {
-	VEC_NP = 11, VEC_SS = 12, VEC_GP = 13,
-	SEL_TI = 4,
-	FIRST_RESERVED_ENTRY = GDT_FRAMES * 512,
-};
-
-/* Bits of a descriptor's high word. */
-#define DESC_ACCESSED (1u << 8)
-#define DESC_WRITE (1u << 9)   /* data: writable; code: readable */
-#define DESC_CODE (1u << 11)
-#define DESC_S (1u << 12)
-#define DESC_DPL (3u << 13)
-#define DESC_P (1u << 15)
-#define DESC_L (1u << 21)
-#define DESC_DB (1u << 22)
+#include "xen/guestcopy.h"
+#include "xen/strict.h"
 
 static const struct {
 	uint16_t sel;
@@ -39,14 +24,14 @@ static const struct {
 	{ FLAT_RING3_CS64 & ~7, { 0x0000ffff, 0x00affb00 } },
 };
 
-uint32_t desc_base(const struct descriptor *desc)
+static uint32_t desc_base(const struct descriptor *desc)
 {
 	return desc->lo >> 16 | (desc->hi & 0xff) << 16 | (desc->hi & 0xff000000);
 }
 
 static bool flat_lookup(uint16_t sel, struct descriptor *out)
 {
-	for (size_t i = 0; i < sizeof(flat) / sizeof(flat[0]); i++)
+	for (size_t i = 0; i < sizeof flat / sizeof flat[0]; i++)
 		if (flat[i].sel == (sel & ~7)) {
 			*out = flat[i].desc;
 			return true;
@@ -54,10 +39,18 @@ static bool flat_lookup(uint16_t sel, struct descriptor *out)
 	return false;
 }
 
-/* The frame and offset of a selector's descriptor in the guest's own tables. */
-static mfn_t locate(struct domain *d, uint16_t sel, unsigned *off)
+/* A page of the LDT may not be one that the guest can write. */
+static bool ldt_page_ok(struct vcpu *v, mfn_t mfn)
 {
-	const struct seg_state *g = &d->seg;
+	strict_call(v->d, "use of the LDT");
+	return strict_may(v->d, mfn, STRICT_SEGDESC);
+}
+
+/* The frame and offset of a selector's descriptor in the guest's own tables. */
+static mfn_t locate(struct vcpu *v, uint16_t sel, unsigned *off)
+{
+	struct domain *d = v->d;
+	const struct seg_state *g = &v->seg;
 	unsigned index = sel >> 3;
 	mfn_t mfn;
 
@@ -69,6 +62,8 @@ static mfn_t locate(struct domain *d, uint16_t sel, unsigned *off)
 			return MFN_NONE;
 		*off = va & (PAGE_SIZE - 1);
 		mfn = mem_peek(d->mem, MEM_KERNEL, va, NULL);
+		if (d->strict != NULL && !ldt_page_ok(v, mfn))
+			return MFN_NONE;
 	} else {
 		if (index >= g->gdt_entries)
 			return MFN_NONE;
@@ -77,7 +72,7 @@ static mfn_t locate(struct domain *d, uint16_t sel, unsigned *off)
 	return is_ram(d, mfn) && *off <= PAGE_SIZE - 8 ? mfn : MFN_NONE;
 }
 
-bool seg_lookup(struct domain *d, uint16_t sel, struct descriptor *out)
+bool seg_lookup(struct vcpu *v, uint16_t sel, struct descriptor *out)
 {
 	unsigned off;
 	mfn_t mfn;
@@ -87,10 +82,10 @@ bool seg_lookup(struct domain *d, uint16_t sel, struct descriptor *out)
 		return false;
 	if (!(sel & SEL_TI) && sel >> 3 >= FIRST_RESERVED_ENTRY)
 		return flat_lookup(sel, out);
-	mfn = locate(d, sel, &off);
+	mfn = locate(v, sel, &off);
 	if (mfn == MFN_NONE)
 		return false;
-	p = mem_frame(d->mem, mfn) + off;
+	p = mem_frame(v->d->mem, mfn) + off;
 	out->lo = get32(p);
 	out->hi = get32(p + 4);
 	seg_fix_descriptor(out);
@@ -98,7 +93,7 @@ bool seg_lookup(struct domain *d, uint16_t sel, struct descriptor *out)
 }
 
 /* The CPU sets the accessed bit of a descriptor it loads. */
-static void mark_accessed(struct domain *d, uint16_t sel)
+static void mark_accessed(struct vcpu *v, uint16_t sel)
 {
 	unsigned off;
 	mfn_t mfn;
@@ -106,19 +101,19 @@ static void mark_accessed(struct domain *d, uint16_t sel)
 
 	if (!(sel & SEL_TI) && sel >> 3 >= FIRST_RESERVED_ENTRY)
 		return;
-	mfn = locate(d, sel, &off);
+	mfn = locate(v, sel, &off);
 	if (mfn == MFN_NONE)
 		return;
-	type = mem_frame(d->mem, mfn)[off + 5];
+	type = mem_frame(v->d->mem, mfn)[off + 5];
 	if (type & 1)
 		return;
 	type |= 1;
-	mem_write_frame(d->mem, mfn, off + 5, &type, 1);
+	mem_write_frame(v->d->mem, mfn, off + 5, &type, 1);
 }
 
-unsigned seg_check_cs(struct domain *d, uint16_t sel, struct descriptor *out)
+unsigned seg_check_cs(struct vcpu *v, uint16_t sel, struct descriptor *out)
 {
-	if (!seg_lookup(d, sel, out))
+	if (!seg_lookup(v, sel, out))
 		return VEC_GP;
 	if ((out->hi & (DESC_S | DESC_CODE)) != (DESC_S | DESC_CODE))
 		return VEC_GP;
@@ -132,9 +127,9 @@ unsigned seg_check_cs(struct domain *d, uint16_t sel, struct descriptor *out)
 	return out->hi & DESC_P ? 0 : VEC_NP;
 }
 
-unsigned seg_check_ss(struct domain *d, uint16_t sel, struct descriptor *out)
+unsigned seg_check_ss(struct vcpu *v, uint16_t sel, struct descriptor *out)
 {
-	if ((sel & 3) != 3 || !seg_lookup(d, sel, out))
+	if ((sel & 3) != 3 || !seg_lookup(v, sel, out))
 		return VEC_GP;
 	if ((out->hi & (DESC_S | DESC_CODE | DESC_WRITE)) != (DESC_S | DESC_WRITE) ||
 	    desc_base(out) != 0)
@@ -144,57 +139,57 @@ unsigned seg_check_ss(struct domain *d, uint16_t sel, struct descriptor *out)
 	return out->hi & DESC_P ? 0 : VEC_SS;
 }
 
-static void take_cs(struct domain *d, uint16_t sel, const struct descriptor *desc)
+static void take_cs(struct vcpu *v, uint16_t sel, const struct descriptor *desc)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
 	if (!(desc->hi & DESC_ACCESSED))
-		mark_accessed(d, sel);
+		mark_accessed(v, sel);
 	s->seg[SEG_CS] = sel;
 	s->code64 = (desc->hi & DESC_L) != 0;
 	s->seg_base[SEG_CS] = s->code64 ? 0 : desc_base(desc);
 }
 
-static void take_ss(struct domain *d, uint16_t sel, const struct descriptor *desc)
+static void take_ss(struct vcpu *v, uint16_t sel, const struct descriptor *desc)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
 	if (!(desc->hi & DESC_ACCESSED))
-		mark_accessed(d, sel);
+		mark_accessed(v, sel);
 	s->seg[SEG_SS] = sel;
 	s->seg_base[SEG_SS] = desc_base(desc);
 }
 
-unsigned seg_load_cs(struct domain *d, uint16_t sel)
+unsigned seg_load_cs(struct vcpu *v, uint16_t sel)
 {
 	struct descriptor desc;
-	unsigned vector = seg_check_cs(d, sel, &desc);
+	unsigned vector = seg_check_cs(v, sel, &desc);
 
 	if (vector == 0)
-		take_cs(d, sel, &desc);
+		take_cs(v, sel, &desc);
 	return vector;
 }
 
-unsigned seg_load_both(struct domain *d, uint16_t cs, uint16_t ss, uint16_t *bad)
+unsigned seg_load_both(struct vcpu *v, uint16_t cs, uint16_t ss, uint16_t *bad)
 {
 	struct descriptor code, stack;
-	unsigned vector = seg_check_cs(d, cs, &code);
+	unsigned vector = seg_check_cs(v, cs, &code);
 
 	*bad = cs;
 	if (vector != 0)
 		return vector;
-	vector = seg_check_ss(d, ss, &stack);
+	vector = seg_check_ss(v, ss, &stack);
 	*bad = ss;
 	if (vector != 0)
 		return vector;
-	take_cs(d, cs, &code);
-	take_ss(d, ss, &stack);
+	take_cs(v, cs, &code);
+	take_ss(v, ss, &stack);
 	return 0;
 }
 
-unsigned seg_load_ss(struct domain *d, uint16_t sel, bool null_ok)
+unsigned seg_load_ss(struct vcpu *v, uint16_t sel, bool null_ok)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	struct descriptor desc;
 	unsigned vector;
 
@@ -203,16 +198,16 @@ unsigned seg_load_ss(struct domain *d, uint16_t sel, bool null_ok)
 		s->seg_base[SEG_SS] = 0;
 		return 0;
 	}
-	vector = seg_check_ss(d, sel, &desc);
+	vector = seg_check_ss(v, sel, &desc);
 	if (vector == 0)
-		take_ss(d, sel, &desc);
+		take_ss(v, sel, &desc);
 	return vector;
 }
 
 /* ES, DS, FS, GS.  A null selector clears the base, as Intel CPUs do. */
-unsigned seg_load_data(struct domain *d, enum cpu_seg seg, uint16_t sel)
+unsigned seg_load_data(struct vcpu *v, enum cpu_seg seg, uint16_t sel)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	struct descriptor desc;
 
 	if ((sel & ~3) == 0) {
@@ -220,7 +215,7 @@ unsigned seg_load_data(struct domain *d, enum cpu_seg seg, uint16_t sel)
 		s->seg_base[seg] = 0;
 		return 0;
 	}
-	if (!seg_lookup(d, sel, &desc) || !(desc.hi & DESC_S))
+	if (!seg_lookup(v, sel, &desc) || !(desc.hi & DESC_S))
 		return VEC_GP;
 	if ((desc.hi & DESC_CODE) && !(desc.hi & DESC_WRITE))
 		return VEC_GP;
@@ -228,7 +223,7 @@ unsigned seg_load_data(struct domain *d, enum cpu_seg seg, uint16_t sel)
 		return VEC_GP;
 	if (!(desc.hi & DESC_P))
 		return VEC_NP;
-	mark_accessed(d, sel);
+	mark_accessed(v, sel);
 	s->seg[seg] = sel;
 	s->seg_base[seg] = desc_base(&desc);
 	return 0;
@@ -256,58 +251,87 @@ bool seg_fix_descriptor(struct descriptor *desc)
 	return (desc->hi & DESC_S) != 0 || (desc->hi & 0xf00) == 0;
 }
 
-static void fix_gdt_frame(struct domain *d, mfn_t mfn, unsigned entries)
+/* All of a frame, whatever part of it the GDT shall have.  false: a bad descriptor. */
+static bool fix_gdt_frame(struct vcpu *v, mfn_t mfn)
 {
-	const uint8_t *p = mem_frame(d->mem, mfn);
+	const uint8_t *p = mem_frame(v->d->mem, mfn);
 
-	for (unsigned i = 0; i < entries; i++) {
+	for (unsigned i = 0; i < PAGE_SIZE / 8; i++) {
 		struct descriptor desc = { get32(p + i * 8), get32(p + i * 8 + 4) };
 		uint32_t old = desc.hi;
 
-		if (seg_fix_descriptor(&desc) && desc.hi != old)
-			mem_write_frame(d->mem, mfn, i * 8 + 4, &desc.hi, 4);
+		if (!seg_fix_descriptor(&desc))
+			return false;
+		if (desc.hi != old)
+			mem_write_frame(v->d->mem, mfn, i * 8 + 4, &desc.hi, 4);
 	}
+	return true;
 }
 
-int64_t hc_set_gdt(struct domain *d, const struct hypercall_args *h)
+/* All of them or none. */
+static bool use_gdt(struct vcpu *v, const mfn_t *mfns, unsigned n)
 {
+	unsigned i;
+
+	for (i = 0; i < n && strict_get(v->d, mfns[i], STRICT_SEGDESC) == 0; i++)
+		;
+	if (i == n)
+		return true;
+	while (i > 0)
+		strict_put(v->d, mfns[--i]);
+	return false;
+}
+
+int64_t hc_set_gdt(struct vcpu *v, const struct hypercall_args *h)
+{
+	struct domain *d = v->d;
 	uint64_t mfns[GDT_FRAMES];
+	mfn_t old[GDT_FRAMES];
 	uint32_t entries = (uint32_t)h->a[1];
-	unsigned frames = (entries + 511) / 512;
+	unsigned frames = entries / 512 + (entries % 512 != 0);
 
 	if (entries > FIRST_RESERVED_ENTRY)
 		return -EINVAL;
-	if (copy_from_guest(d, mfns, h->a[0], frames * sizeof(mfns[0])) < 0)
+	if (copy_from_guest(v, mfns, h->a[0], frames * sizeof mfns[0]) < 0)
 		return -EFAULT;
 	for (unsigned i = 0; i < frames; i++)
-		if (!is_ram(d, mfns[i]))
+		if (!is_ram(d, mfns[i]) || !fix_gdt_frame(v, mfns[i]))
 			return -EINVAL;
-	memset(d->seg.gdt_mfn, 0, sizeof(d->seg.gdt_mfn));
-	d->seg.gdt_entries = entries;
-	for (unsigned i = 0; i < frames; i++) {
-		d->seg.gdt_mfn[i] = mfns[i];
-		fix_gdt_frame(d, mfns[i], entries - i * 512 < 512 ? entries - i * 512 : 512);
-	}
+	if (!use_gdt(v, mfns, frames))
+		return -EINVAL;
+	for (unsigned i = 0; i < GDT_FRAMES; i++)
+		if (v->seg.gdt_entries > i * 512)
+			strict_put(d, v->seg.gdt_mfn[i]);
+	memcpy(old, v->seg.gdt_mfn, sizeof old);
+	memset(v->seg.gdt_mfn, 0, sizeof v->seg.gdt_mfn);
+	v->seg.gdt_entries = entries;
+	memcpy(v->seg.gdt_mfn, mfns, frames * sizeof mfns[0]);
+	for (unsigned i = 0; i < GDT_FRAMES; i++)
+		memory_unused(d, old[i]);
 	return 0;
 }
 
-int64_t hc_update_descriptor(struct domain *d, const struct hypercall_args *h)
+int64_t hc_update_descriptor(struct vcpu *v, const struct hypercall_args *h)
 {
+	struct domain *d = v->d;
 	struct descriptor desc = { (uint32_t)h->a[1], (uint32_t)(h->a[1] >> 32) };
 	mfn_t mfn = h->a[0] >> PAGE_SHIFT;
 
 	if ((h->a[0] & 7) != 0 || !is_ram(d, mfn) || !seg_fix_descriptor(&desc))
 		return -EINVAL;
-	mem_write_frame(d->mem, mfn, h->a[0] & (PAGE_SIZE - 8), &desc, sizeof(desc));
+	if (d->strict != NULL && !strict_is(d, mfn, STRICT_SEGDESC) &&
+	    !strict_may(d, mfn, STRICT_WRITABLE))
+		return -EINVAL;
+	mem_write_frame(d->mem, mfn, h->a[0] & (PAGE_SIZE - 8), &desc, sizeof desc);
 	return 0;
 }
 
-int64_t seg_set_ldt(struct domain *d, uint64_t va, uint64_t entries)
+int64_t seg_set_ldt(struct vcpu *v, uint64_t va, uint64_t entries)
 {
-	if ((va & (PAGE_SIZE - 1)) != 0 || entries > 8192 || !is_canonical(va))
+	if ((va & (PAGE_SIZE - 1)) != 0 || entries > 8192 || !mem_canonical(va))
 		return -EINVAL;
-	d->seg.ldt_va = entries == 0 ? 0 : va;
-	d->seg.ldt_entries = (uint32_t)entries;
+	v->seg.ldt_va = entries == 0 ? 0 : va;
+	v->seg.ldt_entries = (uint32_t)entries;
 	return 0;
 }
 
@@ -315,40 +339,42 @@ int64_t seg_set_ldt(struct domain *d, uint64_t va, uint64_t entries)
  * A GS selector for user mode: its base goes where the user's base waits.  A
  * selector that cannot be loaded becomes the null one, as under Xen.
  */
-static void load_user_gs(struct domain *d, uint16_t sel)
+static void load_user_gs(struct vcpu *v, uint16_t sel)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	uint64_t kernel_base = s->seg_base[SEG_GS];
 
-	if (seg_load_data(d, SEG_GS, sel) != 0)
-		seg_load_data(d, SEG_GS, 0);
+	if (sel > 3)
+		sel |= 3;
+	if (seg_load_data(v, SEG_GS, sel) != 0)
+		seg_load_data(v, SEG_GS, 0);
 	s->gs_base_other = s->seg_base[SEG_GS];
 	s->seg_base[SEG_GS] = kernel_base;
 }
 
-int64_t hc_set_segment_base(struct domain *d, const struct hypercall_args *h)
+int64_t hc_set_segment_base(struct vcpu *v, const struct hypercall_args *h)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 	uint64_t base = h->a[1];
 
 	switch ((uint32_t)h->a[0]) {
 	case SEGBASE_FS:
-		if (!is_canonical(base))
+		if (!mem_canonical(base))
 			return -EINVAL;
 		s->seg_base[SEG_FS] = base;
 		return 0;
 	case SEGBASE_GS_USER:
-		if (!is_canonical(base))
+		if (!mem_canonical(base))
 			return -EINVAL;
 		s->gs_base_other = base;
 		return 0;
 	case SEGBASE_GS_KERNEL:
-		if (!is_canonical(base))
+		if (!mem_canonical(base))
 			return -EINVAL;
 		s->seg_base[SEG_GS] = base;
 		return 0;
 	case SEGBASE_GS_USER_SEL:
-		load_user_gs(d, (uint16_t)base);
+		load_user_gs(v, (uint16_t)base);
 		return 0;
 	default:
 		return -EINVAL;

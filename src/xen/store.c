@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "xen/store.h"
+
 static void ring_read(void *ctx, unsigned off, void *p, size_t n)
 {
 	struct domain *d = ctx;
@@ -22,20 +24,20 @@ static void ring_write(void *ctx, unsigned off, const void *p, size_t n)
 
 static void ring_notify(void *ctx)
 {
-	evtchn_set_pending(ctx, PORT_STORE);
+	evtchn_raise(ctx, PORT_STORE, PORT_STORE);
 }
 
 static const struct xs_ring_ops ring_ops = {
 	.read = ring_read, .write = ring_write, .notify = ring_notify,
 };
 
-int store_init(struct domain *d, struct err *e)
+int store_init(struct domain *d, struct ttd_error *e)
 {
 	d->store = xs_create(DOMID, &ring_ops, d);
-	return d->store != NULL ? 0 : err_set(e, ST_HOST, "out of memory for xenstore");
+	return d->store != NULL ? 0 : err_set(e, TTD_HOST, "out of memory for xenstore");
 }
 
-/* Paths under /local/domain/1; %n: the name, %m: memory in KiB, %c, %s: frames. */
+/* Paths under /local/domain/1; %n: the name, %m, %x: memory in KiB, %c, %s: frames. */
 static const struct {
 	const char *path, *value;
 } tree[] = {
@@ -46,7 +48,7 @@ static const struct {
 	{ "cpu/0", "" },
 	{ "cpu/0/availability", "online" },
 	{ "memory", "" },
-	{ "memory/static-max", "%m" },
+	{ "memory/static-max", "%x" },
 	{ "memory/target", "%m" },
 	{ "memory/videoram", "0" },
 	{ "device", "" },
@@ -88,7 +90,10 @@ static const char *expand(const struct domain *d, const char *value, char *buf, 
 	case 'n':
 		return d->name;
 	case 'm':
-		n = mem_ram_pages(d->mem) * (PAGE_SIZE / 1024);
+		n = d->memory.has * (PAGE_SIZE / 1024);
+		break;
+	case 'x':
+		n = d->memory.pages * (PAGE_SIZE / 1024);
 		break;
 	case 's':
 		n = d->store_ring;
@@ -101,15 +106,15 @@ static const char *expand(const struct domain *d, const char *value, char *buf, 
 	return buf;
 }
 
-int store_populate(struct domain *d, struct err *e)
+int store_populate(struct domain *d, struct ttd_error *e)
 {
-	for (size_t i = 0; i < sizeof(tree) / sizeof(tree[0]); i++) {
+	for (size_t i = 0; i < sizeof tree / sizeof tree[0]; i++) {
 		char path[128], buf[32];
-		const char *value = expand(d, tree[i].value, buf, sizeof(buf));
+		const char *value = expand(d, tree[i].value, buf, sizeof buf);
 
-		snprintf(path, sizeof(path), "/local/domain/%d/%s", DOMID, tree[i].path);
+		snprintf(path, sizeof path, "/local/domain/%d/%s", DOMID, tree[i].path);
 		if (xs_write(d->store, path, value, strlen(value)) < 0)
-			return err_set(e, ST_HOST, "xenstore: cannot write %s", path);
+			return err_set(e, TTD_HOST, "xenstore: cannot write %s", path);
 	}
 	return 0;
 }

@@ -14,55 +14,63 @@
  *  T3. A frame that cannot be pushed ends the guest, as under Xen: there is
  *      no double fault for PV guests.
  */
+#include "mem/space.h"
 #include "xen/internal.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <xen/callback.h>
 
 #include "event/log.h"
+#include "xen/guestcopy.h"
+#include "xen/witness.h"
 
-enum { VEC_DB = 1, VEC_BP = 3, VEC_NM = 7, VEC_PF = 14, VEC_SYSCALL32 = 0x80 };
+enum { BOUNCE_MASK_EVENTS = 1, BOUNCE_ERROR = 2, BOUNCE_RF = 4 };
+enum { VEC_SYSCALL32 = 0x80 };
 
-static void swap_mode(struct domain *d, enum mem_mode mode)
+#define KASAN_START UINT64_C(0xffffec0000000000)
+#define KASAN_END UINT64_C(0xfffffc0000000000)
+
+/*
+ * KASAN keeps a byte for each eight in these addresses (Linux
+ * Documentation/x86/x86_64/mm.rst).  Linux has no entry for PV guests that maps them
+ * before the first instrumented function, which the entry calls.
+ */
+static const char *hint(unsigned vector, uint64_t cr2)
 {
-	struct cpu_state *s = regs_of(d);
-	uint64_t base = s->seg_base[SEG_GS];
-
-	s->seg_base[SEG_GS] = s->gs_base_other;
-	s->gs_base_other = base;
-	s->mode = (uint8_t)mode;
+	return vector == VEC_PF && cr2 >= KASAN_START && cr2 < KASAN_END
+		? ": KASAN's shadow memory; a kernel with KASAN has no entry for PV guests" : "";
 }
 
-static void bounce(struct domain *d, uint64_t handler, unsigned flags, uint32_t error,
+static void bounce(struct vcpu *v, uint64_t handler, unsigned flags, uint32_t error,
 	const char *what, unsigned vector)
 {
-	struct cpu_state *s = regs_of(d);
+	struct domain *d = v->d;
+	struct cpu_state *s = regs_of(v);
 	uint64_t frame[8], cs = s->seg[SEG_CS], rflags, sp;
-	uint8_t mask = upcall_mask(d);
+	uint8_t mask = upcall_mask(v);
 	struct mem_fault f;
 	unsigned n = 0;
 
 	if (handler == 0) {
 		domain_crash(d, "%s %u at rip %#llx in %s mode (error %#x, cr2 %#llx), and the "
-			"guest has registered no handler", what, vector,
+			"guest has registered no handler%s", what, vector,
 			(unsigned long long)s->rip, s->mode == MEM_KERNEL ? "kernel" : "user",
-			error, (unsigned long long)d->ctl.cr2);
+			error, (unsigned long long)v->ctl.cr2, hint(vector, v->ctl.cr2));
 		return;
 	}
 	if (s->mode == MEM_KERNEL) {
 		sp = s->gpr[RSP];
 		cs &= ~UINT64_C(3);
 	} else {
-		sp = d->trap.kernel_sp;
-		swap_mode(d, MEM_KERNEL);
+		sp = v->trap.kernel_sp;
+		trap_swap_mode(s, MEM_KERNEL);
 	}
 	rflags = s->rflags & ~(uint64_t)(FLAG_IF | FLAG_IOPL);
 	if (mask == 0)
 		rflags |= FLAG_IF;
-	if (d->ctl.assist & (1u << VMASST_TYPE_architectural_iopl))
-		rflags |= (uint64_t)d->ctl.iopl << 12;
+	if (d->assist & (1u << VMASST_TYPE_architectural_iopl))
+		rflags |= (uint64_t)v->ctl.iopl << 12;
 	if (flags & BOUNCE_RF)
 		rflags |= FLAG_RF; /* as the CPU does for faults */
 	frame[n++] = s->gpr[RCX];
@@ -83,158 +91,194 @@ static void bounce(struct domain *d, uint64_t handler, unsigned flags, uint32_t 
 		return;
 	}
 	if (flags & BOUNCE_MASK_EVENTS)
-		set_upcall_mask(d, 1);
+		set_upcall_mask(v, 1);
 	s->gpr[RSP] = sp;
 	s->rflags &= ~(uint64_t)(FLAG_AC | FLAG_VM | FLAG_RF | FLAG_NT | FLAG_TF);
 	seg_flat_kernel(s);
 	s->rip = handler;
 }
 
-static void enter_trap(struct domain *d, unsigned vector, unsigned flags, uint32_t error)
+static void enter_trap(struct vcpu *v, unsigned vector, unsigned flags, uint32_t error)
 {
-	const struct trap_entry *t = &d->trap.trap[vector];
+	const struct trap_entry *t = &v->trap.trap[vector];
 
 	if (t->flags & 4)
 		flags |= BOUNCE_MASK_EVENTS;
-	bounce(d, t->addr, flags, error, "exception", vector);
+	bounce(v, t->addr, flags, error, "exception", vector);
 }
 
-void trap_exception(struct domain *d, unsigned vector, bool has_error, uint32_t error)
+void trap_exception(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
-	d->stats.exceptions++;
-	witness(d, WITNESS_EXCEPTION, (has_error ? LOG_ERROR : 0) |
+	v->d->stats.exceptions++;
+	witness(v, WITNESS_EXCEPTION, (has_error ? LOG_ERROR : 0) |
 		(vector == VEC_PF ? LOG_CR2 : 0), vector & 0xff, error,
-		vector == VEC_PF ? d->ctl.cr2 : 0);
+		vector == VEC_PF ? v->ctl.cr2 : 0);
 	if (vector == VEC_DB)
-		ctl_debug(d, error);
-	enter_trap(d, vector & 0xff, (has_error ? BOUNCE_ERROR : 0) |
-		(vector != VEC_DB ? BOUNCE_RF : 0), error);
+		ctl_debug(v, error);
+	enter_trap(v, vector & 0xff, (has_error ? BOUNCE_ERROR : 0) |
+		(vector != VEC_DB && vector != VEC_NMI ? BOUNCE_RF : 0), error);
 	if (vector == VEC_NM)
 		s->ts = 0; /* Xen clears the virtual TS when it hands out #NM */
 }
 
-void trap_page_fault(struct domain *d, uint64_t cr2, uint32_t error)
+void trap_page_fault(struct vcpu *v, uint64_t cr2, uint32_t error)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
 	error &= ~(uint32_t)PF_U;
 	if (s->mode == MEM_USER)
 		error |= PF_U;
-	d->ctl.cr2 = cr2;
-	vinfo_put64(d, offsetof(struct vcpu_info, arch.cr2), cr2);
-	trap_exception(d, VEC_PF, true, error);
+	v->ctl.cr2 = cr2;
+	vinfo_put64(v, offsetof(struct vcpu_info, arch.cr2), cr2);
+	trap_exception(v, VEC_PF, true, error);
 }
 
 /*
  * int n: the guest's trap table has the say about DPL; its kernel counts as
- * ring 1.  int3, into and int1 have gates of their own that anyone may use.
+ * ring 1, or 0 with architectural IOPL.  int3, into and int1 have gates of their own that anyone may use.
  */
-void trap_int(struct domain *d, unsigned vector, unsigned len)
+void trap_int(struct vcpu *v, unsigned vector, unsigned len)
 {
-	const struct trap_entry *t = &d->trap.trap[vector & 0xff];
-	unsigned cpl = regs_of(d)->mode == MEM_KERNEL ? 1 : 3;
-	bool open = vector == VEC_BP || vector == 4 || (vector == VEC_DB && len == 1) ||
+	const struct trap_entry *t = &v->trap.trap[vector & 0xff];
+	unsigned cpl = ctl_cpl(v);
+	bool open = vector == VEC_BP || vector == VEC_OF || (vector == VEC_DB && len == 1) ||
 		(vector == VEC_SYSCALL32 && t->addr != 0);
 
 	vector &= 0xff;
-	if (!open && ((t->flags & 3u) < cpl || t->addr == 0)) {
-		trap_gp(d, vector << 3 | 2);
+	if (!open && (t->flags & 3u) < cpl) {
+		trap_gp(v, vector << 3 | 2);
 		return;
 	}
-	cpu_retire(d->cpu, len);
-	d->stats.exceptions++;
-	witness(d, WITNESS_EXCEPTION, 0, vector, 0, 0);
-	enter_trap(d, vector, 0, 0);
+	cpu_retire(v->cpu, len);
+	v->d->stats.exceptions++;
+	witness(v, WITNESS_EXCEPTION, 0, vector, 0, 0);
+	enter_trap(v, vector, 0, 0);
 }
 
-static void enter_callback(struct domain *d, unsigned type, const char *what)
+static void enter_callback(struct vcpu *v, unsigned type, const char *what)
 {
-	const struct callback *c = &d->trap.callback[type];
+	const struct callback *c = &v->trap.callback[type];
 
-	bounce(d, c->addr, c->mask_events ? BOUNCE_MASK_EVENTS : 0, 0, what, type);
+	bounce(v, c->addr, c->mask_events ? BOUNCE_MASK_EVENTS : 0, 0, what, type);
 }
 
 /* syscall in user mode.  On an Intel CPU, which we show, compat code has none. */
-void trap_syscall(struct domain *d, unsigned len)
+void trap_syscall(struct vcpu *v, unsigned len)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
-	if (!s->code64 || d->trap.callback[CALLBACKTYPE_syscall].addr == 0) {
-		trap_ud(d);
+	if (!s->code64 || v->trap.callback[CALLBACKTYPE_syscall].addr == 0) {
+		trap_ud(v);
 		return;
 	}
-	cpu_retire(d->cpu, len);
-	d->stats.syscalls++;
+	cpu_retire(v->cpu, len);
+	v->d->stats.syscalls++;
 	s->gpr[RCX] = s->rip;
 	s->gpr[R11] = s->rflags;
-	s->rflags &= ~(uint64_t)FLAG_DF;
 	s->seg[SEG_CS] = FLAT_KERNEL_CS64;
 	s->seg[SEG_SS] = FLAT_KERNEL_SS64;
-	enter_callback(d, CALLBACKTYPE_syscall, "system call callback");
+	enter_callback(v, CALLBACKTYPE_syscall, "system call callback");
+	s->rflags &= ~(uint64_t)FLAG_DF; /* the handler's: frame and r11 keep the user's */
 }
 
-/* sysenter: the CPU keeps neither rip nor rsp, the guest's stub knows them. */
-void trap_sysenter(struct domain *d, unsigned len)
+/*
+ * sysenter: the CPU keeps neither rip nor rsp, the guest's stub knows them; the #GP
+ * of a guest without one shows zeros, too.
+ */
+void trap_sysenter(struct vcpu *v, unsigned len)
 {
-	struct cpu_state *s = regs_of(d);
+	struct cpu_state *s = regs_of(v);
 
-	if (d->trap.callback[CALLBACKTYPE_sysenter].addr == 0) {
-		trap_gp(d, 0);
-		return;
-	}
-	cpu_retire(d->cpu, len);
-	d->stats.syscalls++;
-	if (s->mode == MEM_USER)
-		s->gpr[RSP] = 0;
+	cpu_retire(v->cpu, len);
+	s->gpr[RSP] = 0;
 	s->rip = 0;
 	s->seg[SEG_CS] = 3;
 	s->seg[SEG_SS] = FLAT_USER_SS64;
-	enter_callback(d, CALLBACKTYPE_sysenter, "sysenter callback");
+	if (v->trap.callback[CALLBACKTYPE_sysenter].addr == 0) {
+		trap_gp(v, 0);
+		return;
+	}
+	v->d->stats.syscalls++;
+	enter_callback(v, CALLBACKTYPE_sysenter, "sysenter callback");
 }
 
-/* Nothing registered yet: it waits. */
-bool trap_upcall_due(struct domain *d)
+/* One NMI at a time: until the next HYPERVISOR_iret. */
+static bool nmi_due(const struct vcpu *v)
 {
-	return upcall_pending(d) && upcall_mask(d) == 0 &&
-		d->trap.callback[CALLBACKTYPE_event].addr != 0;
+	return v->trap.nmi_pending && !v->trap.nmi_masked;
 }
 
-/* Delivers the event upcall if it is due. */
-bool trap_upcall(struct domain *d)
+/* With no handler it is lost. */
+static bool deliver_nmi(struct vcpu *v)
 {
-	if (!trap_upcall_due(d))
+	v->trap.nmi_pending = false;
+	if (v->trap.trap[VEC_NMI].addr == 0)
 		return false;
-	d->stats.upcalls++;
-	witness(d, WITNESS_UPCALL, 0, 0, 0, 0);
-	bounce(d, d->trap.callback[CALLBACKTYPE_event].addr, BOUNCE_MASK_EVENTS, 0, "event callback", 0);
+	v->trap.nmi_masked = true;
+	trap_exception(v, VEC_NMI, false, 0);
 	return true;
 }
 
-/* A target that iret cannot load faults as if it had already got there. */
-static void load_user_segments(struct domain *d, uint16_t cs, uint16_t ss)
+static bool event_due(struct vcpu *v)
 {
-	struct cpu_state *s = regs_of(d);
-	uint16_t bad;
-	unsigned vector = seg_load_both(d, cs, ss, &bad);
-
-	if (vector == 0)
-		return;
-	s->seg[SEG_CS] = cs;
-	s->seg[SEG_SS] = ss;
-	trap_exception(d, vector, true, bad & ~3u);
+	return upcall_pending(v) && upcall_mask(v) == 0 &&
+		v->trap.callback[CALLBACKTYPE_event].addr != 0;
 }
 
-#define IRET_FLAGS 0x254fd5u /* what iret restores, without IOPL, VM, VIF, VIP */
-
-int64_t hc_iret(struct domain *d, const struct hypercall_args *h)
+/* An event that comes before a callback is registered waits. */
+bool trap_upcall_due(struct vcpu *v)
 {
-	struct cpu_state *s = regs_of(d);
+	return nmi_due(v) || event_due(v);
+}
+
+/* Delivers an NMI, or else the event upcall; check_upcall: there may be another. */
+bool trap_upcall(struct vcpu *v)
+{
+	v->check_upcall = false;
+	if (nmi_due(v) && deliver_nmi(v)) {
+		v->check_upcall = true;
+		return true;
+	}
+	if (!event_due(v))
+		return false;
+	v->d->stats.upcalls++;
+	witness(v, WITNESS_UPCALL, 0, 0, 0, 0);
+	bounce(v, v->trap.callback[CALLBACKTYPE_event].addr, BOUNCE_MASK_EVENTS, 0,
+		"event callback", 0);
+	return true;
+}
+
+/*
+ * A target that iret cannot load faults as if it had already got there.  Xen
+ * leaves by iretq, and after VGCF_in_syscall by sysretq, which keeps selectors.
+ */
+static void load_user_segments(struct vcpu *v, uint16_t cs, uint16_t ss, bool iretq)
+{
+	struct cpu_state *s = regs_of(v);
+	uint16_t bad;
+	unsigned vector = seg_load_both(v, cs, ss, &bad);
+
+	if (vector == 0 && !s->code64 && s->rip > UINT32_MAX) {
+		trap_gp(v, 0); /* beyond its limit */
+	} else if (vector != 0) {
+		s->seg[SEG_CS] = cs;
+		s->seg[SEG_SS] = ss;
+		trap_exception(v, vector, true, bad & ~3u);
+	} else if (iretq) {
+		seg_clear_null(s);
+	}
+}
+
+int64_t hc_iret(struct vcpu *v, const struct hypercall_args *h)
+{
+	struct domain *d = v->d;
+	struct cpu_state *s = regs_of(v);
 	struct iret_context c;
 
 	(void)h;
-	if (copy_from_guest(d, &c, s->gpr[RSP], sizeof(c)) < 0) {
+	if (copy_from_guest(v, &c, s->gpr[RSP], sizeof c) < 0) {
 		domain_crash(d, "HYPERVISOR_iret: cannot read its frame at rsp %#llx (rip %#llx)",
 			(unsigned long long)s->gpr[RSP], (unsigned long long)s->rip);
 		return 0;
@@ -245,10 +289,11 @@ int64_t hc_iret(struct domain *d, const struct hypercall_args *h)
 				"(rip %#llx)", (unsigned long long)s->rip);
 			return 0;
 		}
-		swap_mode(d, MEM_USER);
+		trap_swap_mode(s, MEM_USER);
+		mem_space_result(d->mem, c.rax, s->gpr[RSI]);
 	}
-	if (d->ctl.assist & (1u << VMASST_TYPE_architectural_iopl))
-		d->ctl.iopl = (c.rflags & FLAG_IOPL) >> 12;
+	if (d->assist & (1u << VMASST_TYPE_architectural_iopl))
+		v->ctl.iopl = (c.rflags & FLAG_IOPL) >> 12;
 	s->rip = c.rip;
 	s->rflags = (c.rflags & IRET_FLAGS) | FLAG_IF | 2;
 	s->gpr[RSP] = c.rsp;
@@ -260,98 +305,11 @@ int64_t hc_iret(struct domain *d, const struct hypercall_args *h)
 		s->gpr[R11] = c.r11;
 	}
 	s->gpr[RAX] = c.rax; /* before a bad segment pushes a frame */
-	set_upcall_mask(d, !(c.rflags & FLAG_IF));
-	load_user_segments(d, (uint16_t)(c.cs | 3), (uint16_t)(c.ss | 3));
+	set_upcall_mask(v, !(c.rflags & FLAG_IF));
+	v->trap.nmi_masked = false;
+	load_user_segments(v, (uint16_t)(c.cs | 3), (uint16_t)(c.ss | 3),
+		!(c.flags & VGCF_in_syscall));
 	return (int64_t)c.rax;
-}
-
-int64_t hc_set_trap_table(struct domain *d, const struct hypercall_args *h)
-{
-	gva_t va = h->a[0];
-	struct trap_info t;
-
-	if (va == 0) {
-		memset(d->trap.trap, 0, sizeof(d->trap.trap));
-		return 0;
-	}
-	/* A table without an end cannot be longer than one entry per vector. */
-	for (unsigned i = 0; i < 4096; i++, va += sizeof(t)) {
-		if (copy_from_guest(d, &t, va, sizeof(t)) < 0)
-			return -EFAULT;
-		if (t.address == 0)
-			return 0;
-		if (!is_canonical(t.address))
-			return -EINVAL;
-		d->trap.trap[t.vector] = (struct trap_entry){
-			.flags = t.flags, .cs = t.cs | 3, .addr = t.address,
-		};
-	}
-	return 0;
-}
-
-int64_t hc_stack_switch(struct domain *d, const struct hypercall_args *h)
-{
-	d->trap.kernel_ss = (h->a[0] & 0xffff) | 3;
-	d->trap.kernel_sp = h->a[1];
-	return 0;
-}
-
-static int64_t callback_register(struct domain *d, gva_t va)
-{
-	struct callback_register r;
-
-	if (copy_from_guest(d, &r, va, sizeof(r)) < 0)
-		return -EFAULT;
-	if (!is_canonical(r.address))
-		return -EINVAL;
-	switch (r.type) {
-	case CALLBACKTYPE_event:
-	case CALLBACKTYPE_failsafe:
-	case CALLBACKTYPE_syscall:
-	case CALLBACKTYPE_nmi:
-	case CALLBACKTYPE_sysenter:
-	case CALLBACKTYPE_syscall32:
-		break;
-	default:
-		return -ENOSYS;
-	}
-	d->trap.callback[r.type] = (struct callback){
-		.addr = r.address, .mask_events = r.flags & CALLBACKF_mask_events,
-	};
-	return 0;
-}
-
-static int64_t callback_unregister(struct domain *d, gva_t va)
-{
-	struct callback_unregister u;
-
-	if (copy_from_guest(d, &u, va, sizeof(u)) < 0)
-		return -EFAULT;
-	switch (u.type) {
-	case CALLBACKTYPE_event:
-	case CALLBACKTYPE_failsafe:
-	case CALLBACKTYPE_syscall:
-	case CALLBACKTYPE_sysenter:
-	case CALLBACKTYPE_syscall32:
-		return -EINVAL;
-	case CALLBACKTYPE_nmi:
-		d->trap.callback[CALLBACKTYPE_nmi].addr = 0;
-		return 0;
-	default:
-		return -ENOSYS;
-	}
-}
-
-int64_t hc_callback_op(struct domain *d, const struct hypercall_args *h)
-{
-	switch ((uint32_t)h->a[0]) {
-	case CALLBACKOP_register:
-		return callback_register(d, h->a[1]);
-	case CALLBACKOP_unregister:
-		return callback_unregister(d, h->a[1]);
-	default:
-		return -ENOSYS;
-	}
 }
 
 void trap_save(const struct trap_state *t, struct wbuf *w)
@@ -367,6 +325,8 @@ void trap_save(const struct trap_state *t, struct wbuf *w)
 	}
 	wbuf_u64(w, t->kernel_ss);
 	wbuf_u64(w, t->kernel_sp);
+	wbuf_u8(w, t->nmi_pending);
+	wbuf_u8(w, t->nmi_masked);
 }
 
 int trap_load(struct trap_state *t, struct rbuf *r)
@@ -382,5 +342,7 @@ int trap_load(struct trap_state *t, struct rbuf *r)
 	}
 	t->kernel_ss = rbuf_u64(r);
 	t->kernel_sp = rbuf_u64(r);
+	t->nmi_pending = rbuf_u8(r) != 0;
+	t->nmi_masked = rbuf_u8(r) != 0;
 	return r->bad ? -1 : 0;
 }

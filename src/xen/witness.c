@@ -10,6 +10,9 @@
 #include "event/detail.h"
 #include "event/log.h"
 #include "util/xxh.h"
+#include "xen/bus.h"
+#include "xen/state.h"
+#include "xen/witness.h"
 
 /*
  * The general registers and the mode in 8 bits.  Flags are left out: some are
@@ -26,11 +29,11 @@ static uint8_t check_of(const struct cpu_state *s)
 
 static void answer(struct domain *d, const struct source_pos *now, const struct witness *w)
 {
-	switch (d->source->ops->witness(d->source, now, w)) {
+	switch (source_witness(d->source, now, w)) {
 	case WITNESS_OK:
 		break;
 	case WITNESS_MOVED:
-		d->due = 0;
+		run_look_again(d);
 		break;
 	case WITNESS_DIVERGED:
 		domain_end_with(d, DOMAIN_DIVERGED);
@@ -41,25 +44,35 @@ static void answer(struct domain *d, const struct source_pos *now, const struct 
 	}
 }
 
-void witness_tell(struct domain *d, unsigned type, unsigned flags, uint32_t code,
+void witness_tell(struct vcpu *v, unsigned type, unsigned flags, uint32_t code,
 	uint32_t error, uint64_t value)
 {
-	struct source_pos now = position(d);
+	const struct cpu_state *s = regs_of(v);
+	struct fold *f = v->d->source->fold;
+	struct source_pos now = { .icount = s->icount, .brctr = s->brctr, .rip = s->rip };
 	struct witness w = {
-		.type = (uint8_t)type, .flags = (uint8_t)flags, .check = check_of(regs_of(d)),
+		.type = (uint8_t)type, .flags = (uint8_t)flags, .mode = s->mode,
 		.code = code, .error = flags & LOG_ERROR ? error : 0, .value = value,
+		.registers = fold_registers(s->gpr),
 	};
 
-	answer(d, &now, &w);
+	if (f != NULL && fold_takes(f, now.icount)) {
+		witness_fold(f, &now, &w);
+		return;
+	}
+	now = position(v);
+	w.check = check_of(s);
+	answer(v->d, &now, &w);
 }
 
 void witness_frame(struct domain *d, unsigned device, const void *p, size_t n)
 {
-	struct source_pos now = position(d);
-	struct witness w = { .type = WITNESS_FRAME, .check = check_of(regs_of(d)), .code = device,
-		.error = (uint32_t)n };
+	struct vcpu *v = current_vcpu(d);
+	struct source_pos now = position(v);
+	struct witness w = { .type = WITNESS_FRAME, .check = check_of(regs_of(v)),
+		.code = device, .error = (uint32_t)n };
 
-	if (d->source->ops->witness == NULL)
+	if (!d->source->witnessed)
 		return;
 	w.value = (uint32_t)XXH3_64bits(p, n);
 	answer(d, &now, &w);
@@ -73,14 +86,18 @@ void witness_frame(struct domain *d, unsigned device, const void *p, size_t n)
 static uint64_t state_digest(struct domain *d, uint64_t *hypervisor)
 {
 	struct wbuf w = {0};
-	uint64_t polled = d->polled, digest;
+	uint64_t polled[VCPUS], digest;
 	size_t cpu;
 
-	d->polled = 0;
-	cpu_save(d->cpu, &w);
+	for (unsigned i = 0; i < VCPUS; i++) {
+		polled[i] = d->vcpu[i].run.polled;
+		d->vcpu[i].run.polled = 0;
+		cpu_save(d->vcpu[i].cpu, &w);
+	}
 	cpu = w.len;
 	xen_save_digest(d, &w);
-	d->polled = polled;
+	for (unsigned i = 0; i < VCPUS; i++)
+		d->vcpu[i].run.polled = polled[i];
 	if (w.bad)
 		abort(); /* a few KB: the process is lost anyway */
 	digest = XXH3_64bits(w.p, w.len);
@@ -93,10 +110,12 @@ static uint64_t state_digest(struct domain *d, uint64_t *hypervisor)
 
 static void detail_registers(const struct cpu_state *s, uint64_t hypervisor, uint8_t *b)
 {
-	uint8_t fx[sizeof s->fx];
+	uint8_t fx[sizeof s->fx + sizeof s->ymmh];
+	size_t n = s->xcr0 & XCR0_AVX ? sizeof fx : sizeof s->fx;
 
-	memcpy(fx, s->fx, sizeof fx);
-	memset(fx + 6, 0, 18); /* as cpu_save() */
+	memcpy(fx, s->fx, sizeof s->fx);
+	memcpy(fx + sizeof s->fx, s->ymmh, sizeof s->ymmh);
+	fx_hide_pointers(fx); /* as cpu_save() */
 	for (unsigned i = 0; i < 16; i++)
 		put64(b + 8 * i, s->gpr[i]);
 	put64(b + 128, s->rip);
@@ -105,7 +124,7 @@ static void detail_registers(const struct cpu_state *s, uint64_t hypervisor, uin
 	put64(b + 152, s->seg_base[SEG_GS]);
 	put64(b + 160, s->gs_base_other);
 	put64(b + 168, s->tsc_offset);
-	put64(b + 176, XXH3_64bits(fx, sizeof fx));
+	put64(b + 176, XXH3_64bits(fx, n));
 	put64(b + 184, hypervisor);
 	b[192] = s->mode;
 	b[193] = s->code64;
@@ -126,13 +145,13 @@ static void fill_detail(struct domain *d, uint64_t hypervisor)
 	for (size_t i = 0; c != NULL && i < n; i++)
 		detail_add(d->detail, c[i].mfn, c[i].by);
 	d->detail->have_registers = true;
-	detail_registers(regs_of(d), hypervisor, d->detail->registers);
+	detail_registers(regs_of(current_vcpu(d)), hypervisor, d->detail->registers);
 }
 
 /* What later digests are compared with: memory as the builder left it. */
 void witness_start(struct domain *d)
 {
-	if (d->source->ops->witness == NULL)
+	if (!d->source->witnessed)
 		return;
 	d->detail = calloc(1, sizeof *d->detail); /* without it there are no details */
 	mem_sum(d->mem);
@@ -140,11 +159,11 @@ void witness_start(struct domain *d)
 
 void witness_digest(struct domain *d)
 {
-	struct source_pos now = position(d);
+	struct source_pos now = position(current_vcpu(d));
 	struct witness w = { .type = WITNESS_DIGEST, .detail = d->detail };
 	uint64_t hypervisor;
 
-	if (d->source->ops->witness == NULL)
+	if (!d->source->witnessed)
 		return;
 	w.value = mem_sum(d->mem);
 	if (d->full_digests)
@@ -166,7 +185,7 @@ uint64_t domain_tsc_mul(void)
 
 void domain_get_end(struct domain *d, struct log_end *end)
 {
-	const struct cpu_state *s = regs_of(d);
+	const struct cpu_state *s = regs_of(current_vcpu(d));
 	uint64_t hypervisor;
 
 	memset(end, 0, sizeof *end);

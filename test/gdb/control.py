@@ -82,6 +82,10 @@ def hostile():
 
 def fork(c):
     c.monitor('seek 25%')
+    for line in ('fork now', 'fork x', 'ps x', 'when x', 'help x'):
+        assert 'nothing to be said after it' in c.monitor(line), line
+    assert c.ask('vKill;99').startswith('E')
+    assert c.ask('P0=4141414141414141').startswith('E.'), 'it forked'
     assert 'leaves its recording' in c.monitor('fork')
     assert 'has left its recording' in c.monitor('seek start')
     assert c.run('bs') == 'T05thread:1;replaylog:begin;'

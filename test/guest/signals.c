@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <ucontext.h>
@@ -206,6 +208,50 @@ static void frames(void)
 	__asm__ volatile("ldmxcsr %0" :: "m"(csr));
 }
 
+/* What a kernel clears on its own way in stays the program's; nulls lose their RPL. */
+static void entries(void)
+{
+	uint64_t r11 = 0, after = 0, rax = SYS_getppid;
+	unsigned sel[4] = { 9, 9, 9, 9 };
+
+	__asm__ volatile("std; syscall; pushf; pop %[after]; mov %%r11,%[r11]; cld"
+		: "+a"(rax), [after] "=&r"(after), [r11] "=&r"(r11) :: "rcx", "r11", "memory", "cc");
+	check((after & 0x400) && (r11 & 0x400), "DF after a system call, and in r11");
+	__asm__ volatile("std; ud2; pushf; pop %[after]; cld" : [after] "=&r"(after), "+a"(rax)
+		:: "r11", "xmm9", "memory", "cc"); /* skip() */
+	check((after & 0x400) != 0, "DF after a signal");
+	__asm__ volatile("mov $3,%%ecx; mov %%cx,%%ds; mov $2,%%ecx; mov %%cx,%%es; ud2;"
+		"mov %%ds,%0; mov %%es,%1; xor %%ecx,%%ecx; mov %%cx,%%ds; mov %%cx,%%es"
+		: "=&r"(sel[0]), "=&r"(sel[1]), "+a"(rax) :: "rcx", "r11", "xmm9", "memory", "cc");
+	check(sel[0] == 0 && sel[1] == 0, "null selectors 3 and 2 are 0 after an exception");
+}
+
+/* A 32-bit segment ends at 4 GB; whatever is at the address without its upper half. */
+static void far_away(void)
+{
+	expect(RAISED(ASM("push $0x23; movabs $0x100400000,%%rax; push %%rax; lretq")),
+		"lretq beyond 4 GB", SIGSEGV, SI_KERNEL, 13, 0);
+	expect(RAISED(ASM("mov %%rsp,%%rcx; push $0x2b; push %%rcx; pushf; push $0x23;"
+		"movabs $0x100400000,%%rax; push %%rax; iretq")),
+		"iretq beyond 4 GB", SIGSEGV, SI_KERNEL, 13, 0);
+}
+
+static void time_stamps(void)
+{
+	int mode = 0, raised;
+
+	prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+	raised = RAISED(ASM("rdtsc"));
+	check(raised && got.si_signo == SIGSEGV && got_trap == 13 && got_err == 0, "rdtsc is forbidden");
+	raised = RAISED(ASM("rdtscp"));
+	check(raised && got.si_signo == SIGSEGV && got_trap == 13, "rdtscp is forbidden");
+	getppid();
+	prctl(PR_GET_TSC, &mode);
+	check(mode == PR_TSC_SIGSEGV, "PR_GET_TSC");
+	prctl(PR_SET_TSC, PR_TSC_ENABLE);
+	check(!RAISED(ASM("rdtsc; rdtscp")), "and allowed again");
+}
+
 static volatile int depth, deepest;
 
 static void nested(int sig, siginfo_t *si, void *arg)
@@ -290,6 +336,9 @@ int main(void)
 	file_end();
 	opcodes();
 	frames();
+	entries();
+	far_away();
+	time_stamps();
 	stacks();
 	timers();
 	return check_failed;

@@ -38,10 +38,16 @@ static void fill_args(void)
 
 static int kills(uint64_t nr, uint64_t op)
 {
+	if (nr == __HYPERVISOR_memory_op && (op & 63) == 1) /* what it stands on may be given up */
+		return 1;
 	op = (uint32_t)op;
-	return nr == __HYPERVISOR_iret || nr == __HYPERVISOR_set_debugreg || (nr == __HYPERVISOR_sched_op && op == SCHEDOP_shutdown) ||
-		(nr == __HYPERVISOR_sched_op && op == SCHEDOP_block) ||
-		(nr == __HYPERVISOR_vcpu_op && op == VCPUOP_down);
+	if (nr == __HYPERVISOR_sched_op)
+		return op == SCHEDOP_shutdown || op == SCHEDOP_block || op == SCHEDOP_poll ||
+			op == SCHEDOP_watchdog || op == SCHEDOP_shutdown_code;
+	if (nr == __HYPERVISOR_vcpu_op)
+		return op == VCPUOP_down || op == VCPUOP_send_nmi;
+	return nr == __HYPERVISOR_iret || nr == __HYPERVISOR_set_debugreg ||
+		nr == __HYPERVISOR_sched_op_compat;
 }
 
 /* `any`: also those that write where the arguments say, and that end the guest. */
@@ -63,7 +69,9 @@ static void hypercalls(int any)
 			    nr == __HYPERVISOR_update_va_mapping || nr == __HYPERVISOR_multicall ||
 			    nr == __HYPERVISOR_update_descriptor)
 				continue;
-			/* Answers go to the pool or nowhere. */
+			/* Answers go to the pool or nowhere, and not to what is behind it. */
+			if (nr == __HYPERVISOR_grant_table_op)
+				a[2] = rnd_below(8);
 			for (unsigned k = 0; k < 5; k++)
 				if (a[k] - VIRT_BASE < 0x8000000 && a[k] - addr(args) >= sizeof(args) &&
 				    a[k] - addr(pool) >= sizeof(pool))
@@ -82,10 +90,11 @@ static void hypercalls_wild(void) { hypercalls(1); }
 
 static void multicalls(void)
 {
-	static struct multicall_entry m[64];
+	static struct multicall_entry m[64 + 64]; /* an answer is up to 1 KB */
 
 	for (unsigned i = 0; i < 2000; i++) {
 		unsigned n = (unsigned)rnd_below(64);
+		uint64_t at;
 
 		for (unsigned k = 0; k < 64; k++) {
 			m[k].op = rnd_below(4) ? rnd_below(64) : __HYPERVISOR_multicall;
@@ -94,14 +103,18 @@ static void multicalls(void)
 			if (kills(m[k].op, m[k].args[0]) || m[k].op == __HYPERVISOR_sched_op ||
 			    m[k].op == __HYPERVISOR_vcpu_op || m[k].op == __HYPERVISOR_mmuext_op ||
 			    m[k].op == __HYPERVISOR_mmu_update || m[k].op == __HYPERVISOR_console_io ||
-			    m[k].op == __HYPERVISOR_update_va_mapping)
+			    m[k].op == __HYPERVISOR_update_va_mapping ||
+			    m[k].op == __HYPERVISOR_grant_table_op) /* a list writes all over us */
 				m[k].op = __HYPERVISOR_xen_version;
 			/* What writes an answer may write it into these entries. */
 			if (m[k].op == __HYPERVISOR_xen_version)
 				m[k].args[1] = addr(&m[rnd_below(64)]);
 		}
 		hc(__HYPERVISOR_multicall, addr(m), n, 0, 0, 0);
-		hc(__HYPERVISOR_multicall, rnd_wild(), rnd_wild() & 0xff, 0, 0, 0);
+		at = rnd_wild();
+		if (at - VIRT_BASE < 0x8000000)
+			at = addr(pool); /* results fall on what is behind it */
+		hc(__HYPERVISOR_multicall, at, rnd_wild() & 0xff, 0, 0, 0);
 		set_traps();
 	}
 }
@@ -375,71 +388,6 @@ static void breakpoints(void)
 	}
 }
 
-/* ---- time ---- */
-
-static void timers(void)
-{
-	static const uint64_t when[] = { 0, 1, 0x7fffffffffffffff, 0x8000000000000000,
-		0xfffffffffffffffe, 0xffffffffffffffff, 1000000 };
-
-	set_timeout(1000);
-	end_timeout();
-	for (unsigned i = 0; i < 2000; i++) {
-		struct vcpu_set_singleshot_timer s = { .timeout_abs_ns = when[i % 7] };
-		struct vcpu_set_periodic_timer p = { .period_ns = i & 1 ? rnd_wild() : 1000000 };
-
-		if (i & 8)
-			s.timeout_abs_ns = tsc() + rnd_below(1000) - 500;
-		s.flags = (uint32_t)rnd_below(2) * (uint32_t)rnd();
-		hc(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, addr(&s), 0, 0);
-		hc(__HYPERVISOR_set_timer_op, when[(i + 3) % 7], 0, 0, 0, 0);
-		if (i % 3 == 0)
-			hc(__HYPERVISOR_vcpu_op, VCPUOP_set_periodic_timer, 0, addr(&p), 0, 0);
-		for (volatile unsigned k = 0; k < 50; k++)
-			;
-	}
-	end_timeout();
-}
-
-/* Sleeps through an absurd deadline: the clock goes round. */
-static void block(uint64_t deadline)
-{
-	struct vcpu_set_singleshot_timer s = { .timeout_abs_ns = deadline };
-
-	hc(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, addr(&s), 0, 0);
-	hc(__HYPERVISOR_sched_op, SCHEDOP_block, 0, 0, 0, 0);
-}
-
-static void timer_far(void)
-{
-	for (unsigned i = 0; i < 20; i++) {
-		set_timeout(1000);
-		end_timeout();
-		check(guarded(block, 0xfffffffffffffff0 + i % 15) == 257, "no event after a block");
-		end_timeout();
-	}
-}
-
-/* Nothing will ever wake this. */
-static void sleep_forever(void)
-{
-	for (unsigned i = 0; i < 64; i++)
-		shared->evtchn_mask[i] = ~UINT64_C(0);
-	for (;;) {
-		hc(__HYPERVISOR_sched_op, SCHEDOP_block, 0, 0, 0, 0);
-		shared->vcpu_info[0].evtchn_upcall_pending = 0;
-	}
-}
-
-/* A periodic timer that wakes nobody: time races. */
-static void sleep_racing(void)
-{
-	struct vcpu_set_periodic_timer p = { .period_ns = 1000000 };
-
-	hc(__HYPERVISOR_vcpu_op, VCPUOP_set_periodic_timer, 0, addr(&p), 0, 0);
-	sleep_forever();
-}
-
 /* ---- the vCPU's shared areas ---- */
 
 static void areas(void)
@@ -492,6 +440,15 @@ static void shutdown_reason(void)
 	fail("shutdown came back");
 }
 
+/* As Linux does where it cannot go on; n=1: with interrupts on, which it never does. */
+static void halt_for_good(void)
+{
+	if (param == 1)
+		shared->vcpu_info[0].evtchn_upcall_mask = 0;
+	hc(__HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0, 0, 0);
+	fail("the CPU is down and goes on");
+}
+
 static void callbacks(void)
 {
 	struct {
@@ -520,6 +477,14 @@ static void callbacks(void)
 	fail("the event callback at 0x5000 did not fault");
 }
 
+/* Before it has handlers a kernel with KASAN reads the shadow of its stack: n=1 is beside it. */
+static void shadow(void)
+{
+	hc(__HYPERVISOR_set_trap_table, 0, 0, 0, 0, 0);
+	*(volatile uint8_t *)(param == 0 ? 0xfffffbfff0000000 : 0xfffffc0000000000);
+	fail("memory that is not there");
+}
+
 const struct attack call_attacks[] = {
 	{ "hypercalls", hypercalls_tame },
 	{ "hypercalls-wild", hypercalls_wild },
@@ -532,13 +497,11 @@ const struct attack call_attacks[] = {
 	{ "grants", grants },
 	{ "descriptors", descriptors },
 	{ "breakpoints", breakpoints },
-	{ "timers", timers },
-	{ "timer-far", timer_far },
-	{ "sleep-forever", sleep_forever },
-	{ "sleep-racing", sleep_racing },
 	{ "areas", areas },
 	{ "area-moved", area_moved },
 	{ "shutdown", shutdown_reason },
+	{ "halt", halt_for_good },
 	{ "callbacks", callbacks },
+	{ "shadow", shadow },
 	{ NULL, NULL },
 };

@@ -62,6 +62,58 @@ static void smc_straddle(void)
 	}
 }
 
+static void run_at(uint64_t at)
+{
+	fn_at((const void *)at)();
+}
+
+/* n prefixes and then 0f 04, which is nothing, or 0f 90 c0, seto %al; ret. */
+static void undefined_then(uint8_t *at, unsigned n, uint64_t from)
+{
+	enum { UNDEFINED = 7 };
+
+	memset(at, 0x66, n);
+	memcpy(at + n, "\x0f\x04\xc0\xc3", 4);
+	check(guarded(run_at, from) == UNDEFINED, "what is no instruction ran");
+	at[n + 1] = 0x90;
+	check(guarded(run_at, from) == 0, "stale bytes that were no instruction");
+	at[n + 1] = 0x04;
+	check(guarded(run_at, from) == UNDEFINED, "stale code ran");
+}
+
+/* 15 prefixes are too many; 14 and a nop are not; ret. */
+static void too_long_then(uint8_t *at, uint64_t from)
+{
+	enum { PROTECTION = 14 };
+
+	memset(at, 0x66, 15);
+	at[15] = 0xc3;
+	check(guarded(run_at, from) == PROTECTION, "16 bytes ran");
+	at[14] = 0x90;
+	check(guarded(run_at, from) == 0, "stale bytes that were too many");
+}
+
+/*
+ * Bytes that are no instruction become one by the last of them, which lies in another
+ * line of 64 bytes, or another page, than the first.
+ */
+static void undecodable(void)
+{
+	static const unsigned ends[] = { 64, PAGE - 64, PAGE };
+	uint8_t *two = new_page();
+
+	check(new_page() == two + PAGE, "pages are not neighbours");
+	for (unsigned i = 0; i < 3 * 16; i++) {
+		uint8_t *at = two + ends[i / 16] - i % 16;
+
+		at[-1] = 0x90;
+		for (unsigned n = 0; n <= 12; n++)
+			undefined_then(at, n, addr(at) - n % 2);
+		too_long_then(at, addr(at));
+		too_long_then(at, addr(at) - 1);
+	}
+}
+
 /* Page-table entries that are instructions: walks set their A and D bits. */
 static void table_code(void)
 {
@@ -275,6 +327,7 @@ const struct attack code_attacks[] = {
 	{ "smc-loop", smc_loop },
 	{ "smc-self", smc_self },
 	{ "smc-straddle", smc_straddle },
+	{ "undecodable", undecodable },
 	{ "table-code", table_code },
 	{ "accessed-code", accessed_code },
 	{ "code-flood", code_flood },

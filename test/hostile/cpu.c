@@ -294,6 +294,19 @@ static void stack_switch(void)
 	enter_user(s.frame, s.gpr);
 }
 
+/*
+ * Runs for ever with a stack pointer that may be an address of the process that runs
+ * us, and int3 in the registers that a signal's frame would hold: signals.sh.
+ */
+static void host_rsp(void)
+{
+	put("looping\n");
+	__asm__ volatile ("mov %0, %%rsp; mov $0xcccccccccccccccc, %%rax; mov %%rax, %%rbx;"
+		"mov %%rax, %%rsi; mov %%rax, %%rdi; mov %%rax, %%r8; mov %%rax, %%r9; mov %%rax, %%r10;"
+		"mov %%rax, %%r11; mov %%rax, %%r12; mov %%rax, %%r13; mov %%rax, %%r14; mov %%rax, %%r15;"
+		"1: inc %%rbp; jmp 1b" : : "r"(param));
+}
+
 /* In user mode any stack pointer will do. */
 static void stack_user(void)
 {
@@ -402,6 +415,18 @@ static void loop_trap(void)
 	__asm__ volatile ("1: lea stack_top(%%rip), %%rsp; ud2" : : : "memory");
 }
 
+/* The same, with other registers each time, so that its log grows as fast as one can. */
+static void loop_noise(void)
+{
+	void *again;
+
+	__asm__ volatile ("lea 1f(%%rip), %0" : "=r"(again));
+	handlers_at(addr(again));
+	__asm__ volatile ("mov %0, %%rbx; mov %0, %%rcx\n"
+		"1: lea stack_top(%%rip), %%rsp; imul %%rbx, %%rcx; inc %%rcx; ud2"
+		: : "r"(UINT64_C(0x5851f42d4c957f2d)) : "memory");
+}
+
 static void loop_jump(void)
 {
 	for (;;)
@@ -449,12 +474,14 @@ const struct attack cpu_attacks[] = {
 	{ "stack-kernel", stack_kernel },
 	{ "stack-event", stack_event },
 	{ "stack-switch", stack_switch },
+	{ "host-rsp", host_rsp },
 	{ "stack-user", stack_user },
 	{ "iret-hypercall", iret_hypercall },
 	{ "iret-native", iret_native },
 	{ "recursion", recursion },
 	{ "recursion-endless", recursion_endless },
 	{ "loop-trap", loop_trap },
+	{ "loop-noise", loop_noise },
 	{ "loop-jump", loop_jump },
 	{ "loop-step", loop_step },
 	{ "loop-rep", loop_rep },

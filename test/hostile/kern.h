@@ -24,7 +24,8 @@ struct attack {
 };
 
 extern const struct attack cpu_attacks[], code_attacks[], mmu_attacks[], call_attacks[],
-	tour_attacks[];
+	sched_attacks[], grant_attacks[], tour_attacks[], memory_attacks[],
+	strict_attacks[];
 
 extern struct start_info *info;
 extern struct shared_info *shared;

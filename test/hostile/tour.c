@@ -9,6 +9,7 @@
 #include <xen/event_channel.h>
 #include <xen/io/console.h>
 #include <xen/sched.h>
+#include <xen/vcpu.h>
 
 enum { TRAP_DIVIDE = 1, TRAP_INT3 = 4, TRAP_UNDEFINED = 7, TRAP_PAGE = 15, CALLBACK = 257 };
 #define NOWHERE (ROOM + ((uint64_t)1 << 30))
@@ -182,12 +183,14 @@ static void listen(char *line, unsigned size)
 
 static void tour(void)
 {
+	const struct vcpu_set_periodic_timer periodic = { .period_ns = 10000000 };
 	uint64_t maddr;
 	char line[80];
 
 	read_pte(addr(ring_page), 1, &maddr);
 	write_pte(maddr, (uint64_t)info->console.domU.mfn << 12 | P | RW | A | D);
 	make_user();
+	hc(__HYPERVISOR_vcpu_op, VCPUOP_set_periodic_timer, 0, addr(&periodic), 0, 0);
 	for (unsigned i = 0; i < (param ? param : 10); i++) {
 		compute(i);
 		traps();

@@ -85,7 +85,7 @@ static enum verdict run_one(struct rig *rig, void *arg, char *why, size_t size)
 		o->c.number = extra;
 		v = check_case(rig, &o->c, NULL, why, size);
 		r = native_result(rig->native, 0);
-		if (v == SAME && r->vec != o->vec) {
+		if (v == SAME && r->vec != o->vec && !o->c.no_cpu) {
 			snprintf(why, size, "vector: expected %d, cpu %d", o->vec, r->vec);
 			v = DIFFERENT;
 		}
@@ -101,13 +101,20 @@ static bool run_hand(struct rig *rig, const struct hand *h, bool kernel)
 	char why[500];
 	enum verdict v;
 
+	if (strcmp(h->name, "int1") == 0 && host_faults_int1()) {
+		printf("int1 is a fault on this host, by its hypervisor: not compared\n");
+		return true;
+	}
 	make_case(&o.c, h->code, (size_t)(h->end - h->code), h->start, !(h->mode & 1));
 	o.c.kernel = kernel;
 	o.c.check_ad = 1;
+	o.c.no_cpu = vendor_decides_hand(h->name);
 	o.vec = h->vec;
 	v = in_child(rig, run_one, &o, why, sizeof(why));
 	if (v == SAME)
 		return true;
+	if (v == SKIPPED)
+		native_run(rig->native, 0); /* the one after it gets another worker */
 	printf("FAIL %s (%s mode): %s\n", h->name, kernel ? "kernel" : "user",
 		v == SKIPPED ? "the native worker was lost" : why);
 	print_case(&o.c);
@@ -158,6 +165,8 @@ unsigned run_hand_cases(struct rig *rig, const char *only, unsigned *ran)
 	*ran = 0;
 	for (const struct hand *h = __start_hand_cases; h < __stop_hand_cases; h++) {
 		if (only && !strstr(h->name, only))
+			continue;
+		if (test_isa() == 0 && strncmp(h->name, "avx-", 4) == 0)
 			continue;
 		++*ran;
 		failed += !(run_hand(rig, h, false) && ((h->mode & 1) || run_hand(rig, h, true)));

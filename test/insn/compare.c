@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "insn.h"
+#include "util/fx.h"
 
 #define FLAGS_SEEN 0x244dd5ull
 #define LINUX_TASK_END 0x7ffffffff000ull
@@ -102,6 +103,18 @@ static bool regs_differ(const struct tcase *c, const struct diff *d, const struc
 }
 
 /* any_top: whether the x87 registers were renamed and emptied is left open. */
+static bool upper_differs(const struct diff *d, const struct result *a, const struct result *b)
+{
+	char name[8];
+
+	for (unsigned i = 0; i < 16; i++) {
+		snprintf(name, sizeof(name), "ymmh%u", i);
+		if (bytes_differ(d, name, a->ymmh[i], b->ymmh[i], 16))
+			return true;
+	}
+	return false;
+}
+
 static bool fx_differs(const struct diff *d, const uint8_t *a, const uint8_t *b, bool any_top)
 {
 	uint64_t seen = any_top ? 0xc7ff : 0xffff;
@@ -131,7 +144,11 @@ static bool aux_ignored(unsigned off)
 		(off >= AUX_ENV16 + 6 && off < AUX_ENV16 + 14) ||
 		(off >= AUX_SAVE + 12 && off < AUX_SAVE + 28) ||
 		(off >= AUX_FXSAVE + 6 && off < AUX_FXSAVE + 24) ||
-		(off >= AUX_FXSAVE + 28 && off < AUX_FXSAVE + 32);
+		(off >= AUX_FXSAVE + 28 && off < AUX_FXSAVE + 32) ||
+		(off >= AUX_XSAVE + 6 && off < AUX_XSAVE + 24) ||
+		(off >= AUX_XSAVE + 28 && off < AUX_XSAVE + 32) ||
+		/* XSTATE_BV: what is in its initial state may count as in use. */
+		(off >= AUX_XSAVE + 512 && off < AUX_XSAVE + 520);
 }
 
 static uint64_t frame_va(unsigned frame)
@@ -236,7 +253,8 @@ bool compare(const struct tcase *c, const char *na, const struct result *a, cons
 	if (left_astray(c, a, b))
 		return true;
 	if (fault_differs(c, &d, a, b) || regs_differ(c, &d, a, b) ||
-	    fx_differs(&d, a->fx, b->fx, mmx_store_faulted(c, a)) || memory_differs(&d, a, b) ||
+	    fx_differs(&d, a->fx, b->fx, mmx_store_faulted(c, a)) ||
+	    upper_differs(&d, a, b) || memory_differs(&d, a, b) ||
 	    counts_differ(c, &d, a, b))
 		return false;
 	return !(a->ad && b->ad && differ(&d, "A/D bits digest", a->ad, b->ad));
@@ -266,8 +284,8 @@ void print_case(const struct tcase *c)
 	printf("    %s mode, %d-bit, flags %#llx, fs %#llx gs %#llx, mxcsr %#x fcw %#x fsw %#x\n",
 		c->kernel ? "kernel" : "user", c->code64 ? 64 : 32,
 		(unsigned long long)c->rflags, (unsigned long long)c->fsbase,
-		(unsigned long long)c->gsbase, *(const uint32_t *)(c->fx + 24),
-		*(const uint16_t *)c->fx, *(const uint16_t *)(c->fx + 2));
+		(unsigned long long)c->gsbase, *(const uint32_t *)(c->fx + FX_MXCSR),
+		*(const uint16_t *)(c->fx + FX_FCW), *(const uint16_t *)(c->fx + FX_FSW));
 	printf("   ");
 	for (int i = 0; i < 16; i++)
 		if (c->gpr[i])

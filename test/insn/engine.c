@@ -11,7 +11,7 @@
 
 #include "cpu/cpu.h"
 #include "insn.h"
-#include "mem/mem.h"
+#include "mem/priv.h"
 
 enum { RAM_PAGES = 64, FIRST_TABLE = NFRAMES };
 
@@ -21,6 +21,8 @@ struct engine {
 	const uint8_t *init;
 	unsigned tables; /* next free frame */
 	uint64_t icount0, brctr0;
+	bool space;      /* user mode is mapped in the host, in most cases */
+	unsigned loads;
 };
 
 static uint64_t *entry(struct engine *e, mfn_t table, unsigned i)
@@ -61,15 +63,28 @@ static void build_tables(struct engine *e)
 	mem_set_root(e->m, MEM_USER, user);
 }
 
+uint64_t test_isa(void)
+{
+	static uint64_t isa, known;
+
+	if (!known) {
+		isa = isa_missing(isa_max()) == 0 ? isa_max() : 0;
+		known = 1;
+	}
+	return isa;
+}
+
 struct engine *engine_start(bool reference, const uint8_t *init)
 {
 	struct engine *e = calloc(1, sizeof(*e));
-	struct err err;
+	struct ttd_error err;
 
 	if (!e)
 		return NULL;
 	e->init = init;
 	e->m = mem_create(RAM_PAGES, 0, &err);
+	if (e->m != NULL && !reference)
+		e->space = mem_space_enable(e->m, true) == 0;
 	if (e->m)
 		e->c = cpu_create(e->m, reference ? CPU_REFERENCE : CPU_OPTIMISED, &err);
 	if (!e->c) {
@@ -77,6 +92,9 @@ struct engine *engine_start(bool reference, const uint8_t *init)
 		free(e);
 		return NULL;
 	}
+	if (test_isa() != 0)
+		cpu_show(e->c, test_isa(), (const uint8_t[CPU_SEED]){ 0 });
+	cpu_space_after(e->c, UINT64_MAX / 2); /* engine_load() says when */
 	for (unsigned i = 0; i < NFRAMES; i++)
 		memcpy(mem_frame(e->m, MEM_FIRST_MFN + i), init + i * PAGE, PAGE);
 	e->tables = FIRST_TABLE;
@@ -158,7 +176,26 @@ void engine_load(struct engine *e, const struct tcase *c, bool warm)
 	s->code64 = c->code64;
 	s->tsc_mul = 1ull << 32;
 	memcpy(s->fx, c->fx, 416);
+	if (cpu_isa(e->c) != 0) {
+		memcpy(s->ymmh, c->ymmh, sizeof(s->ymmh));
+		cpu_set_xcr0(e->c, XCR0_X87 | XCR0_SSE | XCR0_AVX);
+		cpu_set_fsgsbase(e->c, true);
+	}
 	cpu_fx_written(e->c);
+	if (!space_holds(e->m)) {
+		fprintf(stderr, "insn-test: the mapped space is not what the guest's tables say\n");
+		abort();
+	}
+	switch (e->space ? e->loads++ % 4 : 0) {
+	case 0:
+		mem_space_end(e->m);
+		break;
+	case 1:
+		mem_space_begin(e->m);
+		break;
+	default: /* as it is */
+		break;
+	}
 }
 
 static const char *exit_name(const struct cpu_exit *x)
@@ -206,6 +243,7 @@ void engine_run(struct engine *e, const struct tcase *c, uint64_t icount, struct
 	r->rip = s->rip;
 	r->rflags = s->rflags;
 	memcpy(r->fx, s->fx, sizeof(r->fx));
+	memcpy(r->ymmh, s->ymmh, sizeof(r->ymmh));
 	r->icount = s->icount - e->icount0;
 	r->brctr = s->brctr - e->brctr0;
 	for (unsigned i = 0; i < NFRAMES; i++)

@@ -8,6 +8,7 @@
 
 const char *const class_names[CL_COUNT] = {
 	"int", "string", "branch", "stack", "x87", "sse", "smc", "system", "mix", "compat",
+	"avx",
 };
 
 struct insn *put(struct gen *g, const void *b, unsigned n)
@@ -171,9 +172,7 @@ static unsigned gpr_of(ZydisRegister reg)
 	return (unsigned)(big - ZYDIS_REGISTER_RAX);
 }
 
-/* Forgets what it writes.  False: it would lose the stack pointer. */
-static bool effects(struct gen *g, const ZydisDecodedInstruction *zi,
-	const ZydisDecodedOperand *ops)
+bool effects(struct gen *g, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *ops)
 {
 	uint16_t lost = 0;
 
@@ -309,12 +308,28 @@ void gen_op(struct gen *g, const struct optable *t)
 	}
 }
 
+static void gen_avx(struct gen *g)
+{
+	unsigned k = rndn(&g->r, 100);
+
+	if (test_isa() == 0 || k < 10)
+		gen_op(g, &op_sse);
+	else if (k < 15)
+		gen_op(g, &op_int);
+	else if (k < 17)
+		macro_gather(g);
+	else if (k < 20)
+		macro_state(g);
+	else
+		gen_vex(g, k < 32);
+}
+
 /* The macros, and how often each class reaches for a plain instruction. */
 static void gen_group(struct gen *g, enum class cl)
 {
 	if (cl == CL_MIX || cl == CL_COMPAT) {
 		static const enum class any[] = { CL_INT, CL_INT, CL_INT, CL_INT, CL_BRANCH,
-			CL_BRANCH, CL_STACK, CL_STRING, CL_X87, CL_SSE, CL_SSE };
+			CL_BRANCH, CL_STACK, CL_STRING, CL_X87, CL_SSE, CL_SSE, CL_AVX };
 
 		cl = any[rndn(&g->r, sizeof(any) / sizeof(any[0]))];
 	}
@@ -349,6 +364,9 @@ static void gen_group(struct gen *g, enum class cl)
 		else
 			gen_op(g, &op_sse);
 		return;
+	case CL_AVX:
+		gen_avx(g);
+		return;
 	case CL_SMC:
 		if (chance(&g->r, 50))
 			macro_smc(g);
@@ -365,8 +383,8 @@ static void gen_group(struct gen *g, enum class cl)
 
 static enum class pick_class(struct gen *g, int only)
 {
-	static const uint8_t weight[CL_COUNT] = { 30, 8, 14, 7, 10, 18, 3, 0, 10, 8 };
-	unsigned k = rndn(&g->r, 108), i = 0;
+	static const uint8_t weight[CL_COUNT] = { 30, 8, 14, 7, 10, 18, 3, 0, 10, 8, 40 };
+	unsigned k = rndn(&g->r, 148), i = 0;
 
 	if (only >= 0)
 		return (enum class)only;

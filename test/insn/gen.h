@@ -76,6 +76,14 @@ void forget(struct gen *g, unsigned reg);
 /* One random instruction from a table, with whatever prepares it. */
 void gen_op(struct gen *g, const struct optable *t);
 
+/* Forgets what it writes.  False: it would lose the stack pointer. */
+bool effects(struct gen *g, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *ops);
+
+/* gen_vex.c */
+void gen_vex(struct gen *g, bool bmi);
+void macro_gather(struct gen *g);
+void macro_state(struct gen *g); /* xsave, xrstor, wrfsbase */
+
 void macro_string(struct gen *g);
 void macro_branch(struct gen *g);
 void macro_stack(struct gen *g);

@@ -98,6 +98,13 @@ static void start_sse(struct gen *g)
 		}
 		memcpy(fx + 160 + 8 * i, &q, 8);
 	}
+	if (test_isa() == 0 || chance(&g->r, 25))
+		return;
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t q = chance(&g->r, 50) ? rnd(&g->r) : v[rndn(&g->r, sizeof(v) / 8)];
+
+		memcpy(g->c->ymmh[i / 2] + 8 * (i & 1), &q, 8);
+	}
 }
 
 void gen_state(struct gen *g)

@@ -4,6 +4,7 @@
  * The tables are ranges; Zydis decides afterwards whether the bytes are an
  * instruction, how long it is, and whether the guest's CPU policy has it.
  */
+#include "cpu/isa.h"
 #include "gen.h"
 
 #define ALU(b) { 0, b, b + 3, 0, OP_MODRM | OP_LOCK, 2 }, { 0, b + 4, b + 5, 0, 0, 1 }
@@ -71,6 +72,8 @@ static const struct opent sse[] = {
 	{ 2, 0x20, 0x2b, 0, S, 6 }, { 2, 0x30, 0x41, 0, S, 8 }, { 2, 0xf0, 0xf1, 0, S, 2 },
 	{ 3, 0x08, 0x0f, 0, S, 5 }, { 3, 0x14, 0x17, 0, S, 3 }, { 3, 0x20, 0x22, 0, S, 2 },
 	{ 3, 0x40, 0x42, 0, S, 3 }, { 3, 0x60, 0x63, 0, S, 4 },
+	{ 2, 0xc8, 0xcf, 0, S, 3 }, { 2, 0xdb, 0xdf, 0, S, 3 }, { 3, 0x44, 0x44, 0, S, 1 },
+	{ 3, 0xcc, 0xcf, 0, S, 2 }, { 3, 0xdf, 0xdf, 0, S, 1 },
 };
 const struct optable op_sse = { sse, COUNT(sse) };
 
@@ -83,31 +86,25 @@ static const ZydisMnemonic banned[] = {
 	ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_POPF,
 	ZYDIS_MNEMONIC_POPFQ, ZYDIS_MNEMONIC_POPFD, ZYDIS_MNEMONIC_UD0, ZYDIS_MNEMONIC_UD1,
 	ZYDIS_MNEMONIC_UD2, ZYDIS_MNEMONIC_SYSENTER, ZYDIS_MNEMONIC_SYSCALL,
+	ZYDIS_MNEMONIC_VLDMXCSR, ZYDIS_MNEMONIC_VMASKMOVDQU, ZYDIS_MNEMONIC_VGATHERDPS,
+	ZYDIS_MNEMONIC_VGATHERDPD, ZYDIS_MNEMONIC_VGATHERQPS, ZYDIS_MNEMONIC_VGATHERQPD,
+	ZYDIS_MNEMONIC_VPGATHERDD, ZYDIS_MNEMONIC_VPGATHERDQ, ZYDIS_MNEMONIC_VPGATHERQD,
+	ZYDIS_MNEMONIC_VPGATHERQQ, ZYDIS_MNEMONIC_RDTSCP, ZYDIS_MNEMONIC_RDRAND,
+	ZYDIS_MNEMONIC_RDSEED, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64,
+	ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XRSTOR,
+	ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XGETBV, ZYDIS_MNEMONIC_XSETBV,
+	ZYDIS_MNEMONIC_RDFSBASE, ZYDIS_MNEMONIC_RDGSBASE, ZYDIS_MNEMONIC_WRFSBASE,
+	ZYDIS_MNEMONIC_WRGSBASE, ZYDIS_MNEMONIC_MONITOR, ZYDIS_MNEMONIC_MWAIT,
+	ZYDIS_MNEMONIC_PREFETCHWT1,
 };
 
 bool op_allowed(const ZydisDecodedInstruction *zi)
 {
-	if (zi->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-	    (zi->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED))
+	if (zi->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
 		return false;
 	for (unsigned i = 0; i < COUNT(banned); i++)
 		if (zi->mnemonic == banned[i])
 			return false;
-	switch (zi->meta.isa_ext) {
-	case ZYDIS_ISA_EXT_BASE:
-	case ZYDIS_ISA_EXT_LONGMODE:
-	case ZYDIS_ISA_EXT_MMX:
-	case ZYDIS_ISA_EXT_SSE:
-	case ZYDIS_ISA_EXT_SSE2:
-	case ZYDIS_ISA_EXT_SSE3:
-	case ZYDIS_ISA_EXT_SSSE3:
-	case ZYDIS_ISA_EXT_SSE4:
-	case ZYDIS_ISA_EXT_X87:
-	case ZYDIS_ISA_EXT_CLFSH:
-	case ZYDIS_ISA_EXT_PAUSE:
-	case ZYDIS_ISA_EXT_AMD3DNOW_PREFETCH:
-		return true;
-	default: /* lzcnt and tzcnt too: the guest's CPU takes them for bsr and bsf */
-		return false;
-	}
+	/* (Without BMI1 and LZCNT the guest's CPU takes tzcnt and lzcnt for bsf and bsr.) */
+	return (isa_of(zi->meta.isa_ext, zi->encoding, zi->mnemonic) & ~test_isa()) == 0;
 }

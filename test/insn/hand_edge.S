@@ -63,6 +63,14 @@ CASE sib-no-base-rexb-index
 	.long DATA
 END 6
 
+/* To 16 bits it is a mov: the last two bytes before a hole. */
+CASE movsxd-r16-page-end
+	mov rcx, -1
+	.byte 0x66, 0x63, 0x0c, 0x25
+	.long HOLE - 2
+	.byte 0x66, 0x63, 0xd1
+END 6
+
 /* ---- the canonical edge ---- */
 
 CASE edge-push-mem

@@ -361,3 +361,8 @@ CASE maskmovdqu-zero-mask-hole
 	mov rdi, rbx
 	maskmovdqu xmm0, xmm1
 END 6
+/* SSE3's, and yet of the x87 unit: after an exit that found it plain, this is what is in it. */
+CASE fisttp-empty
+	xlatb
+	fisttp dword ptr [rbx]
+END 6

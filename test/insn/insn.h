@@ -48,6 +48,8 @@ enum {
 	AUX_LDENV = 0x800,  /* images to load from */
 	AUX_RSTOR = 0x900,
 	AUX_FXRSTOR = 0xa00,
+	AUX_XSAVE = 0xc00,
+	AUX_VECTOR = 0xf60,
 };
 
 enum { PROT_R = 1, PROT_W = 2, PROT_X = 4 };
@@ -91,9 +93,11 @@ struct tcase {
 	uint64_t seed, number;
 	uint64_t gpr[16], rflags, fsbase, gsbase;
 	uint8_t fx[512] __attribute__((aligned(16)));
+	uint8_t ymmh[16][16]; /* upper halves */
 	uint8_t kernel, code64, check_ad;
 	uint8_t branches; /* rip does not tell how many instructions were executed */
 	uint8_t no_step;  /* must not be single-stepped natively to count */
+	uint8_t no_cpu;   /* the CPU's result does not count: vendors differ */
 	uint64_t icount0; /* counters start here */
 	/* Made by assemble(). */
 	uint8_t code[MAX_CODE];
@@ -110,7 +114,7 @@ bool is_branch(const uint8_t b[15], bool code64);
  * left through another exit, named in `odd`). */
 struct result {
 	uint64_t gpr[16], rip, rflags;
-	uint8_t fx[512];
+	uint8_t fx[512], ymmh[16][16];
 	int vec;
 	uint32_t err;
 	uint64_t cr2;
@@ -131,11 +135,11 @@ uint64_t rnd(struct rng *r);
 static inline unsigned rndn(struct rng *r, unsigned n) { return (unsigned)((rnd(r) >> 11) % n); }
 static inline bool chance(struct rng *r, unsigned pct) { return rndn(r, 100) < pct; }
 
-/* ---- the generator (gen.c, gen_ea.c, gen_macro.c, gen_table.c) ---- */
+/* ---- the generator (gen.c, gen_ea.c, gen_macro.c, gen_table.c, gen_vex.c) ---- */
 
 enum class {
 	CL_INT, CL_STRING, CL_BRANCH, CL_STACK, CL_X87, CL_SSE, CL_SMC, CL_SYSTEM, CL_MIX,
-	CL_COMPAT, CL_COUNT
+	CL_COMPAT, CL_AVX, CL_COUNT
 };
 extern const char *const class_names[CL_COUNT];
 
@@ -159,6 +163,8 @@ const struct result *native_result(struct native *n, unsigned slot);
 
 struct engine;
 
+/* The instruction sets beyond x86-64-v2 that cases may use: all that this host has. */
+uint64_t test_isa(void);
 struct engine *engine_start(bool reference, const uint8_t *init);
 void engine_stop(struct engine *e);
 struct cpu *engine_cpu(struct engine *e);
@@ -179,6 +185,14 @@ void case_tag(const struct tcase *c, char *tag, size_t size);
 
 /* Adds the case's instructions to counts by ZydisMnemonic. */
 void count_mnemonics(const struct tcase *c, unsigned *seen);
+
+/* ---- where vendors differ (vendor.c) ---- */
+
+/* On this CPU the case may end otherwise than by the engine's rules; r: how it ended. */
+bool vendor_decides(const struct tcase *c, const struct result *r);
+/* The same of a hand-written case, by its name. */
+bool vendor_decides_hand(const char *name);
+bool host_faults_int1(void);
 
 /* ---- checking one case (check.c) ---- */
 

@@ -88,4 +88,6 @@ void layout_fill(uint8_t *mem, uint64_t seed)
 	memset(aux + AUX_RSTOR, 0, 28);
 	memcpy(aux + AUX_RSTOR, env, sizeof(env));
 	memcpy(aux + AUX_FXRSTOR, fxs, sizeof(fxs));
+	memset(aux + AUX_XSAVE, 0, AUX_VECTOR - AUX_XSAVE); /* an image that xrstor takes */
+	memcpy(aux + AUX_XSAVE, fxs, sizeof(fxs));
 }

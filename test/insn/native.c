@@ -96,6 +96,25 @@ static bool at_branch(const struct tcase *c, uint64_t rip)
 	return is_branch(b, c->code64);
 }
 
+enum { FX_XFEATURES = 472, FX_XSTATE_BV = 512, FX_YMMH = 576 };
+
+/* x87, SSE and AVX are given, the rest is initial. */
+static void load_upper(uint8_t *fx, const struct tcase *c)
+{
+	uint64_t avx = *(uint64_t *)(fx + FX_XFEATURES) & 4;
+
+	*(uint64_t *)(fx + FX_XSTATE_BV) = 3 | avx;
+	if (avx)
+		memcpy(fx + FX_YMMH, c->ymmh, sizeof(c->ymmh));
+}
+
+static void record_upper(const uint8_t *fx, struct result *r)
+{
+	memset(r->ymmh, 0, sizeof(r->ymmh));
+	if (*(const uint32_t *)(fx + 464) == 0x46505853 && (*(const uint64_t *)(fx + FX_XSTATE_BV) & 4))
+		memcpy(r->ymmh, fx + FX_YMMH, sizeof(r->ymmh));
+}
+
 static void load_case(struct native *n, const struct tcase *c, ucontext_t *uc)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -111,7 +130,7 @@ static void load_case(struct native *n, const struct tcase *c, ucontext_t *uc)
 	g[REG_CSGSFS] = c->code64 ? 0x002b000000000033 : 0x002b000000000023;
 	memcpy(fx, c->fx, 416);
 	if (*(uint32_t *)(fx + 464) == 0x46505853) /* FP_XSTATE_MAGIC1 */
-		*(uint64_t *)(fx + 512) = 3; /* x87 and SSE are given, the rest initial */
+		load_upper(fx, c);
 	set_bases(n, c);
 	n->last = CODE_VA + c->start;
 	n->at_branch = at_branch(c, n->last);
@@ -133,6 +152,7 @@ static void record(struct native *n, struct job *j, ucontext_t *uc)
 	if (r->vec == 3)
 		r->rip -= 1;
 	memcpy(r->fx, uc->uc_mcontext.fpregs, 416);
+	record_upper((const uint8_t *)uc->uc_mcontext.fpregs, r);
 	memcpy(j->mem, n->arena, MEM_BYTES);
 }
 

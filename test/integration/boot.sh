@@ -2,16 +2,12 @@
 # boot.sh - Debian's own kernel boots, runs what it is told, and every way out
 # of a run ends with the exit status that the manual gives.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-bad=0
+. "${0%/*}/../lib.sh"
+make_guest
 out=$TTD_TMP/out
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 20 "$out"
-	bad=1
 }
 # boot STATUS CMDLINE OPTION...: standard input is the caller's.
 boot() {

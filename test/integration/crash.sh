@@ -8,25 +8,16 @@
 # A machine of a cloud stands still at times, for a third of a second even, and the
 # guest with it.  That is not lost: who sleeps 5 ms on each CPU tells how long it was.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
+. "${0%/*}/../lib.sh"
+make_guest
 seed=${SEED:-$$}
 kills=${KILLS:-4}
 RANDOM=$seed
 echo "SEED=$seed KILLS=$kills"
-export XDG_RUNTIME_DIR=$TTD_TMP/r TTD_TRACE_DIR=$TTD_TMP/t
-mkdir -m 700 "$XDG_RUNTIME_DIR"
-bad=0
 lost_max=0
 lost_own=0
 here=$PWD
-case $ttd in /*) ;; *) ttd=$here/$ttd ;; esac
 
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
 # Notes when a CPU does nothing for 20 ms and more: from, to, us since 1970.
 heartbeat() {
 	exec perl -MTime::HiRes=time,sleep -e '$| = 1; for ($last = time;; $last = $now) {
@@ -37,7 +28,9 @@ for ((cpu = 0; cpu < $(nproc); cpu++)); do
 	(taskset -cp $cpu $BASHPID >/dev/null 2>&1; heartbeat) >>"$TTD_TMP/still" 2>/dev/null &
 	beats+=($!)
 done
-trap 'kill "${beats[@]}" 2>/dev/null' EXIT
+cleanup() {
+	kill "${beats[@]}" 2>/dev/null
+}
 # stood_still FROM TO: how much of that it was, us.
 stood_still() {
 	sleep 0.05
@@ -178,7 +171,7 @@ full() {
 	cd "$TTD_TMP" || exit 1
 	mkdir -p disk && mount -t tmpfs -o size=600k none disk 2>/dev/null || exit 77
 	export TTD_TRACE_DIR=$TTD_TMP/disk
-	timeout 120 "$ttd" record --name full --kernel "$KERNEL" --ramdisk "$RAMDISK" --extra \
+	timeout 120 "$ttd" record --log-limit off --name full --kernel "$KERNEL" --ramdisk "$RAMDISK" --extra \
 		'quiet ttd.run="i=0; while [ $i -lt 3000 ]; do ls -l / | wc -l; i=$((i+1)); done"' \
 		</dev/null >out 2>err
 	rc=$?
@@ -188,7 +181,7 @@ full() {
 	grep -q 'replay verified to its last record' err || { echo "full disk: $(<err)"; exit 1; }
 	# The same with the log in ttd-deviced's hands.
 	rm -rf disk/full-0
-	"$ttd-deviced" -d disk 2>deviced &
+	"$ttd-deviced" -d disk --log-limit off 2>deviced &
 	sleep 0.5
 	timeout 120 "$ttd" create busy.cfg -c </dev/null >out 2>err
 	rc=$?

@@ -3,18 +3,13 @@
 # list, console, pause, unpause, shutdown, reboot, destroy, on_*, and the same
 # for domains of ttd run and ttd record.
 set -u
-ttd=$TTD_BUILD/ttd
-export XDG_RUNTIME_DIR=$TTD_TMP/r TTD_TRACE_DIR=$TTD_TMP/t
-mkdir -m 700 "$XDG_RUNTIME_DIR"
-bad=0
+. "${0%/*}/../lib.sh"
 out=$TTD_TMP/out
 err=$TTD_TMP/err
 cfg=$TTD_TMP/d.cfg
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	sed 's/^/  | /' "$out" "$err" | tail -n 12
-	bad=1
 }
 # expect STATUS PATTERN ARGS...: the pattern is in what it says.
 expect() {
@@ -67,8 +62,7 @@ expect 2 'name a domain' destroy
 expect 2 'one domain at a time' console a b
 expect 0 '^\[\]$' list --json
 
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
+make_guest
 cat >"$cfg" <<END
 # as xl has it
 name    = "d"
@@ -111,6 +105,16 @@ until_state d blocked
 expect 0 '' shutdown -w d
 [ -z "$(state d)" ] || wrong "shut down, but still '$(state d)'"
 [ -e "$XDG_RUNTIME_DIR/ttd/d.domain" ] && wrong "the socket of a domain that ended is there"
+
+# A replay's kernel has been moved: its options are those of ttd replay.
+cp "$KERNEL" "$TTD_TMP/vmlinuz"
+again='time_travel="ttd_flag=1, tt_replay_flag=1, trace=moved"'
+expect 0 '' create "$cfg" -c "kernel=$TTD_TMP/vmlinuz" 'time_travel="ttd_flag=1, trace=moved"'
+mv "$TTD_TMP/vmlinuz" "$TTD_TMP/elsewhere"
+expect 1 'kernel .*vmlinuz: No such file' create "$cfg" -c "$again"
+expect 0 'verified to its end' create "$cfg" -c "$again" --kernel "$TTD_TMP/elsewhere"
+expect 1 'elsewhere2' create "$cfg" -c "$again" --kernel "$TTD_TMP/elsewhere2"
+expect 2 'is for a replay' create "$cfg" --kernel "$TTD_TMP/elsewhere"
 
 # What stays when it ends, and what starts again.
 expect 0 '' create "$cfg" on_poweroff=preserve

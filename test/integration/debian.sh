@@ -3,18 +3,15 @@
 # failed unit, is recorded, packed, and replayed from the pack alone; and what
 # it wrote is there when its disk is looked at.
 set -u
-ttd=$TTD_BUILD/ttd
+. "${0%/*}/../lib.sh"
 guest=$(tools/mkguest debian --print) || { echo "no image of Debian can be made here"; exit 77; }
 eval "$guest"
 PATH=$PATH:/usr/sbin:/sbin
-export TTD_TRACE_DIR=$TTD_TMP/traces XDG_CACHE_HOME=$TTD_TMP/cache XDG_RUNTIME_DIR=$TTD_TMP
-bad=0
+export XDG_CACHE_HOME=$TTD_TMP/cache
 out=$TTD_TMP/out
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 30 "$out"
-	bad=1
 }
 has() {
 	grep -q -- "$1" "$out" || wrong "no '$1' in the output"

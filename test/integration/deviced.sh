@@ -3,22 +3,16 @@
 # recording and replaying through it, a daemon that ends, comes back, or comes
 # back as another.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export XDG_RUNTIME_DIR=$TTD_TMP/r TTD_TRACE_DIR=$TTD_TMP/t
-mkdir -m 700 "$XDG_RUNTIME_DIR"
-bad=0
+. "${0%/*}/../lib.sh"
+make_guest
 out=$TTD_TMP/out
 err=$TTD_TMP/err
 said=$TTD_TMP/said
 log=$TTD_TMP/ttd.log.g
 cfg=$TTD_TMP/g.cfg
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 6 "$err" "$said"
-	bad=1
 }
 refuses() {
 	local status=$1 pattern=$2 rc
@@ -114,7 +108,7 @@ rec 1 'ttd-deviced does not run; start it' --deviced
 rec 2 'of use with --deviced only' --fallback
 daemon -f "$log.4"
 rec 2 "are ttd-deviced's to say" --deviced -o x
-rec 0 'recorded .*/t/by-itself: ' -o by-itself
+rec 0 'recorded .*/traces/by-itself: ' -o by-itself
 [ -e "$log.4" ] && wrong "ttd record used the daemon without being told to"
 rec 0 'recorded .*ttd.log.g.4: ' --deviced --fallback
 says 'g: finished' "$said"
@@ -126,15 +120,15 @@ rm -rf "$TTD_TRACE_DIR"
 "$ttd-deviced" -d "$TTD_TRACE_DIR" --daemon >"$err" 2>&1 || wrong "--daemon: exit $?"
 create 1 '/nonexistent' "$record" kernel=/nonexistent
 [ -z "$(ls "$TTD_TRACE_DIR")" ] || wrong "a domain that could not be built leaves a trace"
-create 0 'recorded .*/t/g-0: ' "$record"
-create 0 'recorded .*/t/g-1: ' "$record"
+create 0 'recorded .*/traces/g-0: ' "$record"
+create 0 'recorded .*/traces/g-1: ' "$record"
 create 0 'replay verified to its end' "$replay"
 [ -e "$TTD_TRACE_DIR/g-1/ttd.log.g.replay.0" ] || wrong "the newest was not replayed"
 [ -s "$TTD_TRACE_DIR/g-0/console.txt" ] || wrong "no console.txt"
 "$ttd" replay --verify 2>"$err" || wrong "latest does not replay"
 pid=$(sed -n 's/^Pid:\t//p' /proc/[0-9]*/status 2>/dev/null | while read -r p; do
 	grep -qsz "ttd-deviced" "/proc/$p/cmdline" && grep -qsz "^$TTD_TRACE_DIR$" "/proc/$p/cmdline" &&
-		echo "$p"; done)
+		echo "$p"; done | sort -n | head -n 1) # not the helper that it forked
 kill "$pid"
 for _ in {1..100}; do [ -e "$XDG_RUNTIME_DIR/ttd/deviced" ] || break; sleep 0.05; done
 [ -e "$XDG_RUNTIME_DIR/ttd/deviced" ] && wrong "ttd-deviced leaves its socket"

@@ -3,23 +3,14 @@
 # overlay and not in the base, recordings replay with equal digests, and after
 # kill -9 the disk is as after a power cut.  KILLS says how many.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
+. "${0%/*}/../lib.sh"
+make_guest
 command -v mke2fs >/dev/null || { echo "no mke2fs"; exit 77; }
-export TTD_TRACE_DIR=$TTD_TMP/traces TMPDIR=$TTD_TMP
+export TMPDIR=$TTD_TMP
 kills=${KILLS:-2}
 RANDOM=${SEED:-$$}
 disk=$TTD_TMP/disk
-bad=0
 
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
-field() {
-	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-z]*\).*/\1/p" "$2"
-}
 modules='for m in /lib/ttd/root/*.ko; do insmod $m; done; mkdir -p /mnt;'
 # guest STATUS VERB OPTION... -- COMMAND
 guest() {

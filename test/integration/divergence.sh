@@ -2,17 +2,13 @@
 # divergence.sh - a replay that is truly spoilt stops at the first witness that
 # can see it, says where and in whose code, and exits with status 4.
 set -u
-ttd=$TTD_BUILD/ttd
+. "${0%/*}/../lib.sh"
 read_log=$TTD_BUILD/ttd-read-log
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces XDG_CACHE_HOME=$TTD_TMP/cache
+make_guest
+export XDG_CACHE_HOME=$TTD_TMP/cache
 out=$TTD_TMP/out
-bad=0
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 20 "$out"
-	bad=1
 }
 has() {
 	grep -q -- "$1" "$out" || wrong "no '$1'"
@@ -76,7 +72,7 @@ has 'Replay missed event:TTD_DIGEST(3)'
 has 'differs: memory$'
 at=$(sed -n 's/.*replayed at: .*icount:\([0-9]*\),.*/\1/p' "$out")
 next=$("$read_log" $trace -t digest --from 1500000000 | head -1 | sed 's/.*icount:\([0-9]*\).*/\1/')
-[ "$at" = "$next" ] || wrong "stopped at $at, the first digest behind the poke is at $next"
+[ "$at" = "$next" ] || wrong "stopped at $at, the first digest after the poke is at $next"
 has 'page: mfn .*__start_rodata.*; changed by the replay only$'
 [ "$(grep -c '^ttd: page:' "$out")" -eq 1 ] || wrong "more pages than were poked"
 # A byte that is the same as before is no difference.

@@ -3,7 +3,7 @@
 # place both ways, from a crash back to its cause, and nothing that a client does
 # changes the recording.  SEED decides about random places.
 set -u
-ttd=$TTD_BUILD/ttd
+. "${0%/*}/../lib.sh"
 here=test/gdb
 export SEED=${SEED:-$$} PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 echo "SEED=$SEED"
@@ -12,18 +12,12 @@ gdb -nx -batch -ex 'python import socket' >/dev/null 2>&1 || { echo "gdb has no 
 export VICTIM=$TTD_TMP/victim
 gcc -O1 -g -static -no-pie -fno-pie -fcf-protection=none -o "$VICTIM" $here/victim.c ||
 	{ echo "cannot build the program"; exit 1; }
-guest=$(tools/mkguest --print --add "$VICTIM:/bin/victim") ||
-	{ echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces
-bad=0
+make_guest --add "$VICTIM:/bin/victim"
 server=
 
-wrong() {
-	echo "wrong: $*"
-	bad=1
+cleanup() {
+	[ -z "$server" ] || kill "$server" 2>/dev/null
 }
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null' EXIT
 
 record() { # NAME COMMAND
 	timeout 300 "$ttd" record -o "$TTD_TRACE_DIR/$1" --kernel "$KERNEL" --ramdisk "$RAMDISK" \
@@ -107,17 +101,85 @@ grep -q 'Segmentation fault' "$TTD_TMP/bug.out" || wrong "the program did not cr
 [ "$(digest bug)" = "$log" ] || wrong "the log has changed"
 "$ttd" replay bug --verify 2>"$TTD_TMP/verify.err" || wrong "it does not replay any more: $(cat "$TTD_TMP/verify.err")"
 
+# ---- a socket in the file system, which goes when the server does ----
+socket=$TTD_TMP/socket
+serve_path() {
+	: >"$TTD_TMP/server.err" # the last one's says that it waits
+	"$ttd" replay bug --gdb="$socket" 2>"$TTD_TMP/server.err" &
+	server=$!
+	for _ in {1..300}; do
+		grep -q "target remote $socket" "$TTD_TMP/server.err" && break
+		sleep 0.1
+	done
+}
+gone() {
+	for _ in {1..100}; do
+		[ -e "$socket" ] || return
+		sleep 0.1
+	done
+	wrong "the socket is left: $*"
+}
+serve_path
+[ "$(stat -c %a:%F "$socket")" = 600:socket ] || wrong "the socket: $(ls -l "$socket")"
+timeout 60 "$ttd" replay bug --gdb="$socket" 2>"$TTD_TMP/second.err" && wrong "two servers on a socket"
+grep -q 'in use' "$TTD_TMP/second.err" || wrong "a second server: $(cat "$TTD_TMP/second.err")"
+timeout 100 gdb -nx -q -batch -ex "target remote $socket" -ex 'monitor when' -ex 'kill' >"$TTD_TMP/path.out" 2>&1
+grep -q '^icount 0 ' "$TTD_TMP/path.out" || wrong "by a path: $(cat "$TTD_TMP/path.out")"
+finish 0
+gone "after kill in gdb"
+serve_path
+kill -9 "$server"
+wait "$server" 2>/dev/null
+gone "after kill -9"
+# Its whole session goes at once, as when a terminal is closed.
+serve_path
+read -ra children <"/proc/$server/task/$server/children"
+kill -HUP "${children[@]}" || wrong "no process beside the server"
+kill -9 "$server"
+wait "$server" 2>/dev/null
+gone "after a hangup"
+
+# ---- leaving the recording while a disk's request is in flight ----
+truncate -s 8M "$TTD_TMP/disk"
+timeout 300 "$ttd" record -o "$TTD_TRACE_DIR/disk" --kernel "$KERNEL" --ramdisk "$RAMDISK" \
+	--memory 128 --disk "$TTD_TMP/disk,raw,xvda,rw" --extra "quiet ttd.run=\"for m in /lib/ttd/root/*.ko; do insmod \$m; done; md5sum </dev/xvda; echo x | dd of=/dev/xvda conv=fsync; echo done\"" \
+	</dev/null >"$TTD_TMP/disk.out" 2>&1 || wrong "recording disk: $(tail -n 1 "$TTD_TMP/disk.out")"
+EVENT=$("$TTD_BUILD/ttd-read-log" -f "$TTD_TRACE_DIR/disk/ttd.log.guest" -i -t input |
+	grep 'info:block' | sed -n 's/.*icount:\([0-9]*\).*/\1/p' | sed -n '9p')
+export EVENT
+serve disk
+timeout 100 gdb -nx -q -batch -x $here/fork.py >"$TTD_TMP/fork.out" 2>&1
+grep -q '^fork.py: fine' "$TTD_TMP/fork.out" || wrong "fork.py: $(tail -n 5 "$TTD_TMP/fork.out")"
+finish 0
+
 # ---- a gdb that is started, with the kernel's symbols ----
 cat >"$TTD_TMP/gdb" <<END
 #!/bin/sh
 exec gdb -nx -batch "\$@" -ex 'monitor when' -ex 'info symbol \$rip' -ex 'print \$icount' \
-	-ex 'stepi 3' -ex 'reverse-stepi 3' -ex 'print \$icount' -ex 'detach'
+	-ex 'stepi 3' -ex 'reverse-stepi 3' -ex 'print \$icount' -ex 'gcore' -ex 'generate-core-file /dev/null' -ex 'detach'
 END
 chmod +x "$TTD_TMP/gdb"
 TTD_GDB=$TTD_TMP/gdb timeout 100 "$ttd" replay bug --gdb --at 1234567890 >"$TTD_TMP/own.out" 2>&1 ||
 	wrong "ttd replay --gdb: $(cat "$TTD_TMP/own.out")"
 [ "$(grep -c '= 1234567890$' "$TTD_TMP/own.out")" -eq 2 ] || wrong "the started gdb: $(cat "$TTD_TMP/own.out")"
+[ "$(grep -c '^A core file is of a process' "$TTD_TMP/own.out")" -eq 2 ] || wrong "gcore: $(cat "$TTD_TMP/own.out")"
 grep -q ' in section ' "$TTD_TMP/own.out" || wrong "the started gdb has no symbols: $(cat "$TTD_TMP/own.out")"
+# What a session that a guest has taken over would ask the started gdb for: its files.
+echo mine >"$TTD_TMP/mine"
+cat >"$TTD_TMP/gdb" <<END
+#!/bin/sh
+for a; do target=\${a#target remote }; done
+dir=\${target%/socket}
+rm "\$dir/stub"
+STUB=\$dir/stub MINE=$TTD_TMP/mine gdb -nx -q -batch -x $here/fileio.py &
+for i in 1 2 3 4 5 6 7 8 9; do
+	[ -S "\$dir/stub" ] || sleep 1
+done
+exec gdb -nx -batch -ex 'set architecture i386:x86-64' "\$@" -ex continue
+END
+TTD_GDB=$TTD_TMP/gdb timeout 100 "$ttd" replay bug --gdb >"$TTD_TMP/fileio.out" 2>&1
+[ "$(cat "$TTD_TMP/mine")" = mine ] || wrong "gdb writes files for its target: $(cat "$TTD_TMP/fileio.out")"
+grep -q 'asks gdb for files of yours' "$TTD_TMP/fileio.out" || wrong "the relay: $(cat "$TTD_TMP/fileio.out")"
 # ---- the kernel's own bug: from the oops to the store ----
 mkdir "$TTD_TMP/ramdisk"
 (cd "$TTD_TMP/ramdisk" && zcat "$RAMDISK" | cpio -id --quiet '*mbcache.ko')

@@ -4,9 +4,8 @@
 # symbols.  FLAVOUR is a kernel of tools/mkguest's, the default one otherwise;
 # with ALL set more is compared.
 set -u
-ttd=$TTD_BUILD/ttd
+. "${0%/*}/../lib.sh"
 flavour=${FLAVOUR:-amd64}
-export TTD_TRACE_DIR=$TTD_TMP/traces
 # Also from the end of a pipe, which is a shell of its own.
 wrong() {
 	echo "wrong: $*"
@@ -61,10 +60,8 @@ if [ -n "${ALL:-}" ]; then
 	touch "$TTD_TMP/all"
 	all=(--add "$TTD_TMP/all:/ttd/all")
 fi
-guest=$(tools/mkguest --print --flavour "$flavour" --run "$TTD_TMP/run" \
-	--add "$TTD_TMP/stripped:/stack" "${all[@]}") ||
-	{ echo "no kernel package to be had"; exit 77; }
-eval "$guest"
+make_guest --flavour "$flavour" --run "$TTD_TMP/run" \
+	--add "$TTD_TMP/stripped:/stack" "${all[@]}"
 timeout 300 "$ttd" record -o look --kernel "$KERNEL" --ramdisk "$RAMDISK" --clock virtual \
 	--extra quiet --stop-at $stop </dev/null >"$TTD_TMP/console" 2>"$TTD_TMP/err" ||
 	wrong "record: $(cat "$TTD_TMP/err")"

@@ -4,33 +4,10 @@
 # forwarded port; recorded, and replayed with equal digests when the servers are
 # gone.  Then what a user can get wrong.
 set -u
-ttd=$TTD_BUILD/ttd
+. "${0%/*}/../lib.sh"
 command -v python3 >/dev/null && command -v curl >/dev/null ||
 	{ echo "needs python3 and curl"; exit 77; }
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces XDG_RUNTIME_DIR=$TTD_TMP/r
-mkdir -m 700 "$XDG_RUNTIME_DIR"
-bad=0
-
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
-field() {
-	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-z]*\).*/\1/p" "$2"
-}
-# The text stands in the file, sooner or later.
-await() { # FILE TEXT
-	for _ in $(seq 600); do
-		grep -q "$2" "$1" 2>/dev/null && return
-		sleep 0.1
-	done
-	wrong "no '$2' in $1: $(tail -n 3 "$1")"
-}
-free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+make_guest
 
 # A server on loopback, and what it has.
 mkdir "$TTD_TMP/www"
@@ -38,7 +15,9 @@ head -c 3000000 /dev/urandom >"$TTD_TMP/www/data"
 sum=$(md5sum <"$TTD_TMP/www/data")
 python3 -u -m http.server --bind 127.0.0.1 --directory "$TTD_TMP/www" 0 >"$TTD_TMP/http" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null' EXIT
+cleanup() {
+	kill $server 2>/dev/null
+}
 await "$TTD_TMP/http" 'Serving HTTP'
 port=$(sed -n 's/.* port \([0-9]*\).*/\1/p' "$TTD_TMP/http")
 fwd=$(free_port)
@@ -47,9 +26,10 @@ fwd=$(free_port)
 mkfifo "$TTD_TMP/typed"
 run="ip -4 addr show eth0 | grep inet; ip route | grep default; cat /etc/resolv.conf
 wget -q -O /tmp/data http://10.0.2.2:$port/data; md5sum </tmp/data; ping -c 1 -w 2 10.0.2.2 | grep -c ttl=
-cat /sys/class/net/eth0/address; httpd -h /tmp; echo ready; read x; cat /sys/class/net/eth0/statistics/tx_packets"
+wget -q -O /tmp/none http://169.254.169.254/ 2>&1 | sed s/^/metadata:/
+cat /sys/class/net/eth0/address; sed s/^/mtu:/ /sys/class/net/eth0/mtu; httpd -h /tmp; echo ready; read x; cat /sys/class/net/eth0/statistics/tx_packets"
 timeout 300 "$ttd" record --force -o net --kernel "$KERNEL" --ramdisk "$RAMDISK" --name net \
-	--vif "user,hostfwd=tcp:127.0.0.1:$fwd-:80" --json \
+	--vif "user,hostloopback=1,mtu=1400,hostfwd=tcp:127.0.0.1:$fwd-:80" --json \
 	--extra "quiet ttd.run=\"$(tr '\n' ';' <<<"$run")\"" \
 	<"$TTD_TMP/typed" >"$TTD_TMP/rec.out" 2>"$TTD_TMP/rec.err" &
 guest=$!
@@ -61,7 +41,7 @@ echo >&3
 wait $guest || wrong "record: exit $?: $(cat "$TTD_TMP/rec.err")"
 exec 3>&-
 for want in 'inet 10.0.2.15/24' 'default via 10.0.2.2' 'nameserver 10.0.2.3' "$sum" \
-	'^1.$' '^00:16:3e:'; do
+	'^1.$' '^mtu:1400' '^metadata:.*No route to host' '^00:16:3e:'; do
 	grep -q "$want" "$TTD_TMP/rec.out" || wrong "the guest does not show '$want'"
 done
 
@@ -144,6 +124,8 @@ expect 2 'give user, tap or none' --vif usr
 expect 2 "unknown key 'foo'" --vif foo=1
 expect 2 'write it as 00:16:3e' --vif mac=00:16:3e
 expect 2 'write it as tcp:127.0.0.1:8080-:80' --vif hostfwd=tcp:80
+expect 2 'hostloopback=yes: give 0 or 1' --vif hostloopback=yes
+expect 2 'restrict=1 closes what' --vif user,restrict=1,hostloopback=1
 expect 0 'bridge has no effect with backend=user' --vif user,bridge=br0
 expect 0 'script has no effect here' --vif script=vif-route
 expect 1 "cannot listen at tcp 127.0.0.1 port $fwd" --vif "hostfwd=tcp:127.0.0.1:$fwd-:80"

@@ -2,17 +2,13 @@
 # pack.sh - a packed trace replays after its kernel, its ramdisk and its folder
 # are gone; packs that are damaged or cut, and bad words, are refused.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces XDG_CACHE_HOME=$TTD_TMP/cache XDG_RUNTIME_DIR=$TTD_TMP
-bad=0
+. "${0%/*}/../lib.sh"
+make_guest
+export XDG_CACHE_HOME=$TTD_TMP/cache
 out=$TTD_TMP/out
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 20 "$out"
-	bad=1
 }
 # expect STATUS TEXT WORD...
 expect() {
@@ -62,7 +58,7 @@ cmp -s <("$ttd" info "$TTD_TMP/again.ttd" | grep holds) <("$ttd" info "$pack" | 
 expect 1 'No such file' unpack "$TTD_TMP/nothing"
 expect 5 'not a packed trace\|cut short' unpack "$0"
 expect 2 'name a packed trace' unpack
-expect 2 'one at a time' unpack a b
+expect 2 'one trace at a time' unpack a b
 expect 1 'No such file' pack nothing
 head -c 1000000 "$pack" >"$TTD_TMP/cut"
 expect 5 'cut short' replay "$TTD_TMP/cut"

@@ -7,8 +7,7 @@
 # be the same in both places.  Two runs on virtual time and one of the reference
 # engine must end alike, without a complaint from the guest's kernel.
 set -u
-ttd=$TTD_BUILD/ttd
-bad=0
+. "${0%/*}/../lib.sh"
 test/guest/build "$TTD_TMP/programs" >"$TTD_TMP/cc" 2>&1 || {
 	cat "$TTD_TMP/cc"
 	exit 1
@@ -18,17 +17,11 @@ cat >"$TTD_TMP/script" <<'END'
 /ttd/programs/run $(sed -n 's/.*programs=\([a-z,]*\).*/\1/p' /proc/cmdline | tr , ' ')
 dmesg | grep -E 'Oops|WARNING:|BUG:|Call Trace|stalled|lockup'
 END
-guest=$(tools/mkguest --print --run "$TTD_TMP/script" --add "$TTD_TMP/programs:/ttd/programs") || {
-	echo "no kernel package to be had"
-	exit 77
+make_guest --run "$TTD_TMP/script" --add "$TTD_TMP/programs:/ttd/programs"
+cleanup() { # it is of no use to another run
+	rm -f "$RAMDISK"
 }
-eval "$guest"
-trap 'rm -f "$RAMDISK"' EXIT # it is of no use to another run
 
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
 # boot NAME PARAMETERS OPTION...: leaves NAME.out, and how it ended in NAME.end.
 boot() {
 	local name=$TTD_TMP/$1 params=$2 rc

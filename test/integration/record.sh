@@ -4,28 +4,17 @@
 # logs that are damaged, kernels that were changed.  PAIRS says how many; every
 # random choice comes from SEED, which is printed.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces
+. "${0%/*}/../lib.sh"
+make_guest
 seed=${SEED:-$$}
 pairs=${PAIRS:-20}
 kills=${KILLS:-3}
 RANDOM=$seed
 echo "SEED=$seed PAIRS=$pairs KILLS=$kills"
-bad=0
 done=0
 instructions=0
 inputs=0
 bytes=0
-
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
-field() {
-	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-z]*\).*/\1/p" "$2"
-}
 
 loads=(
 	'true'

@@ -2,17 +2,12 @@
 # sandbox.sh - while a guest runs, every thread of its process is confined: run,
 # record, replay and created domains; and --no-sandbox leaves it alone.
 set -u
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
+. "${0%/*}/../lib.sh"
+make_guest
 grep -q '^Seccomp:' /proc/self/status || { echo "this kernel has no seccomp"; exit 77; }
-export XDG_RUNTIME_DIR=$TTD_TMP TTD_TRACE_DIR=$TTD_TMP/traces
-bad=0
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 20 "$TTD_TMP/out" "$TTD_TMP/err"
-	bad=1
 }
 # start WORD...: runs ttd, with the guest's output in out, until that says hello.
 start() {

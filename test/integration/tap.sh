@@ -3,37 +3,21 @@
 # is made for this: a host without NAT, its kernel's large segments and
 # checksums both ways.  Recorded, and replayed where there is no such device.
 set -u
+. "${0%/*}/../lib.sh"
 if [ -z "${TTD_TAP:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
+	as=()
+	[ "$(id -u)" = 0 ] || as=(--map-root-user)
 	for t in ip unshare curl python3; do
 		command -v $t >/dev/null || { echo "needs $t"; exit 77; }
 	done
+	# A container may have the driver without its file.
+	[ -c /dev/net/tun ] || { mkdir -p /dev/net && mknod -m 666 /dev/net/tun c 10 200; } 2>/dev/null
 	[ -c /dev/net/tun ] || { echo "no /dev/net/tun"; exit 77; }
-	unshare --net ip tuntap add ttd0 mode tap 2>/dev/null ||
+	unshare "${as[@]}" --net ip tuntap add ttd0 mode tap 2>/dev/null ||
 		{ echo "no network namespace with a tap device to be had"; exit 77; }
-	TTD_TAP=1 exec unshare --net "$0"
+	TTD_TAP=1 exec unshare "${as[@]}" --net test/integration/tap.sh
 fi
-ttd=$TTD_BUILD/ttd
-guest=$(tools/mkguest --print) || { echo "no kernel package to be had"; exit 77; }
-eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces XDG_RUNTIME_DIR=$TTD_TMP/r
-mkdir -m 700 "$XDG_RUNTIME_DIR"
-bad=0
-
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
-field() {
-	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-z]*\).*/\1/p" "$2"
-}
-await() { # FILE TEXT
-	for _ in $(seq 600); do
-		grep -q "$2" "$1" 2>/dev/null && return
-		sleep 0.1
-	done
-	wrong "no '$2' in $1: $(tail -n 3 "$1")"
-}
+make_guest
 
 ip link set lo up
 mkdir "$TTD_TMP/www"
@@ -41,7 +25,9 @@ head -c 20000000 /dev/urandom >"$TTD_TMP/www/data"
 sum=$(md5sum <"$TTD_TMP/www/data")
 python3 -u -m http.server --bind 0.0.0.0 --directory "$TTD_TMP/www" 8000 >"$TTD_TMP/http" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null' EXIT
+cleanup() {
+	kill $server 2>/dev/null
+}
 await "$TTD_TMP/http" 'Serving HTTP'
 
 # try NAME VIF: the guest is 10.9.0.2, the host 10.9.0.1.

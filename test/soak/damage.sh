@@ -5,18 +5,13 @@
 # damaged does not matter, and all that was recorded up to there replays.
 # DAMAGES, REPLAYS and SEED are the numbers.
 set -u
+. "${0%/*}/../lib.sh"
 damages=${DAMAGES:-10000}
 replays=${REPLAYS:-2000}
 seed=${SEED:-$$}
-ttd=$TTD_BUILD/ttd
 RANDOM=$seed
-bad=0
 noticed=0
 harmless=0
-wrong() {
-	echo "wrong: $*"
-	bad=1
-}
 unit=$(TTD_DAMAGES=$damages "$TTD_BUILD/unit/test_log" "$seed" 2>&1) || wrong "test_log: $unit"
 
 # The newest tour that this ttd replays.

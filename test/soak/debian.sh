@@ -7,7 +7,7 @@
 # LOADS (default all of them), KILLS (30) and SEED are the numbers; the last
 # line says all.
 set -u
-ttd=$TTD_BUILD/ttd
+. "${0%/*}/../lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 loads=${LOADS:-boot gcc python sqlite pgbench nginx apt}
 kills=${KILLS:-30}
@@ -18,17 +18,15 @@ guest=$(tools/mkguest debian --print --size 6G --packages \
 	exit 77
 }
 eval "$guest"
-export TTD_TRACE_DIR=$TTD_TMP/traces XDG_RUNTIME_DIR=$TTD_TMP
-bad=0
 good=0
 out=$TTD_TMP/out
 servers=()
-trap 'kill "${servers[@]}" 2>/dev/null' EXIT
+cleanup() {
+	kill "${servers[@]}" 2>/dev/null
+}
 
-wrong() {
-	echo "wrong: $*"
+evidence() {
 	tail -n 25 "$out"
-	bad=$((bad + 1))
 }
 await() { # TEXT
 	for _ in $(seq 6000); do
@@ -40,9 +38,6 @@ await() { # TEXT
 }
 field() {
 	sed -n "s/.*\"$1\":\"\{0,1\}\([0-9a-z]*\).*/\1/p" "$2" | tail -n 1
-}
-free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # What a load brings along is a tar archive that is the second disk; it runs "run".
@@ -187,6 +182,7 @@ END
 # A repository with one package, made here.
 load_apt() {
 	local repo=$TTD_TMP/repo port
+	vif=user,hostloopback=1
 	mkdir -p "$repo/pkg/DEBIAN" "$repo/pkg/usr/bin"
 	printf 'Package: ttd-hello\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@localhost>\nDescription: says hello\n' \
 		>"$repo/pkg/DEBIAN/control"
@@ -211,6 +207,7 @@ echo "# apt: \$(ttd-hello)"
 END
 	start apt
 	finish apt
+	vif=user
 }
 
 # Writes, syncs and says so; we kill it anywhere.

@@ -31,7 +31,7 @@ struct fake_bus {
 	struct fake_key keys[FAKE_KEYS];
 	unsigned nkeys, raised, bound;
 	uint64_t now;
-	struct err failure; /* text empty: none */
+	struct ttd_error failure; /* text empty: none */
 	pthread_mutex_t lock;
 	pthread_cond_t posted;
 	struct fake_post posts[FAKE_POSTS];
@@ -177,7 +177,7 @@ static inline uint64_t fake_now(struct dev *dev)
 	return fake_of_dev(dev)->now;
 }
 
-static inline void fake_fail(struct dev *dev, const struct err *e)
+static inline void fake_fail(struct dev *dev, const struct ttd_error *e)
 {
 	fake_of_dev(dev)->failure = *e;
 }

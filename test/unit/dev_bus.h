@@ -160,7 +160,7 @@ static void fb_sent(struct dev *dev, const void *p, size_t n)
 
 static uint64_t fb_now(struct dev *dev) { return fb_of(dev)->now; }
 
-static void fb_fail(struct dev *dev, const struct err *e)
+static void fb_fail(struct dev *dev, const struct ttd_error *e)
 {
 	(void)dev;
 	(void)e;

@@ -191,9 +191,8 @@ static void model_btf(struct wbuf *w)
 struct model {
 	struct mem *mem;
 	struct cpu_state cpu;
-	struct wbuf btf;
 	struct guest_view v;
-	uint8_t *at; /* the MODEL_BYTES behind MODEL_BASE */
+	uint8_t *at; /* the MODEL_BYTES after MODEL_BASE */
 };
 
 /* Offsets of things in those bytes; MODEL_BASE + offset is their address. */
@@ -496,6 +495,8 @@ static struct symbols *model_symbols(void)
 
 static inline void model_make(struct model *m)
 {
+	struct wbuf btf = {0};
+
 	memset(m, 0, sizeof *m);
 	m->mem = mem_create(MODEL_PAGES + MODEL_TABLES, 0, NULL);
 	model_tables(m->mem);
@@ -509,10 +510,10 @@ static inline void model_make(struct model *m)
 	model_program(m);
 	model_put(m, AT_FRAMES, MODEL_ADDR(AT_PAGES) - (AT_PROGRAM >> PAGE_SHIFT) * 64);
 	model_put(m, AT_FRAMES + 8, MODEL_BASE);
-	model_btf(&m->btf);
+	model_btf(&btf);
 	m->v.mem = m->mem;
 	m->v.cpu = &m->cpu;
-	m->v.btf = btf_open(m->btf.p, m->btf.len);
+	m->v.types = types_from_btf(btf.p, btf.len); /* takes the bytes over */
 	m->v.symbols = model_symbols();
 	m->cpu.mode = MEM_USER;
 	m->cpu.gs_base_other = MODEL_BASE;
@@ -522,9 +523,8 @@ static inline void model_make(struct model *m)
 
 static inline void model_free(struct model *m)
 {
-	btf_free((struct btf *)(uintptr_t)m->v.btf);
+	types_free((struct types *)(uintptr_t)m->v.types);
 	symbols_free((struct symbols *)(uintptr_t)m->v.symbols);
-	wbuf_free(&m->btf);
 	mem_destroy(m->mem);
 }
 

@@ -54,7 +54,7 @@ static void make_record(struct log_record *r, uint64_t i)
 	}
 }
 
-static int make(const char *path, uint64_t bytes, uint64_t *records, struct err *e)
+static int make(const char *path, uint64_t bytes, uint64_t *records, struct ttd_error *e)
 {
 	struct log_meta *m = calloc(1, sizeof *m);
 	struct log_create p = { .meta = m, .force = true };
@@ -92,7 +92,7 @@ static int make(const char *path, uint64_t bytes, uint64_t *records, struct err 
 	return rc;
 }
 
-static int read_back(const char *path, uint64_t records, struct err *e)
+static int read_back(const char *path, uint64_t records, struct ttd_error *e)
 {
 	struct log_reader *l = log_open(path, e);
 	struct log_record want, got;
@@ -107,7 +107,7 @@ static int read_back(const char *path, uint64_t records, struct err *e)
 		}
 		make_record(&want, i);
 		if (!log_record_equal(&want, &got)) {
-			err_set(e, ST_HOST, "record %" PRIu64 " differs", i);
+			err_set(e, TTD_HOST, "record %" PRIu64 " differs", i);
 			rc = -1;
 			break;
 		}
@@ -118,7 +118,7 @@ static int read_back(const char *path, uint64_t records, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct err e = { .text = "failed" };
+	struct ttd_error e = { .text = "failed" };
 	char path[] = "/tmp/make_log.XXXXXX";
 	uint64_t mb = 0, records;
 	int rc, fd;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "lib/pack.h"
+#include "trace/pack.h"
 #include "util/bytes.h"
 #include "util/xxh.h"
 

@@ -15,12 +15,12 @@
 
 #include <cmocka.h>
 
+#include "loader/build.h"
+#include "loader/elfnotes.h"
+#include "loader/image.h"
+#include "loader/layout.h"
 #include "mem/mem.h"
 #include "util/bytes.h"
-#include "xen/build.h"
-#include "xen/elfnotes.h"
-#include "xen/image.h"
-#include "xen/layout.h"
 
 /* Last: its PF_ macros would break mem.h. */
 #include <elf.h>
@@ -73,6 +73,7 @@ static void make_elf(struct wbuf *out, const struct kopts *o)
 		note64(&n, 3, BASE);
 		note64(&n, 4, 0);
 		note(&n, 5, "xen-3.0", 8);
+		note(&n, 8, "generic", 8);
 		note(&n, 7, "2.6", 4);
 		if (o->hypercall_page)
 			note64(&n, 2, BASE + LOAD_AT + 4096);
@@ -139,7 +140,7 @@ static void make_bzimage(struct wbuf *out, const uint8_t *pay, size_t n)
 static bool compress_with(const char *tool, const struct wbuf *in, struct image *out)
 {
 	char cmd[512], plain[128], packed[128];
-	struct err e;
+	struct ttd_error e;
 
 	snprintf(plain, sizeof(plain), "%s/plain", dir);
 	snprintf(packed, sizeof(packed), "%s/packed", dir);
@@ -174,7 +175,7 @@ static void test_compressions(void **state)
 	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
 		struct wbuf bz = { 0 }, pay = { 0 };
 		struct image packed, out;
-		struct err e = { 0 };
+		struct ttd_error e = { 0 };
 
 		if (!compress_with(tools[i].tool, &elf, &packed)) {
 			print_message("%s: not installed, skipped\n", tools[i].tool);
@@ -232,7 +233,7 @@ static unsigned kept(char last[300])
 static void unpack_kept(const struct wbuf *bz, const struct wbuf *want)
 {
 	struct image out;
-	struct err e = { 0 };
+	struct ttd_error e = { 0 };
 
 	if (image_unpack_kept(path_of("kept"), "k", bz->p, bz->len, 1 << 20, &out, &e) != 0)
 		fail_msg("%s", e.text);
@@ -248,7 +249,7 @@ static void test_kept(void **state)
 	struct wbuf elf[KERNELS] = { { 0 } }, bz[KERNELS] = { { 0 } };
 	char first[300], file[300];
 	struct image packed;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	for (unsigned i = 0; i < KERNELS; i++) {
@@ -295,7 +296,7 @@ static void test_truncation(void **state)
 	struct wbuf elf = { 0 }, bz = { 0 };
 	struct image packed, out;
 	struct elf_kernel k;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	make_elf(&elf, &(struct kopts){ 0 });
@@ -324,7 +325,7 @@ static void test_truncation(void **state)
 
 static struct mem *build(const struct build_params *p, struct build_info *info)
 {
-	struct err e = { 0 };
+	struct ttd_error e = { 0 };
 	struct mem *m = mem_create((uint64_t)p->memory_mb << 8, 4, &e);
 
 	assert_non_null(m);
@@ -478,7 +479,7 @@ static void test_large(void **state)
 	struct elf_kernel k = { .pstart = LOAD_AT, .pend = LOAD_AT + TEXT_MEM, .virt_base = BASE,
 		.init_p2m = P2M, .mod_start_pfn = true };
 	struct layout l;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	assert_int_equal(layout_plan(&l, "k", &k, (uint64_t)64 << 18, 5000, &e), 0);
@@ -506,13 +507,13 @@ static void test_large(void **state)
 static void expect_error(const struct build_params *p, const char *want)
 {
 	struct build_info info;
-	struct err e = { 0 };
+	struct ttd_error e = { 0 };
 	struct mem *m = mem_create((uint64_t)p->memory_mb << 8, 0, &e);
 
 	assert_non_null(m);
 	assert_int_equal(domain_build(m, p, &info, &e), -1);
 	if (!strstr(e.text, want) || strchr(e.text, '\n') ||
-	    (p->kernel && e.status == ST_HOST && !strstr(e.text, dir)))
+	    (p->kernel && e.status == TTD_HOST && !strstr(e.text, dir)))
 		fail_msg("'%s' does not say '%s'", e.text, want);
 	mem_destroy(m);
 }
@@ -603,7 +604,7 @@ static void test_debian(void **state)
 	mem_destroy(m);
 	p.memory_mb = 64;
 	{
-		struct err e;
+		struct ttd_error e;
 
 		m = mem_create(64 << 8, 0, &e);
 		assert_int_equal(domain_build(m, &p, &info, &e), -1);

@@ -24,7 +24,7 @@ static void warn(void *ctx, const char *line)
 	strcat(warned, "\n");
 }
 
-static int parse(const char *text, struct config *c, struct err *e)
+static int parse(const char *text, struct config *c, struct ttd_error *e)
 {
 	warned[0] = '\0';
 	return config_parse("t", text, strlen(text), c, warn, NULL, e);
@@ -35,22 +35,24 @@ static int parse(const char *text, struct config *c, struct err *e)
 static void keys(void **state)
 {
 	struct config c;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	assert_int_equal(parse("# comment\nname='a.b-1'; kernel = \"/k\"\nramdisk=\"/r\"\n"
 		"memory = 512\nvcpus = \"1\"\nextra = \"quiet x=\\\"y z\\\"\"\nroot='/dev/xvda1 ro'\n"
-		"on_poweroff = 'preserve'\non_crash = 'restart'\ntype = 'pv'\nclock = 'virtual'\n",
+		"on_poweroff = 'preserve'\non_crash = 'restart'\ntype = 'pv'\nclock = 'virtual'\ncpu = 'max'\n",
 		&c, &e), 0);
 	assert_string_equal(c.name, "a.b-1");
 	assert_string_equal(c.kernel, "/k");
 	assert_string_equal(c.ramdisk, "/r");
 	assert_string_equal(c.cmdline, "root=/dev/xvda1 ro quiet x=\"y z\"");
 	assert_int_equal(c.memory_mb, 512);
+	assert_int_equal(c.maxmem_mb, 512);
 	assert_int_equal(c.on_poweroff, ACTION_PRESERVE);
 	assert_int_equal(c.on_reboot, ACTION_RESTART);
 	assert_int_equal(c.on_crash, ACTION_RESTART);
 	assert_true(c.virtual_clock);
+	assert_string_equal(c.cpu, "max");
 	assert_false(c.record || c.replay);
 	assert_string_equal(warned, "");
 	config_free(&c);
@@ -79,7 +81,7 @@ static void travel(void **state)
 		{"[ [ 'ttd_flag=1' ] ]", -1, false, false, NULL},
 	};
 	struct config c;
-	struct err e;
+	struct ttd_error e;
 	char text[200];
 
 	(void)state;
@@ -94,7 +96,7 @@ static void travel(void **state)
 			else
 				assert_null(c.trace);
 		} else {
-			assert_int_equal(e.status, ST_USAGE);
+			assert_int_equal(e.status, TTD_USAGE);
 			assert_non_null(strstr(e.text, "time_travel"));
 		}
 		config_free(&c);
@@ -110,9 +112,12 @@ static void refused(void **state)
 		{"name='d'\n", "kernel: is missing"},
 		{HEAD "vcpus = 2\n", "vcpus: "}, {HEAD "maxvcpus = 4\n", "maxvcpus: "},
 		{HEAD "memory = 63\n", "memory: "}, {HEAD "memory = '1G'\n", "memory: "},
+		{HEAD "memory = 128\nmaxmem = 127\n", "maxmem: "},
+		{HEAD "maxmem = 65537\n", "maxmem: "}, {HEAD "strict_mmu = 2\n", "strict_mmu: "},
 		{HEAD "memory = [ 1 ]\n", "memory: is a list"},
 		{HEAD "type = 'pvh'\n", "type: "}, {HEAD "builder = 'hvm'\n", "builder: "},
 		{HEAD "on_reboot = 'x'\n", "on_reboot: give"}, {HEAD "clock = 'x'\n", "clock: "},
+		{HEAD "cpu = 'v4'\n", "cpu: give v2, v3 or max"},
 		{HEAD "extra = \"a\n", "t:3: "}, {HEAD "a b\n", "t:3: "},
 		{HEAD "x = [ 'a'\n", "t:3: "},
 		{HEAD "disk = 'phy:/a,xvda,w'\n", "t: disk: give a list"},
@@ -124,14 +129,14 @@ static void refused(void **state)
 		{HEAD "disk = [ 'vdev=hdc,devtype=cdrom,access=ro,format=empty' ]\n", "empty drive"},
 	};
 	struct config c;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		assert_int_equal(parse(cases[i].text, &c, &e), -1);
 		if (strstr(e.text, cases[i].why) == NULL || strchr(e.text, '\n') != NULL)
 			fail_msg("'%s' says '%s'", cases[i].text, e.text);
-		assert_int_equal(e.status, ST_USAGE);
+		assert_int_equal(e.status, TTD_USAGE);
 		config_free(&c);
 	}
 	assert_int_equal(config_parse("t", "a\0b", 3, &c, warn, NULL, &e), -1);
@@ -157,7 +162,7 @@ static void disks(void **state)
 		{"nbd+unix:///?socket=/s,vdev=xvda", "xvda", "nbd+unix:///?socket=/s", 0, 0, 0},
 	};
 	struct disk_list l = {0};
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -184,7 +189,7 @@ static void disks(void **state)
 static void warnings(void **state)
 {
 	struct config c;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	assert_int_equal(parse(HEAD "cpuid = [ 'phy:a,xvda,w' ]\ncpus='1'\nextra='not=1 seen=2'\n"
@@ -207,7 +212,7 @@ static void words(void **state)
 	char path[] = "/tmp/ttd-config-XXXXXX";
 	int fd = mkstemp(path);
 	struct config c;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	assert_int_equal(write(fd, HEAD "memory=256", strlen(HEAD) + 10), strlen(HEAD) + 10);

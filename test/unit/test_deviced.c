@@ -13,15 +13,16 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/sink.h"
+#include "daemon/wire.h"
 #include "event/format.h"
-#include "lib/runtime.h"
-#include "lib/sink.h"
-#include "lib/trace.h"
-#include "lib/wire.h"
+#include "trace/trace.h"
+#include "util/runtime.h"
 
 struct daemon {
 	struct ttd_deviced *d;
@@ -30,7 +31,7 @@ struct daemon {
 };
 
 static struct log_meta meta;
-static int notes, held;
+static atomic_int notes, held; /* a sink's thread tells us */
 
 static void *serve(void *arg)
 {
@@ -89,19 +90,19 @@ static void note(void *ctx, const char *line)
 {
 	(void)ctx;
 	(void)line;
-	__atomic_add_fetch(&notes, 1, __ATOMIC_SEQ_CST);
+	atomic_fetch_add(&notes, 1);
 }
 
 static void hold(void *ctx, bool on)
 {
 	(void)ctx;
-	__atomic_store_n(&held, on, __ATOMIC_SEQ_CST);
+	atomic_store(&held, on);
 }
 
 static struct sink *sink(bool fallback)
 {
 	struct sink_params p = {.meta = &meta, .fallback = fallback, .note = note, .hold = hold};
-	struct err e;
+	struct ttd_error e;
 	struct sink *s = sink_deviced(NULL, &p, &e);
 
 	if (s == NULL)
@@ -135,7 +136,7 @@ static void finish(struct sink *s, uint64_t icount)
 static void check_log(const char *path, uint64_t n)
 {
 	struct log_record r;
-	struct err e;
+	struct ttd_error e;
 	struct log_reader *log = log_open(path, &e);
 
 	assert_non_null(log);
@@ -152,7 +153,7 @@ static void records(void **state)
 {
 	struct sink *s = sink(false);
 	struct sink_result sum;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	put(s, 0, 50000);
@@ -169,7 +170,7 @@ static void replaced(void **state)
 	struct daemon *d = *state;
 	struct sink *s = sink(false);
 	struct sink_result sum;
-	struct err e;
+	struct ttd_error e;
 	uint64_t n = 0;
 
 	for (int i = 0; i < 8; i++) {
@@ -182,7 +183,7 @@ static void replaced(void **state)
 	}
 	finish(s, n * 100);
 	assert_int_equal(sink_finish(s, &sum, &e), 0);
-	assert_int_equal(held, 0);
+	assert_int_equal(atomic_load(&held), 0);
 	check_log(sink_path(s), n);
 	sink_free(s);
 }
@@ -193,22 +194,22 @@ static void taken_over(void **state)
 	struct daemon *d = *state;
 	struct sink_result sum;
 	struct sink *s;
-	struct err e;
+	struct ttd_error e;
 
 	for (int fallback = 0; fallback < 2; fallback++) {
 		s = sink(fallback);
 		put(s, 0, 3000);
-		notes = 0;
+		atomic_store(&notes, 0);
 		stop(d);
 		put(s, 3000, 4000);
-		while (notes == 0)
+		while (atomic_load(&notes) == 0)
 			usleep(1000);
 		if (fallback) {
-			while (held)
+			while (atomic_load(&held))
 				usleep(1000);
 			put(s, 4000, 60000);
 		} else {
-			assert_int_equal(held, 1);
+			assert_int_equal(atomic_load(&held), 1);
 		}
 		finish(s, 6000000);
 		assert_int_equal(sink_finish(s, &sum, &e), 0);
@@ -223,7 +224,7 @@ static void taken_over(void **state)
 static int dial(void)
 {
 	char path[RUNTIME_PATH];
-	struct err e;
+	struct ttd_error e;
 	int fd;
 
 	assert_int_equal(runtime_path(path, DEVICED_SOCKET, "", &e), 0);
@@ -305,15 +306,18 @@ static void no_ring(void **state)
 static void wrong_places(void **state)
 {
 	static const char *const paths[] = {"/etc/passwd", "relative", "", "/"};
+	static const char *const others[] = {"/other-0/ttd.log.other", "/bad-0/ttd.log.other",
+		"/bad-0/console.txt", "/bad-/ttd.log.bad", "/bad-0/ttd.log.bad.replay.",
+		"/bad-0/ttd.log.bad.replay.0x", "/bad-0/x/ttd.log.bad", "/bad-0/../ttd.log.bad"};
 	struct daemon *d = *state;
 	static struct wire_request q;
 	static struct wire_reply reply;
-	uint8_t session[LOG_SESSION] = {1};
-	struct ring *r = ring_create((struct ring_size){ RING_SIZE_MIN, 0 }, session, NULL);
+	uint8_t run_id[RUN_ID] = {1};
+	struct ring *r = ring_create((struct ring_size){ RING_SIZE_MIN, 0 }, run_id, NULL);
 
 	assert_non_null(r);
 	q = (struct wire_request){.kind = WIRE_RESUME, .name = "bad", .meta = meta};
-	memcpy(q.session, session, LOG_SESSION);
+	memcpy(q.run_id, run_id, RUN_ID);
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		strcpy(q.path, paths[i]);
 		assert_true(request(&q, ring_fd(r), &reply));
@@ -322,7 +326,20 @@ static void wrong_places(void **state)
 	snprintf(q.path, sizeof q.path, "%s/../x", d->dir);
 	assert_true(request(&q, ring_fd(r), &reply));
 	assert_non_null(strstr(reply.text, "writes"));
-	q.session[0] = 2;
+	/* What another domain has, and what is not of the form that the daemon makes. */
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		snprintf(q.path, sizeof q.path, "%s%s", d->dir, others[i]);
+		assert_true(request(&q, ring_fd(r), &reply));
+		assert_non_null(strstr(reply.text, "writes"));
+		q.kind = WIRE_REPLAYED;
+		assert_true(request(&q, ring_fd(r), &reply));
+		assert_non_null(strstr(reply.text, "writes"));
+		q.kind = WIRE_RESUME;
+	}
+	snprintf(q.path, sizeof q.path, "%s/bad-0/ttd.log.bad", d->dir);
+	assert_true(request(&q, ring_fd(r), &reply));
+	assert_null(strstr(reply.text, "writes"));
+	q.run_id[0] = 2;
 	assert_true(request(&q, ring_fd(r), &reply));
 	assert_non_null(strstr(reply.text, "another run"));
 	ring_free(r);
@@ -333,7 +350,7 @@ static void spoilt(void **state)
 {
 	struct sink *good = sink(false), *s;
 	struct sink_result sum;
-	struct err e;
+	struct ttd_error e;
 	uint8_t *map;
 
 	(void)state;

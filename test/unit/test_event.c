@@ -24,12 +24,12 @@ static struct source *live(bool follow, int *kicks)
 {
 	struct live_params p = { .follow_host = follow, .wallclock_ns = 42, .slice = 1000,
 		.kick = count, .kick_ctx = kicks };
-	struct err e;
+	struct ttd_error e;
 	struct source *s = live_create(&p, &e);
 	struct event ev;
 
 	assert_non_null(s);
-	s->ops->boot(s, &ev);
+	source_boot(s, &ev);
 	assert_int_equal(ev.type, EV_WALLCLOCK);
 	assert_int_equal(ev.value, 42);
 	return s;
@@ -44,25 +44,25 @@ static void in_order(void **state)
 	uint8_t text[600];
 
 	(void)state;
-	assert_int_equal(s->ops->horizon(s, &pos), SOURCE_NEVER);
-	assert_false(s->ops->next(s, &pos, &ev));
+	assert_int_equal(source_horizon(s, &pos), SOURCE_NEVER);
+	assert_false(source_next(s, &pos, &ev));
 	for (unsigned i = 0; i < sizeof(text); i++)
 		text[i] = (uint8_t)i;
 	assert_int_equal(source_push_bytes(s, EV_CONSOLE, text, sizeof(text)), 0);
 	assert_int_equal(kicks, 1); /* while none is taken, one is enough */
 	for (unsigned off = 0; off < sizeof(text); off += ev.len) {
-		assert_true(s->ops->next(s, &pos, &ev));
+		assert_true(source_next(s, &pos, &ev));
 		assert_int_equal(ev.type, EV_CONSOLE);
 		assert_memory_equal(ev.data, text + off, ev.len);
 	}
-	assert_false(s->ops->next(s, &pos, &ev));
+	assert_false(source_next(s, &pos, &ev));
 	source_push_bytes(s, EV_CONTROL, "poweroff", 8);
-	s->ops->stop(s);
-	assert_true(s->ops->next(s, &pos, &ev));
+	source_stop(s);
+	assert_true(source_next(s, &pos, &ev));
 	assert_int_equal(ev.type, EV_STOP);
-	s->ops->idle(s, &pos, SOURCE_NEVER, &ev);
+	source_idle(s, &pos, SOURCE_NEVER, &ev);
 	assert_int_equal(ev.type, EV_CONTROL);
-	s->ops->destroy(s);
+	source_destroy(s);
 }
 
 static void bounded(void **state)
@@ -73,7 +73,7 @@ static void bounded(void **state)
 	(void)state;
 	while (source_push_bytes(s, EV_CONSOLE, "x", 1) == 0)
 		assert_true(++pushed < 100000);
-	s->ops->destroy(s);
+	source_destroy(s);
 }
 
 static void follows_the_clock(void **state)
@@ -84,18 +84,18 @@ static void follows_the_clock(void **state)
 	struct event ev;
 
 	(void)state;
-	assert_int_equal(s->ops->horizon(s, &pos), 1007);
+	assert_int_equal(source_horizon(s, &pos), 1007);
 	usleep(2000);
-	assert_true(s->ops->next(s, &pos, &ev));
+	assert_true(source_next(s, &pos, &ev));
 	assert_int_equal(ev.type, EV_TIME);
 	assert_true(ev.value >= 2000000);
 	pos.tsc = ev.value + UINT64_C(10000000000); /* ahead of the host: never back */
-	assert_false(s->ops->next(s, &pos, &ev));
+	assert_false(source_next(s, &pos, &ev));
 	pos.tsc = 0;
-	s->ops->idle(s, &pos, 5000000, &ev);
+	source_idle(s, &pos, 5000000, &ev);
 	assert_int_equal(ev.type, EV_IDLE);
 	assert_true(ev.value >= 5000000);
-	s->ops->destroy(s);
+	source_destroy(s);
 }
 
 static void *type_later(void *ctx)
@@ -116,15 +116,15 @@ static void wakes(void **state)
 		pthread_t t;
 
 		pthread_create(&t, NULL, type_later, s);
-		s->ops->idle(s, &pos, SOURCE_NEVER, &ev);
+		source_idle(s, &pos, SOURCE_NEVER, &ev);
 		if (follow) { /* the time comes first */
 			assert_int_equal(ev.type, EV_IDLE);
 			pos.tsc = ev.value + 1000000000;
-			assert_true(s->ops->next(s, &pos, &ev));
+			assert_true(source_next(s, &pos, &ev));
 		}
 		assert_int_equal(ev.type, EV_CONSOLE);
 		pthread_join(t, NULL);
-		s->ops->destroy(s);
+		source_destroy(s);
 	}
 }
 
@@ -146,7 +146,7 @@ static void *receive(void *ctx)
 		ev.len = frame_len(i);
 		frame[0] = (uint8_t)i;
 		frame[ev.len - 1] = (uint8_t)i;
-		while (s->ops->push(s, &ev) != 0)
+		while (source_push(s, &ev) != 0)
 			usleep(100);
 	}
 	return NULL;
@@ -155,10 +155,10 @@ static void *receive(void *ctx)
 /* A guest and a log that take frames from the bulk, and those for which it had no room. */
 static void from_the_bulk(void **state)
 {
-	static const uint8_t session[LOG_SESSION];
-	struct err e;
+	static const uint8_t run_id[RUN_ID];
+	struct ttd_error e;
 	const struct ring_size size = { RING_SIZE_MIN, 4 * RING_SIZE_MIN };
-	struct ring *r = ring_create(size, session, &e);
+	struct ring *r = ring_create(size, run_id, &e);
 	struct ring *c = ring_attach_own(r, &e);
 	struct live_params p = { .slice = 1000, .bulk = ring_bulk(r) };
 	struct source *s = live_create(&p, &e);
@@ -170,10 +170,10 @@ static void from_the_bulk(void **state)
 	pthread_t t;
 
 	(void)state;
-	s->ops->boot(s, &ev);
+	source_boot(s, &ev);
 	pthread_create(&t, NULL, receive, s);
 	for (unsigned i = 0; i < FRAMES; i++) {
-		s->ops->idle(s, &pos, SOURCE_NEVER, &ev);
+		source_idle(s, &pos, SOURCE_NEVER, &ev);
 		assert_int_equal(ev.len, frame_len(i));
 		rec.len = ev.len;
 		rec.bytes = event_bytes(&ev);
@@ -191,7 +191,7 @@ static void from_the_bulk(void **state)
 	}
 	pthread_join(t, NULL);
 	assert_true(bulk > 100 && bulk < FRAMES - 100);
-	s->ops->destroy(s);
+	source_destroy(s);
 	ring_free(c);
 	ring_free(r);
 }

@@ -13,7 +13,7 @@
 
 #include "gdb/packet.h"
 #include "gdb/regs.h"
-#include "gdb/session.h"
+#include "gdb/client.h"
 
 #define MEMORY UINT64_C(0xffff888000001000)
 enum { MEMORY_SIZE = 0x4000 };
@@ -22,13 +22,13 @@ struct fake {
 	struct gdb_regs regs;
 	uint8_t memory[MEMORY_SIZE];
 	bool writable;
-	unsigned points[GDB_POINTS], watched, detached;
+	unsigned points[GDB_POINTS], interruptible, detached;
 	enum gdb_move moved;
 	uint64_t from, to;
 	struct gdb_stop stop;
 	char line[256];
 	struct wbuf sent;
-	struct gdb_session *s;
+	struct gdb_client *s;
 };
 
 static void get_regs(void *ctx, struct gdb_regs *r)
@@ -36,12 +36,12 @@ static void get_regs(void *ctx, struct gdb_regs *r)
 	*r = ((struct fake *)ctx)->regs;
 }
 
-static int set_regs(void *ctx, const struct gdb_regs *r, struct err *e)
+static int set_regs(void *ctx, const struct gdb_regs *r, struct ttd_error *e)
 {
 	struct fake *f = ctx;
 
 	if (!f->writable)
-		return err_set(e, ST_USAGE, "a recording");
+		return err_set(e, TTD_USAGE, "a recording");
 	f->regs = *r;
 	return 0;
 }
@@ -58,12 +58,12 @@ static size_t get_memory(void *ctx, uint64_t va, void *p, size_t n)
 	return n;
 }
 
-static int set_memory(void *ctx, uint64_t va, const void *p, size_t n, struct err *e)
+static int set_memory(void *ctx, uint64_t va, const void *p, size_t n, struct ttd_error *e)
 {
 	struct fake *f = ctx;
 
 	if (!f->writable || va - MEMORY >= MEMORY_SIZE || n > MEMORY_SIZE - (va - MEMORY))
-		return err_set(e, ST_USAGE, "a recording");
+		return err_set(e, TTD_USAGE, "a recording");
 	memcpy(f->memory + (va - MEMORY), p, n);
 	return 0;
 }
@@ -128,24 +128,24 @@ static int sent(void *ctx, const void *p, size_t n)
 	return 0;
 }
 
-static void watch(void *ctx, bool on)
+static void interrupts(void *ctx, bool on)
 {
-	((struct fake *)ctx)->watched += on;
+	((struct fake *)ctx)->interruptible += on;
 }
 
 static int setup(void **state)
 {
 	struct fake *f = calloc(1, sizeof *f);
 	const struct gdb_target t = { &ops, f };
-	const struct gdb_io io = { sent, watch, f };
+	const struct gdb_io io = { sent, interrupts, f };
 
 	for (unsigned i = 0; i < 16; i++)
 		f->regs.gpr[i] = 0x0101010101010101u * i;
 	for (unsigned i = 0; i < MEMORY_SIZE; i++)
 		f->memory[i] = (uint8_t)i;
-	f->s = gdb_session_create(&t, &io);
+	f->s = gdb_client_create(&t, &io);
 	assert_non_null(f->s);
-	assert_int_equal(gdb_session_feed(f->s, "$QStartNoAckMode#b0+", 20), GDB_GOES_ON);
+	assert_int_equal(gdb_client_feed(f->s, "$QStartNoAckMode#b0+", 20), GDB_GOES_ON);
 	f->sent.len = 0;
 	*state = f;
 	return 0;
@@ -155,7 +155,7 @@ static int teardown(void **state)
 {
 	struct fake *f = *state;
 
-	gdb_session_destroy(f->s);
+	gdb_client_destroy(f->s);
 	assert_int_equal(f->detached, 1);
 	wbuf_free(&f->sent);
 	free(f);
@@ -179,8 +179,8 @@ static const char *ask_n(struct fake *f, const void *text, size_t n, enum gdb_en
 	wbuf_put(&w, answer, 2);
 	f->sent.len = 0;
 	/* In two parts: they may come in any. */
-	assert_int_equal(gdb_session_feed(f->s, w.p, 2), GDB_GOES_ON);
-	assert_int_equal(gdb_session_feed(f->s, w.p + 2, w.len - 2), end);
+	assert_int_equal(gdb_client_feed(f->s, w.p, 2), GDB_GOES_ON);
+	assert_int_equal(gdb_client_feed(f->s, w.p + 2, w.len - 2), end);
 	wbuf_free(&w);
 	wbuf_u8(&f->sent, 0);
 	assert_true(f->sent.len < sizeof answer);
@@ -276,7 +276,7 @@ static void moves(void **state)
 	assert_string_equal(ask(f, "vCont;t"), "E01");
 	assert_string_equal(ask(f, "vCont;"), "E01");
 	assert_string_equal(ask(f, "vCont;r1"), "E01");
-	assert_int_equal(f->watched, 6);
+	assert_int_equal(f->interruptible, 6);
 }
 
 static void points(void **state)
@@ -335,11 +335,11 @@ static void framing(void **state)
 	assert_string_equal(ask_n(f, big, PACKET_MAX + 100, GDB_GOES_ON), "");
 	free(big);
 	f->sent.len = 0;
-	gdb_session_feed(f->s, "$g#00", 5); /* a wrong sum: not obeyed */
-	gdb_session_feed(f->s, "$g#zz", 5);
-	gdb_session_feed(f->s, "\x03+-}#", 5);
+	gdb_client_feed(f->s, "$g#00", 5); /* a wrong sum: not obeyed */
+	gdb_client_feed(f->s, "$g#zz", 5);
+	gdb_client_feed(f->s, "\x03+-}#", 5);
 	assert_int_equal(f->sent.len, 0);
-	gdb_session_feed(f->s, "$qRcmd$qC#b4", 12); /* the first lost its end */
+	gdb_client_feed(f->s, "$qRcmd$qC#b4", 12); /* the first lost its end */
 	assert_int_equal(f->sent.len, 7);
 	assert_string_equal(ask_n(f, "k", 1, GDB_KILLED), "");
 }
@@ -349,14 +349,39 @@ static void acks(void **state)
 	struct fake *f = *state;
 	const struct gdb_target t = { &ops, f };
 	const struct gdb_io io = { sent, NULL, f };
-	struct gdb_session *s = gdb_session_create(&t, &io);
+	struct gdb_client *s = gdb_client_create(&t, &io);
 
-	assert_int_equal(gdb_session_feed(s, "$qC#00$qC#b4-+", 14), GDB_GOES_ON);
+	assert_int_equal(gdb_client_feed(s, "$qC#00$qC#b4-+", 14), GDB_GOES_ON);
 	wbuf_u8(&f->sent, 0);
 	assert_string_equal((char *)f->sent.p, "-+$QC1#c5$QC1#c5");
-	assert_int_equal(gdb_session_feed(s, "$D#44", 5), GDB_DETACHED);
-	gdb_session_destroy(s);
+	assert_int_equal(gdb_client_feed(s, "$D#44", 5), GDB_DETACHED);
+	gdb_client_destroy(s);
 	f->detached--;
+}
+
+/* Another process, another thread, and something after what ends: refused, and it goes on. */
+static void strict(void **state)
+{
+	static const char *const bad[] = { "vKill;", "vKill;2", "vKill;a411", "vKill;1x", "D;2", "Dx",
+		"T99", "T", "T0", "T1x", "Hg99", "Hg", "Hx1", "H", "Hg1x", "Hg-2", "vCont;c:99",
+		"vCont;s:1;c:99", "vCont;c:", "vCont;c:-2", "vCont;c;", "vCont;c:1x", "vCont;c1",
+		"qThreadExtraInfo,99", "qThreadExtraInfo,1x" };
+	static const char *const unknown[] = { "kx", "?x", "gx", "bcx", "bsx", "vCont?x",
+		"QStartNoAckModex", "qCx", "qfThreadInfox", "vKillx" };
+	struct fake *f = *state;
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (ask(f, bad[i])[0] != 'E')
+			fail_msg("%s was obeyed", bad[i]);
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+		if (ask(f, unknown[i])[0] != '\0')
+			fail_msg("%s was obeyed", unknown[i]);
+	assert_int_equal(f->interruptible, 0);
+	assert_string_equal(ask(f, "T1"), "OK");
+	assert_string_equal(ask(f, "Hg0"), "OK");
+	assert_string_equal(ask(f, "Hc-1"), "OK");
+	assert_string_equal(ask(f, "vCont;c:-1"), "T05thread:1;");
+	assert_string_equal(ask_n(f, "vKill;a410", 10, GDB_KILLED), "OK");
 }
 
 int main(void)
@@ -369,6 +394,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(queries, setup, teardown),
 		cmocka_unit_test_setup_teardown(framing, setup, teardown),
 		cmocka_unit_test_setup_teardown(acks, setup, teardown),
+		cmocka_unit_test_setup_teardown(strict, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,7 +132,7 @@ static void messages(void **state)
 {
 	struct text t = {0};
 	struct model m;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	model_make(&m);
@@ -198,7 +198,7 @@ static void symbol_file(void **state)
 {
 	struct wbuf w;
 	struct model m;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	model_make(&m);
@@ -216,7 +216,7 @@ static void everything(struct model *m)
 	struct symbols *s = symbols_new();
 	struct guest_module mod = { .at = MODEL_ADDR(AT_MODULE), .base = MODEL_ADDR(AT_MODCODE),
 		.size = 0x1000 };
-	struct err e;
+	struct ttd_error e;
 
 	guest_current(&m->v, &t);
 	guest_tasks(&m->v, true, add_task, &text);

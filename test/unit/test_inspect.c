@@ -11,8 +11,11 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "inspect/btf.h"
+#include "inspect/dwarf.h"
 #include "inspect/symbols.h"
 #include "test/unit/kallsyms_model.h"
 #include "util/bytes.h"
@@ -95,7 +98,7 @@ static void system_map(void **state)
 	static const char *const wrong[] = { "", "hello\n", "ffffffff81000000 T\n",
 		"ffffffff810000001 T x\n", " 1 T x\n", "1 T x\n2\n" };
 	struct symbols *s;
-	struct err e;
+	struct ttd_error e;
 	uint64_t off;
 
 	(void)state;
@@ -162,30 +165,108 @@ static void make_btf(struct wbuf *w)
 static void btf_members(void **state)
 {
 	struct wbuf w = {0};
-	struct btf *b;
+	struct types *t;
 	uint32_t off;
 
 	(void)state;
 	make_btf(&w);
-	b = btf_open(w.p, w.len);
-	assert_non_null(b);
-	assert_true(btf_offset(b, "task", "pid", &off));
+	t = types_from_btf(w.p, w.len);
+	assert_non_null(t);
+	assert_true(types_offset(t, "task", "pid", &off));
 	assert_int_equal(off, 0);
-	assert_true(btf_offset(b, "task", "a", &off));
+	assert_true(types_offset(t, "task", "a", &off));
 	assert_int_equal(off, 8);
-	assert_true(btf_offset(b, "task", "c", &off));
+	assert_true(types_offset(t, "task", "c", &off));
 	assert_int_equal(off, 12);
-	assert_false(btf_offset(b, "task", "flag", &off));
-	assert_false(btf_offset(b, "task", "nothing", &off));
-	assert_false(btf_offset(b, "int", "pid", &off));
-	btf_free(b);
-	wbuf_free(&w);
+	assert_false(types_offset(t, "task", "flag", &off));
+	assert_false(types_offset(t, "task", "nothing", &off));
+	assert_false(types_offset(t, "int", "pid", &off));
+	types_free(t);
+}
+
+/* Their layout is asked of this program's own debug information. */
+struct layout_inner { char c; union { short a; struct { int b, d; }; }; };
+struct layout { long first; struct layout_inner in[3]; unsigned low : 3, high : 7; struct layout *next; };
+
+static void dwarf_members(void **state)
+{
+	static volatile struct layout keep;
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct dwarf *d;
+	struct type_member m;
+	struct types *t;
+	uint32_t off;
+	struct ttd_error e;
+
+	(void)state;
+	(void)keep;
+	d = dwarf_open(fd, "self", &e);
+	close(fd);
+	assert_non_null(d);
+	t = types_from_dwarf(d);
+	assert_non_null(t);
+	assert_int_equal(types_size(t, "layout"), sizeof(struct layout));
+	assert_int_equal(types_size(t, "no_such_layout"), 0);
+	assert_true(types_member(t, "layout", "in", &m));
+	assert_int_equal(m.offset, offsetof(struct layout, in));
+	assert_int_equal(m.size, sizeof(struct layout_inner) * 3);
+	assert_int_equal(m.count, 3);
+	assert_true(types_member(t, "layout", "high", &m));
+	assert_int_equal(m.width, 7);
+	assert_int_equal(m.offset * 8 + m.shift, offsetof(struct layout, in[3]) * 8 + 3);
+	assert_true(types_offset(t, "layout_inner", "d", &off));
+	assert_int_equal(off, offsetof(struct layout_inner, d));
+	assert_true(types_offset(t, "layout", "next", &off));
+	assert_int_equal(off, offsetof(struct layout, next));
+	assert_false(types_offset(t, "layout", "in.nothing", &off));
+	assert_false(types_offset(t, "layout", "first.c", &off));
+	types_free(t);
+	dwarf_close(d);
+}
+
+/* A kernel that runs low has its names there; Linux's per-cpu offsets are none (SY2). */
+static void low_kernel(void **state)
+{
+	static const char mini[] = "0000000000001000 T _start\n0000000000002000 D data\n"
+		"0000000000003000 T last\n";
+	static const char percpu[] = "0000000000001000 A percpu\nffffffff81000000 T _stext\n";
+	uint64_t off, start, end;
+	struct symbols *s;
+	struct ttd_error e;
+
+	(void)state;
+	s = symbols_from_map("mini", mini, sizeof mini - 1, &e);
+	assert_string_equal(symbols_find(s, 0x1010, &off), "_start");
+	assert_int_equal(off, 0x10);
+	assert_null(symbols_find(s, 0xfff, &off));
+	assert_true(symbols_code(s, &start, &end));
+	assert_int_equal(start, 0x1000);
+	assert_int_equal(end, 0x4000);
+	symbols_free(s);
+	s = symbols_from_map("linux", percpu, sizeof percpu - 1, &e);
+	assert_null(symbols_find(s, 0x1010, &off));
+	symbols_free(s);
+}
+
+/* What assembly relies on is known without any source. */
+static void known_members(void **state)
+{
+	uint32_t off;
+
+	(void)state;
+	assert_int_equal(types_size(NULL, "pt_regs"), 168);
+	assert_true(types_offset(NULL, "pt_regs", "ip", &off));
+	assert_int_equal(off, 128);
+	assert_true(types_offset(NULL, "inactive_task_frame", "ret_addr", &off));
+	assert_int_equal(off, 48);
+	assert_false(types_offset(NULL, "pt_regs", "nothing", &off));
+	assert_false(types_offset(NULL, "task_struct", "pid", &off));
 }
 
 static void btf_damaged(void **state)
 {
 	struct wbuf w = {0};
-	uint32_t off;
+	struct type_member m;
 
 	(void)state;
 	make_btf(&w);
@@ -206,7 +287,7 @@ static void btf_damaged(void **state)
 			w.p[i] = (uint8_t)v;
 			b = btf_open(w.p, w.len);
 			if (b != NULL) {
-				btf_offset(b, "task", "c", &off);
+				btf_member(b, "task", "c", &m);
 				btf_free(b);
 			}
 			w.p[i] = old;
@@ -222,6 +303,9 @@ int main(void)
 		cmocka_unit_test(kallsyms_damaged),
 		cmocka_unit_test(system_map),
 		cmocka_unit_test(btf_members),
+		cmocka_unit_test(dwarf_members),
+		cmocka_unit_test(known_members),
+		cmocka_unit_test(low_kernel),
 		cmocka_unit_test(btf_damaged),
 	};
 

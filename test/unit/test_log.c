@@ -47,7 +47,7 @@ static void random_record(struct log_record *r, const struct source_pos *last)
 {
 	static const uint8_t types[] = { LOG_INPUT, LOG_MARK, LOG_DIGEST, LOG_EXCEPTION,
 		LOG_HYPERCALL, LOG_HYPERCALL, LOG_HYPERCALL, LOG_UPCALL, LOG_FRAME, LOG_PAGES,
-		LOG_REGISTERS };
+		LOG_REGISTERS, LOG_EXITS };
 
 	memset(r, 0, sizeof *r);
 	r->type = types[below(sizeof types)];
@@ -57,7 +57,7 @@ static void random_record(struct log_record *r, const struct source_pos *last)
 	if (log_has_door(r->type)) {
 		r->pos.rcx = number();
 		r->pos.tsc = below(2) ? r->pos.icount / 4 : number();
-	} else if (!log_is_detail(r->type)) {
+	} else if (log_has_check(r->type)) {
 		r->check = (uint8_t)rnd();
 	}
 	switch (r->type) {
@@ -92,6 +92,10 @@ static void random_record(struct log_record *r, const struct source_pos *last)
 		r->error = r->flags & LOG_ERROR ? (uint32_t)number() : 0;
 		r->value = r->flags & LOG_CR2 ? number() : 0;
 		break;
+	case LOG_EXITS:
+		r->error = 1 + (uint32_t)below(FOLD_MAX);
+		r->value = (uint32_t)rnd();
+		break;
 	case LOG_FRAME:
 		r->code = (uint32_t)below(3);
 		r->error = (uint32_t)below(EVENT_LONG_MAX);
@@ -123,7 +127,7 @@ static const struct log_meta *meta(void)
 static struct log_writer *new_log(void)
 {
 	struct log_create p = { .meta = meta(), .force = true };
-	struct err e;
+	struct ttd_error e;
 	struct log_writer *w = log_create(path, &p, &e);
 
 	if (w == NULL)
@@ -138,7 +142,7 @@ static struct log_record *write_log(unsigned n, unsigned chunk, bool end)
 	struct log_end final = { .why = 0, .memory = 1, .state = 2 };
 	struct log_writer *w = new_log();
 	struct source_pos last = {0};
-	struct err e;
+	struct ttd_error e;
 
 	for (unsigned i = 0; i < n; i++) {
 		random_record(&r[i], &last);
@@ -186,7 +190,7 @@ static void round_trip(void **unused)
 		unsigned n = (unsigned)below(20000) + 1, i = 0;
 		struct log_record *r = write_log(n, (unsigned)below(3000) + 1, true), got;
 		struct log_tail t;
-		struct err e;
+		struct ttd_error e;
 		struct log_reader *in = log_open(path, &e);
 		int rc;
 
@@ -214,7 +218,7 @@ static void seeks(void **unused)
 	for (unsigned cut = 0; cut < 2; cut++) {
 		unsigned n = 20000;
 		struct log_record *r = write_log(n, 50, cut == 0), got;
-		struct err e;
+		struct ttd_error e;
 		struct log_reader *in = log_open(path, &e);
 
 		assert_non_null(in);
@@ -242,14 +246,14 @@ static void seeks(void **unused)
 static unsigned read_prefix(const struct log_record *r, unsigned n, int *rc, bool *ended)
 {
 	struct log_record got;
-	struct err e;
+	struct ttd_error e;
 	struct log_reader *in = log_open(path, &e);
 	unsigned i = 0;
 
 	*ended = false;
 	if (in == NULL) {
 		*rc = -1;
-		assert_true(e.status == ST_DAMAGED || e.status == ST_HOST);
+		assert_true(e.status == TTD_DAMAGED || e.status == TTD_HOST);
 		return 0;
 	}
 	while ((*rc = log_next(in, &got, &e)) == 1) {
@@ -258,8 +262,8 @@ static unsigned read_prefix(const struct log_record *r, unsigned n, int *rc, boo
 		i++;
 	}
 	if (*rc < 0) {
-		assert_int_equal(e.status, ST_DAMAGED);
-		/* Reading goes on behind the damage, in order, and comes to an end. */
+		assert_int_equal(e.status, TTD_DAMAGED);
+		/* Reading goes on after the damage, in order, and comes to an end. */
 		for (int more = 0; more >= 0 && log_next(in, &got, &e) != 0; more++)
 			assert_true(more < 100000);
 	}
@@ -332,7 +336,7 @@ static void damaged(void **unused)
 		got = read_prefix(r, n, &rc, &ended);
 		if (rc < 0) {
 			noticed++;
-		} else { /* only what lies behind the last record was touched, or cut */
+		} else { /* only what lies after the last record was touched, or cut */
 			harmless++;
 			assert_true((ended && got == n) || (!ended && at + count >= m));
 		}
@@ -382,7 +386,7 @@ static void taken_over(void **unused)
 	enum { N = 500 };
 	struct log_record *r = calloc(N, sizeof *r);
 	struct source_pos last = {0};
-	struct err e;
+	struct ttd_error e;
 
 	(void)unused;
 	for (unsigned i = 0; i < N; i++) {
@@ -391,12 +395,12 @@ static void taken_over(void **unused)
 	}
 	for (unsigned round = 0; round < 40; round++) {
 		struct log_writer *w = new_log();
-		uint8_t session[LOG_SESSION];
+		uint8_t run_id[RUN_ID];
 		uint64_t at = 0;
 		bool ended;
 		int rc;
 
-		memcpy(session, log_writer_session(w), LOG_SESSION);
+		memcpy(run_id, log_writer_run_id(w), RUN_ID);
 		while (at < N) {
 			for (uint64_t i = at; i < N; i++) {
 				assert_int_equal(log_put(w, &r[i], &e), 0);
@@ -411,10 +415,10 @@ static void taken_over(void **unused)
 			if (below(2)) { /* with a torn tail */
 				int fd = open(path, O_WRONLY | O_APPEND);
 
-				assert_int_equal(write(fd, session, below(16) + 1) > 0, 1);
+				assert_int_equal(write(fd, run_id, below(16) + 1) > 0, 1);
 				close(fd);
 			}
-			w = log_append_open(path, session, false, &at, &e);
+			w = log_append_open(path, run_id, false, &at, &e);
 			if (w == NULL)
 				fail_msg("%s", e.text);
 		}
@@ -424,8 +428,8 @@ static void taken_over(void **unused)
 		assert_int_equal(read_prefix(r, N, &rc, &ended), N);
 		assert_int_equal(rc, 0);
 		assert_true(ended);
-		session[0] ^= 1;
-		assert_null(log_append_open(path, session, false, &at, &e));
+		run_id[0] ^= 1;
+		assert_null(log_append_open(path, run_id, false, &at, &e));
 	}
 	free(r);
 }
@@ -434,7 +438,7 @@ static void taken_over(void **unused)
 static void refused(void **unused)
 {
 	struct log_create p = { .meta = meta() };
-	struct err e;
+	struct ttd_error e;
 	size_t n;
 	uint8_t *b;
 
@@ -446,10 +450,10 @@ static void refused(void **unused)
 	b[0] = 'X';
 	spit(b, n);
 	assert_null(log_open(path, &e));
-	assert_int_equal(e.status, ST_DAMAGED);
+	assert_int_equal(e.status, TTD_DAMAGED);
 	free(b);
 	assert_null(log_open("/nonexistent/log", &e));
-	assert_int_equal(e.status, ST_HOST);
+	assert_int_equal(e.status, TTD_HOST);
 	assert_null(log_open("/", &e));
 }
 
@@ -461,7 +465,7 @@ static size_t log_of_frames(void (*fill)(uint8_t *p, size_t n), bool stays)
 	struct log_record r = { .type = LOG_INPUT, .code = EV_NET, .len = LEN, .stays = stays }, got;
 	struct log_writer *w = new_log();
 	struct log_reader *l;
-	struct err e;
+	struct ttd_error e;
 	struct stat st;
 
 	for (unsigned i = 0; i < FRAMES; i++) {

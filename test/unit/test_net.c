@@ -151,6 +151,35 @@ static void prefixes(void **unused)
 	assert_int_equal(net_frame_unpack(p, 64, &g), -1);
 }
 
+static void fragments(void **unused)
+{
+	static uint8_t p[66000], out[66000], whole[66000];
+
+	(void)unused;
+	for (unsigned i = 0; i < 1000; i++) {
+		unsigned l4, n = make(p, false, 17, &l4), mtu = 68 + (unsigned)below(9000), count = 0;
+		size_t at = 0, k, got = 0;
+
+		p[20] = p[21] = 0;
+		while ((k = net_fragment(p, n, mtu, &at, out)) != 0) {
+			assert_true(k <= mtu + 14u);
+			assert_int_equal(k, 14 + be16(out + 16));
+			assert_int_equal(be16(out + 20) & 0x1fff, got / 8);
+			assert_int_equal(net_sum_fold(net_sum(0, out + 14, l4 - 14)), 0xffff);
+			memcpy(whole + got, out + l4, k - l4);
+			got += k - l4;
+			assert_int_equal((be16(out + 20) & 0x2000) != 0, got < n - l4);
+			count++;
+		}
+		assert_int_equal(got, n - l4);
+		assert_memory_equal(whole, p + l4, got);
+		at = 0;
+		assert_int_equal(net_fragment(p, n - 1, mtu, &at, out), 0);
+		p[21] = 1; /* it is one already */
+		assert_int_equal(net_fragment(p, n, mtu, &at, out), 0);
+	}
+}
+
 /* ---- specifications ---- */
 
 static char warned[1000];
@@ -162,7 +191,7 @@ static void warn(void *ctx, const char *line)
 	strcat(warned, "\n");
 }
 
-static int parse(const char *text, struct vif_spec *s, struct err *e)
+static int parse(const char *text, struct vif_spec *s, struct ttd_error *e)
 {
 	warned[0] = '\0';
 	return vif_spec_parse(text, "debian", 1, s, warn, NULL, e);
@@ -182,7 +211,7 @@ static void specifications(void **unused)
 		"hostfwd=tcp:1.2.3.4.5:1-:2", "=", "mac" };
 	struct vif_spec a, b;
 	char text[VIF_TEXT], again[VIF_TEXT];
-	struct err e;
+	struct ttd_error e;
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -195,7 +224,7 @@ static void specifications(void **unused)
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_int_equal(parse(bad[i], &a, &e), -1);
-		assert_int_equal(e.status, ST_USAGE);
+		assert_int_equal(e.status, TTD_USAGE);
 		assert_non_null(strstr(e.text, "vif '"));
 	}
 	parse("user", &a, &e);
@@ -261,8 +290,23 @@ static void ask(struct net_host *h, struct wire *w, const uint8_t *p, uint32_t n
 	pthread_mutex_unlock(&w->lock);
 }
 
+static bool has_option(const uint8_t *p, size_t n, unsigned code, const char *value, unsigned len)
+{
+	for (size_t i = 42 + 240; i + 2 < n && p[i] != 255; i += p[i] == 0 ? 1 : 2u + p[i + 1])
+		if (p[i] == code)
+			return p[i + 1] == len && memcmp(p + i + 2, value, len) == 0;
+	return false;
+}
+
 static void user_network(void **unused)
 {
+	/* DHCP: discover. */
+	static const uint8_t discover[14 + 28 + 240 + 60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0x16,
+		0x3e, 0, 0, 1, 8, 0, 0x45, 0, 0x01, 0x48, 0, 0, 0, 0, 64, 17, 0x79, 0xa6, 0, 0, 0, 0,
+		0xff, 0xff, 0xff, 0xff, 0, 68, 0, 67, 0x01, 0x34, 0, 0, 1, 1, 6, 0, 1, 2, 3, 4,
+		[42 + 28] = 0, 0x16, 0x3e, 0, 0, 1,
+		[42 + 236] = 0x63, 0x82, 0x53, 0x63, 53, 1, 1, 55, 2, 1, 26, 255 };
+
 	static const uint8_t arp[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0x16, 0x3e, 0, 0, 1, 8,
 		6, 0, 1, 8, 0, 6, 4, 0, 1, 0, 0x16, 0x3e, 0, 0, 1, 10, 0, 3, 15, 0, 0, 0, 0, 0, 0,
 		10, 0, 3, 2 };
@@ -271,7 +315,7 @@ static void user_network(void **unused)
 	struct vif_spec s;
 	struct net_host *h;
 	uint8_t junk[1600];
-	struct err e;
+	struct ttd_error e;
 
 	(void)unused;
 	assert_int_equal(parse("user,ipv6=1", &s, &e), 0);
@@ -294,6 +338,14 @@ static void user_network(void **unused)
 	}
 	ask(h, &w, arp, sizeof arp);
 	h->ops->close(h);
+	/* A lease with another MTU. */
+	assert_int_equal(parse("user,mtu=9000", &s, &e), 0);
+	h = net_host_open(&s, 1, heard, &w, &e);
+	assert_non_null(h);
+	ask(h, &w, discover, sizeof discover);
+	assert_true(has_option(w.last, w.len, 26, "\x23\x28", 2));
+	assert_true(net_csum_complete(w.last, w.len));
+	h->ops->close(h);
 	/* None behind it: no host side, no error. */
 	assert_int_equal(parse("none", &s, &e), 0);
 	assert_null(net_host_open(&s, 0, heard, &w, &e));
@@ -303,6 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums), cmocka_unit_test(segment_sizes), cmocka_unit_test(prefixes),
+		cmocka_unit_test(fragments),
 		cmocka_unit_test(specifications), cmocka_unit_test(user_network),
 	};
 

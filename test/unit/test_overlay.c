@@ -32,7 +32,7 @@ static struct overlay_info info(void)
 	struct overlay_info i = {.disk = "xvda", .size = (uint64_t)CLUSTERS * C,
 		.base_mtime = 77};
 
-	memcpy(i.session, "0123456789abcdef", 16);
+	memcpy(i.run_id, "0123456789abcdef", 16);
 	return i;
 }
 
@@ -111,7 +111,7 @@ static void killed(void **state)
 	uint32_t version = 1;
 	struct overlay *o, *p;
 	uint64_t digest = 0;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	o = overlay_create(path, NULL, &i, false, false, &e);
@@ -139,7 +139,7 @@ static void killed(void **state)
 	p = overlay_open(path, &e);
 	assert_non_null(p);
 	check(p, &committed);
-	assert_memory_equal(overlay_info(p)->session, i.session, 16);
+	assert_memory_equal(overlay_info(p)->run_id, i.run_id, 16);
 	assert_string_equal(overlay_info(p)->disk, "xvda");
 	assert_int_equal(overlay_info(p)->base_mtime, 77);
 	assert_int_equal(overlay_write(p, 0, 1, copy), 30 /* EROFS */);
@@ -152,7 +152,7 @@ static void same_content(void **state)
 	struct overlay_info i = info();
 	struct overlay *a, *b;
 	uint8_t buf[C];
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	a = overlay_create(NULL, "/tmp", &i, false, false, &e);
@@ -201,7 +201,7 @@ static void damaged(void **state)
 	uint32_t version = 1;
 	struct overlay *o;
 	struct stat st;
-	struct err e;
+	struct ttd_error e;
 	FILE *f;
 
 	(void)state;
@@ -252,7 +252,7 @@ static void snapshots(void **state)
 	struct wbuf saved[8] = {{0}};
 	uint32_t version = 1;
 	struct overlay *o, *back;
-	struct err e;
+	struct ttd_error e;
 	struct rbuf r;
 
 	(void)state;
@@ -307,7 +307,7 @@ static void bounded(void **state)
 	uint8_t buf[C];
 	struct overlay *o;
 	struct stat st;
-	struct err e;
+	struct ttd_error e;
 
 	(void)state;
 	unlink(path);

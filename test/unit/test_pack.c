@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "event/varint.h"
-#include "lib/pack.h"
 #include "test/unit/make_pack.h"
+#include "trace/pack.h"
+#include "util/varint.h"
 
 enum { SIZE = 3 * PACK_CHUNK + 1234, DAMAGES = 3000 };
 
@@ -58,7 +58,7 @@ static int setup(void **state)
 
 static void clean(const char *dir)
 {
-	static const char *const names[] = {"ttd.log.x", "kernel", "xvda.base", "empty", "a.ttd",
+	static const char *const names[] = {"ttd.log.x", "kernel", "xvda.base", "console.txt", "a.ttd",
 		"b.ttd"};
 	char path[200];
 
@@ -94,7 +94,7 @@ static uint64_t make(struct bench *b)
 {
 	struct pack_writer *w;
 	uint64_t bytes;
-	struct err e;
+	struct ttd_error e;
 	int fd;
 
 	w = pack_create(b->pack, "guest-1", false, &e);
@@ -105,7 +105,7 @@ static uint64_t make(struct bench *b)
 	assert_int_equal(pack_add(w, "kernel", PACK_KERNEL, fd, &e), -1);
 	close(fd);
 	fd = file_of(NULL, 0);
-	assert_int_equal(pack_add(w, "empty", PACK_CONSOLE, fd, &e), 0);
+	assert_int_equal(pack_add(w, "console.txt", PACK_CONSOLE, fd, &e), 0);
 	close(fd);
 	assert_int_equal(pack_begin(w, "xvda.base", PACK_BASE, UINT64_C(1) << 40,
 		UINT64_C(1700000000123456789), &e), 0);
@@ -140,7 +140,7 @@ static void round_trip(void **state)
 	char path[200];
 	struct stat st;
 	struct pack *p;
-	struct err e;
+	struct ttd_error e;
 
 	/* Both files and the disk share their blocks. */
 	assert_true(bytes < SIZE && bytes > SIZE / 2);
@@ -150,12 +150,12 @@ static void round_trip(void **state)
 	assert_string_equal(pack_trace(p), "guest-1");
 	assert_int_equal(pack_count(p), 4);
 	assert_int_equal(pack_file(p, 3)->stored, 3 * PACK_BLOCK);
-	assert_int_equal(pack_unpack(p, b->out, &e), 0);
-	assert_int_equal(pack_unpack(p, b->out, &e), -1);
+	assert_int_equal(pack_unpack(p, b->out, 0, &e), 0);
+	assert_int_equal(pack_unpack(p, b->out, 0, &e), -1);
 	pack_close(p);
 	same(b->out, "ttd.log.x", b->data, SIZE, 0);
 	same(b->out, "kernel", b->data, SIZE, 0);
-	same(b->out, "empty", b->data, 0, 0);
+	same(b->out, "console.txt", b->data, 0, 0);
 	same(b->out, "xvda.base", b->data, 3 * PACK_BLOCK, 5 * PACK_BLOCK);
 	same(b->out, "xvda.base", b->data + PACK_CHUNK, PACK_BLOCK, UINT64_C(1) << 39);
 	snprintf(path, sizeof path, "%s/xvda.base", b->out);
@@ -169,11 +169,11 @@ static void existing(void **state)
 {
 	struct bench *b = *state;
 	struct pack_writer *w;
-	struct err e;
+	struct ttd_error e;
 
 	make(b);
 	assert_null(pack_create(b->pack, "x", false, &e));
-	assert_int_equal(e.status, ST_USAGE);
+	assert_int_equal(e.status, TTD_USAGE);
 	w = pack_create(b->pack, "x", true, &e);
 	assert_non_null(w);
 	pack_writer_free(w); /* not finished: the old one stays, and nothing else */
@@ -211,14 +211,14 @@ static int keep(void *ctx, uint64_t offset, const void *p, size_t n)
 /* 1: all of it is as it was; 0: refused. */
 static int try_all(struct bench *b)
 {
-	struct err e = {0};
+	struct ttd_error e = {0};
 	struct pack *p = pack_open(b->pack, &e);
 	int good = p != NULL;
 
 	for (unsigned i = 0; good && i < 2; i++)
 		good = pack_extract(p, i, keep, b, &e) == 0;
 	if (!good)
-		assert_int_equal(e.status, ST_DAMAGED);
+		assert_int_equal(e.status, TTD_DAMAGED);
 	pack_close(p);
 	return good;
 }
@@ -253,7 +253,7 @@ static void cut_short(void **state)
 {
 	struct bench *b = *state;
 	uint64_t bytes = make(b);
-	struct err e;
+	struct ttd_error e;
 
 	for (unsigned i = 0; i < 300; i++) {
 		bytes -= i < 150 ? 1 : bytes / 20 + 1;
@@ -303,7 +303,7 @@ static void index_of(struct wbuf *x, const struct enemy *y, size_t chunk)
 }
 
 static struct pack *enemys(struct bench *b, const struct enemy *y, unsigned coding, uint32_t raw,
-	const void *payload, size_t n, struct err *e)
+	const void *payload, size_t n, struct ttd_error *e)
 {
 	struct wbuf w = {0}, x = {0};
 	int fd = open(b->pack, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -328,7 +328,7 @@ static void enemies(void **state)
 	struct enemy bad[20];
 	unsigned n = 0;
 	struct pack *p;
-	struct err e;
+	struct ttd_error e;
 
 #define BAD(...) (bad[n] = honest, bad[n].__VA_ARGS__, n++)
 	BAD(name = "../../x");
@@ -355,11 +355,11 @@ static void enemies(void **state)
 		p = enemys(b, &bad[i], 0, PACK_BLOCK, b->data, PACK_BLOCK, &e);
 		if (p != NULL)
 			fail_msg("enemy %u was believed", i);
-		assert_int_equal(e.status, ST_DAMAGED);
+		assert_int_equal(e.status, TTD_DAMAGED);
 	}
 	p = enemys(b, &honest, 0, PACK_BLOCK, b->data, PACK_BLOCK, &e);
 	assert_non_null(p);
-	assert_int_equal(pack_unpack(p, b->out, &e), 0);
+	assert_int_equal(pack_unpack(p, b->out, 0, &e), 0);
 	pack_close(p);
 	same(b->out, "xvda.base", b->data, PACK_BLOCK, 0);
 }
@@ -372,19 +372,19 @@ static void bombs(void **state)
 	uint8_t *zeros = calloc(1, big), *z = malloc(cap);
 	struct enemy huge = honest;
 	struct pack *p;
-	struct err e;
+	struct ttd_error e;
 
 	assert_true(zeros != NULL && z != NULL);
 	n = ZSTD_compress(z, cap, zeros, big, 1);
 	p = enemys(b, &honest, 1, PACK_BLOCK, z, n, &e);
 	assert_non_null(p);
-	assert_int_equal(pack_unpack(p, b->out, &e), -1);
-	assert_int_equal(e.status, ST_DAMAGED);
+	assert_int_equal(pack_unpack(p, b->out, 0, &e), -1);
+	assert_int_equal(e.status, TTD_DAMAGED);
 	pack_close(p);
 	n = ZSTD_compress(z, cap, zeros, 100, 1);
 	p = enemys(b, &honest, 1, PACK_BLOCK, z, n, &e);
 	assert_non_null(p);
-	assert_int_equal(pack_unpack(p, b->out, &e), -1);
+	assert_int_equal(pack_unpack(p, b->out, 0, &e), -1);
 	pack_close(p);
 	assert_int_equal(access(b->out, F_OK), -1);
 	free(zeros);
@@ -405,7 +405,7 @@ static void no_room(void **state)
 	struct wbuf w = {0}, x = {0};
 	static const uint8_t digest[PACK_DIGEST];
 	struct pack *p;
-	struct err e;
+	struct ttd_error e;
 	int fd = open(b->pack, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	make_pack_header(&w);
@@ -438,7 +438,7 @@ static void no_room(void **state)
 	p = pack_open(b->pack, &e);
 	assert_non_null(p);
 	assert_int_equal(pack_stored(p), (uint64_t)RUNS * PACK_CHUNK);
-	assert_int_equal(pack_unpack(p, b->out, &e), -1);
+	assert_int_equal(pack_unpack(p, b->out, UINT64_MAX, &e), -1);
 	assert_non_null(strstr(e.text, "takes 1048576 MB"));
 	assert_int_equal(access(b->out, F_OK), -1);
 	pack_close(p);

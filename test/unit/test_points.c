@@ -23,7 +23,7 @@
 #define UCODE UINT64_C(0x400000)
 #define DATA UINT64_C(0x600000)   /* two pages */
 #define ALIAS UINT64_C(0x700000)  /* the first of them */
-#define HOLE UINT64_C(0x800000)   /* a page, and nothing behind it */
+#define HOLE UINT64_C(0x800000)   /* a page, and nothing after it */
 #define STACK UINT64_C(0x900000)
 enum { RAM = 64, CODE_FRAME = 0, DATA_FRAME = 1, STACK_FRAME = 3, HOLE_FRAME = 4, FIRST_TABLE = 8 };
 
@@ -67,7 +67,7 @@ static uint64_t pte_of(struct guest *g, uint64_t va)
 static void start(struct guest *g, enum cpu_tier tier, const void *code, size_t n)
 {
 	mfn_t root = MEM_FIRST_MFN + FIRST_TABLE;
-	struct err e;
+	struct ttd_error e;
 
 	memset(g, 0, sizeof *g);
 	g->m = mem_create(RAM, 0, &e);

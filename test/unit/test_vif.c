@@ -50,15 +50,15 @@ static void watch(void *ctx, unsigned id, bool sent, uint64_t ns, const struct n
 static void create(struct rig *r)
 {
 	struct vif_spec spec;
-	struct err e;
+	struct ttd_error e;
 
 	*r = (struct rig){0};
-	assert_int_equal(vif_spec_parse("mac=00:16:3e:00:00:01", "d", 0, &spec, NULL, NULL, &e), 0);
+	assert_int_equal(vif_spec_parse("mac=00:16:3e:00:00:01,mtu=65521", "d", 0, &spec, NULL, NULL, &e), 0);
 	r->v = vif_create(&spec, 0, false, &e);
 	assert_non_null(r->v);
 	r->dev = vif_dev(r->v);
 	r->b = fb_create(r->dev);
-	vif_watch(r->v, watch, r);
+	vif_capture(r->v, watch, r);
 	assert_int_equal(r->dev->ops->announce(r->dev, &e), 0);
 }
 
@@ -175,9 +175,11 @@ static void announces(void **unused)
 	struct rig r;
 
 	(void)unused;
-	create(&r);
+	create(&r); /* with an MTU of its own */
+	assert_string_equal(r.b->key[fb_find(r.b, DEV_BACKEND, "mtu")].value, "65521");
+	assert_string_equal(r.b->key[fb_find(r.b, DEV_FRONTEND, "mtu")].value, "65521");
 	for (unsigned i = 0; i < r.b->nkeys; i++)
-		if (r.b->key[i].side == DEV_BACKEND)
+		if (r.b->key[i].side == DEV_BACKEND && strcmp(r.b->key[i].key, "mtu") != 0)
 			assert_string_equal(r.b->key[i].key, order[n++]);
 	assert_int_equal(n, sizeof order / sizeof *order);
 	assert_string_equal(r.b->key[fb_find(r.b, DEV_FRONTEND, "mac")].value, "00:16:3e:00:00:01");
@@ -391,7 +393,7 @@ static void receives(void **unused)
 	assert_int_equal(r.b->raised[1], 1);
 	assert_int_equal(r.b->raised[0], 0);
 
-	/* A large one: an extra behind the first piece, then the rest. */
+	/* A large one: an extra after the first piece, then the rest. */
 	input(&r, frame, sizeof frame, (struct net_frame){ .csum_blank = true,
 		.gso = NET_GSO_TCP4, .gso_size = 1460 });
 	assert_int_equal(get16(slot(&r, RX, 1) + 4), NETRXF_data_validated | NETRXF_csum_blank |
@@ -472,6 +474,63 @@ static void suits(void **unused)
 	assert_int_equal(get16(slot(&r, RX, 0) + 4), 0);
 	net_csum_complete(frame, 300);
 	assert_memory_equal(r.b->page[BUF] + 256, frame, 300);
+	destroy(&r);
+}
+
+/* No frame is longer than the interface's MTU, in neither direction. */
+static void wires(void **unused)
+{
+	static uint8_t frame[9000];
+	struct net_frame gso = { .csum_blank = true, .gso = NET_GSO_TCP4, .gso_size = 1448 };
+	struct vif_spec spec;
+	struct ttd_error e;
+	struct rig r = {0};
+
+	(void)unused;
+	assert_int_equal(vif_spec_parse("", "d", 0, &spec, NULL, NULL, &e), 0);
+	r.v = vif_create(&spec, 0, false, &e);
+	r.dev = vif_dev(r.v);
+	r.b = fb_create(r.dev);
+	vif_capture(r.v, watch, &r);
+	assert_int_equal(r.dev->ops->announce(r.dev, &e), 0);
+	front(&r);
+	assert_int_equal(r.dev->ops->connect(r.dev), 0);
+	post_buffers(&r, 40);
+	memset(frame, 0, sizeof frame);
+	input(&r, frame, 1515, (struct net_frame){ .csum_ok = true });
+	assert_int_equal(word(&r, RX, RSP_PROD), 0);
+	input(&r, frame, 1514, (struct net_frame){ .csum_ok = true });
+	assert_int_equal(word(&r, RX, RSP_PROD), 1);
+	frame[12] = 0x81; /* a VLAN's tag is not counted */
+	input(&r, frame, 1518, (struct net_frame){ .csum_ok = true });
+	assert_int_equal(word(&r, RX, RSP_PROD), 2);
+	tx(&r, BUF + 39, 0, 0, 1, 1519);
+	kick(&r, 0);
+	assert_int_equal(status(&r, 0), NETIF_RSP_OKAY); /* it is lost later */
+	assert_int_equal(r.b->sent, 0);
+	tx(&r, BUF + 39, 0, 0, 1, 1514);
+	kick(&r, 0);
+	assert_int_equal(r.b->sent, 1);
+	make_tcp(frame, sizeof frame);
+	input(&r, frame, sizeof frame, gso);
+	assert_int_equal(word(&r, RX, RSP_PROD), 2 + 4); /* three pages and the extra */
+	gso.gso_size = 1501;
+	input(&r, frame, sizeof frame, gso);
+	assert_int_equal(word(&r, RX, RSP_PROD), 6);
+
+	/* The next driver does not take several in one: what was on its way is dropped. */
+	r.dev->ops->disconnect(r.dev);
+	memset(r.b->port, 0, sizeof r.b->port);
+	memset(r.b->page[RX], 0, DEV_PAGE);
+	memset(r.b->page[TX], 0, DEV_PAGE);
+	set(&r, "feature-gso-tcpv4", "0");
+	assert_int_equal(r.dev->ops->connect(r.dev), 0);
+	post_buffers(&r, 40);
+	gso.gso_size = 1448;
+	input(&r, frame, sizeof frame, gso);
+	assert_int_equal(word(&r, RX, RSP_PROD), 0);
+	input(&r, frame, sizeof frame, (struct net_frame){ .csum_ok = true });
+	assert_int_equal(word(&r, RX, RSP_PROD), 0);
 	destroy(&r);
 }
 
@@ -630,7 +689,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(announces), cmocka_unit_test(connects), cmocka_unit_test(transmits),
 		cmocka_unit_test(refuses), cmocka_unit_test(breaks), cmocka_unit_test(receives),
-		cmocka_unit_test(waits), cmocka_unit_test(suits), cmocka_unit_test(groups),
+		cmocka_unit_test(waits), cmocka_unit_test(suits), cmocka_unit_test(wires), cmocka_unit_test(groups),
 		cmocka_unit_test(controls), cmocka_unit_test(hostile),
 	};
 	const char *text = getenv("SEED");

@@ -1,13 +1,14 @@
 /*
- * test_xen_mmu.c - the PV MMU calls, ptwr, multicall, grants, memory layout
+ * test_xen_mmu.c - the PV MMU calls, ptwr, multicall, memory layout
  * calls, and save and load of the whole hypervisor state.
  */
 #include "xen/internal.h"
+#include "xen/mmu.h"
+#include "xen/state.h"
 
 #include "xen_machine.h"
 
 #include <xen/event_channel.h>
-#include <xen/grant_table.h>
 #include <xen/memory.h>
 
 #define SELF DOMID_SELF
@@ -51,7 +52,7 @@ static void updates(void **state)
 	assert_int_equal(call(d, __HYPERVISOR_mmu_update, 0x1000, 1, 0, SELF), -14);
 	/* M2P. */
 	assert_int_equal(mmu_update(d, (MFN(80) << 12) | 1, 0x777), 0);
-	assert_int_equal(get64(mem_frame(d->mem, d->grant.first + GRANT_FRAMES) + 80 * 8), 0x777);
+	assert_int_equal(get64(mem_frame(d->mem, M2P_FRAME(d)) + 80 * 8), 0x777);
 
 	assert_int_equal(call(d, __HYPERVISOR_update_va_mapping, KVA(101), pte, 2, 0), 0);
 	assert_int_equal(pte_of(d, 3, 101), pte);
@@ -91,7 +92,7 @@ static void extended(void **state)
 	assert_int_equal(mem_root(d->mem, MEM_USER), MFN_NONE);
 	assert_int_equal(ext(d, MMUEXT_NEW_BASEPTR, MFN(RAM_PAGES), 0), -22);
 	assert_int_equal(ext(d, MMUEXT_SET_LDT, KVA(90), 16), 0);
-	assert_int_equal(d->seg.ldt_entries, 16);
+	assert_int_equal(d->vcpu[0].seg.ldt_entries, 16);
 	assert_int_equal(ext(d, MMUEXT_SET_LDT, KVA(90) + 8, 16), -22);
 	assert_int_equal(ext(d, MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
 	assert_int_equal(ext(d, 99, 0, 0), -38);
@@ -106,31 +107,31 @@ static void extended(void **state)
 static void ptwr(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	struct cpu_exit x = { .reason = CPU_EXIT_EXCEPTION, .vector = 14, .has_error = true,
 		.error = PF_P | PF_W, .cr2 = KVA(3) + 100 * 8 };
 	uint64_t rip = s->rip;
 
 	(void)state;
 	mem_frame_set(d->mem, MFN(3), FRAME_PT);
-	d->cpu->store = (struct cpu_store){ .mfn = MFN(3), .off = 800, .size = 8 };
-	handle_exit(d, &x);
+	d->vcpu[0].cpu->store = (struct cpu_store){ .mfn = MFN(3), .off = 800, .size = 8 };
+	handle_exit(current_vcpu(d), &x);
 	assert_int_equal(s->rip, rip + 4);
 	assert_int_equal(s->icount, 1);
 	assert_int_equal(pte_of(d, 3, 100), 0);
 	/* Not a page table, not a plain store, a user's fault: all the guest's. */
 	x.cr2 = KVA(60);
-	handle_exit(d, &x);
+	handle_exit(current_vcpu(d), &x);
 	assert_int_equal(s->rip, HANDLER(14));
 	assert_int_equal(stack64(d, 2), PF_P | PF_W);
 	x.cr2 = KVA(3);
-	d->cpu->store_rc = -1;
+	d->vcpu[0].cpu->store_rc = -1;
 	s->rip = rip;
-	handle_exit(d, &x);
+	handle_exit(current_vcpu(d), &x);
 	assert_int_equal(s->rip, HANDLER(14));
-	d->cpu->store_rc = 0;
+	d->vcpu[0].cpu->store_rc = 0;
 	user_mode(d);
-	handle_exit(d, &x);
+	handle_exit(current_vcpu(d), &x);
 	assert_int_equal(stack64(d, 2), PF_P | PF_W | PF_U);
 	machine_free(d);
 }
@@ -148,45 +149,12 @@ static void multicall(void **state)
 	(void)state;
 	memcpy(r, m, sizeof(m));
 	assert_int_equal(call(d, __HYPERVISOR_multicall, ARG, 3, 0, 0), 0);
-	assert_int_equal(cpu_state(d->cpu)->ts, 1);
+	assert_int_equal(regs_of(current_vcpu(d))->ts, 1);
 	assert_int_equal((int64_t)r[1].result, -22);
 	assert_int_equal(r[2].result, 0);
-	assert_int_equal(d->trap.kernel_sp, 0x1234);
+	assert_int_equal(d->vcpu[0].trap.kernel_sp, 0x1234);
 	assert_int_equal(call(d, __HYPERVISOR_multicall, 0x5000, 1, 0, 0), -14);
 	assert_int_equal(call(d, __HYPERVISOR_multicall, 0x5000, 0, 0, 0), 0);
-	machine_free(d);
-}
-
-static void grants(void **state)
-{
-	struct domain *d = machine_new();
-	struct gnttab_set_version ver = { .version = 1 };
-	struct gnttab_query_size size = { .dom = DOMID_SELF };
-	struct gnttab_setup_table setup = { .dom = DOMID_SELF, .nr_frames = 2 };
-	uint64_t list = ARG + 256;
-	uint8_t *e;
-
-	(void)state;
-	assert_int_equal(call_arg(d, __HYPERVISOR_grant_table_op, 8, &ver, sizeof(ver)), 0);
-	ver.version = 2;
-	assert_int_equal(call_arg(d, __HYPERVISOR_grant_table_op, 8, &ver, sizeof(ver)), -38);
-	assert_int_equal(call_arg(d, __HYPERVISOR_grant_table_op, 6, &size, sizeof(size)), 0);
-	memcpy(&size, arg(d), sizeof(size));
-	assert_int_equal(size.nr_frames, 1);
-	assert_int_equal(size.max_nr_frames, GRANT_FRAMES);
-	memcpy(&setup.frame_list, &list, 8);
-	assert_int_equal(call_arg(d, __HYPERVISOR_grant_table_op, 2, &setup, sizeof(setup)), 0);
-	assert_int_equal(get64(arg(d) + 264), d->grant.first + 1);
-
-	e = mem_frame(d->mem, d->grant.first + 1) + 3 * 8;
-	put16(e, GTF_permit_access | GTF_readonly);
-	put32(e + 4, MFN(55));
-	assert_int_equal(grant_frame(d, 512 + 3, false), MFN(55));
-	assert_int_equal(grant_frame(d, 512 + 3, true), MFN_NONE);
-	assert_int_equal(grant_frame(d, 512 + 4, false), MFN_NONE);
-	assert_int_equal(grant_frame(d, 1024, false), MFN_NONE);
-	put32(e + 4, MFN(RAM_PAGES));
-	assert_int_equal(grant_frame(d, 512 + 3, false), MFN_NONE);
 	machine_free(d);
 }
 
@@ -228,12 +196,12 @@ static void round_trip(void **state)
 	assert_int_equal(call_arg(d, __HYPERVISOR_event_channel_op, 1, &v, sizeof(v)), 0);
 	assert_int_equal(ext(d, MMUEXT_PIN_L4_TABLE, MFN(4), 0), 0);
 	assert_int_equal(ext(d, MMUEXT_SET_LDT, KVA(90), 16), 0);
-	d->trap.callback[2] = (struct callback){ 0x1234, 1 };
-	d->ctl.iopl = 1;
-	d->ctl.dr[7] = 0x10401;
-	d->timer.deadline = 99;
-	d->blocked = true;
-	d->polled = 5;
+	d->vcpu[0].trap.callback[2] = (struct callback){ 0x1234, 1 };
+	d->vcpu[0].ctl.iopl = 1;
+	d->vcpu[0].ctl.dr[7] = 0x10401;
+	d->vcpu[0].timer.deadline = 99;
+	d->vcpu[0].blocked = true;
+	d->vcpu[0].run.polled = 5;
 	shared(d)->evtchn_mask[0] = ~0ul;
 	memset(mem_frame(d->mem, MFN(CON_PFN)), 0, PAGE_SIZE);
 	console_input(d, mem_frame(d->mem, MFN(ARG_PFN)), 2000);
@@ -242,10 +210,10 @@ static void round_trip(void **state)
 	r = (struct rbuf){ .p = w.p, .len = w.len };
 	assert_int_equal(xen_load(b, &r), 0);
 	assert_int_equal(r.pos, r.len);
-	assert_int_equal(b->ev.virq_port[VIRQ_TIMER], 3);
+	assert_int_equal(b->vcpu[0].virq_port[VIRQ_TIMER], 3);
 	assert_int_equal(b->con.in_len, 2000 - 1024);
-	assert_int_equal(b->timer.deadline, 99);
-	assert_true(b->blocked);
+	assert_int_equal(b->vcpu[0].timer.deadline, 99);
+	assert_true(b->vcpu[0].blocked);
 	xen_save(b, &w2);
 	assert_int_equal(w.len, w2.len);
 	assert_memory_equal(w.p, w2.p, w.len);
@@ -264,7 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(updates), cmocka_unit_test(extended), cmocka_unit_test(ptwr),
-		cmocka_unit_test(multicall), cmocka_unit_test(grants),
+		cmocka_unit_test(multicall),
 		cmocka_unit_test(memory_layout), cmocka_unit_test(round_trip),
 	};
 

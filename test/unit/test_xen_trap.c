@@ -24,10 +24,17 @@ static void set_gdt(struct domain *d)
 	assert_int_equal(call(d, __HYPERVISOR_set_gdt, ARG, 16, 0, 0), 0);
 }
 
+static void emulate(struct domain *d, struct cpu_priv p)
+{
+	struct cpu_exit x = { .reason = CPU_EXIT_PRIV, .len = 2, .priv = p };
+
+	handle_exit(current_vcpu(d), &x);
+}
+
 static void frame_from_kernel(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	uint64_t sp = s->gpr[RSP], rip = s->rip;
 
 	(void)state;
@@ -35,7 +42,7 @@ static void frame_from_kernel(void **state)
 	s->gpr[R11] = 0x11;
 	s->rflags = 2 | FLAG_IF | FLAG_TF | FLAG_AC | FLAG_CF;
 	shared(d)->vcpu_info[0].evtchn_upcall_mask = 1;
-	trap_page_fault(d, 0x1234, PF_P | PF_U);
+	trap_page_fault(current_vcpu(d), 0x1234, PF_P | PF_U);
 	assert_int_equal(d->ended, RUNNING);
 	assert_int_equal(s->rip, HANDLER(14));
 	assert_int_equal(s->gpr[RSP], (sp & ~15) - 64);
@@ -52,19 +59,41 @@ static void frame_from_kernel(void **state)
 	machine_free(d);
 }
 
+/* A kernel that faults before it has handlers; KASAN's is told what is wrong with it. */
+static void no_handler(void **state)
+{
+	static const struct { uint64_t cr2; bool kasan; } c[] = {
+		{ 0x1234, false }, { UINT64_C(0xfffffbfff0601234), true },
+		{ UINT64_C(0xfffffc0000000000), false },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct domain *d = machine_new();
+
+		memset(d->vcpu[0].trap.trap, 0, sizeof d->vcpu[0].trap.trap);
+		trap_page_fault(current_vcpu(d), c[i].cr2, PF_P);
+		assert_int_equal(d->ended, DOMAIN_CRASH);
+		assert_non_null(strstr(d->crash, "registered no handler"));
+		assert_int_equal(strstr(d->crash, "KASAN's shadow memory; a kernel with KASAN has "
+			"no entry for PV guests") != NULL, c[i].kasan);
+		machine_free(d);
+	}
+}
+
 static void frame_from_user(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 
 	(void)state;
 	shared(d)->vcpu_info[0].evtchn_upcall_mask = 0;
 	user_mode(d);
-	trap_exception(d, 6, false, 0);
+	trap_exception(current_vcpu(d), 6, false, 0);
 	assert_int_equal(s->mode, MEM_KERNEL);
 	assert_int_equal(s->seg_base[SEG_GS], 0x2222);
 	assert_int_equal(s->gs_base_other, 0x1111);
-	assert_int_equal(s->gpr[RSP], d->trap.kernel_sp - 56);
+	assert_int_equal(s->gpr[RSP], d->vcpu[0].trap.kernel_sp - 56);
 	assert_int_equal(stack64(d, 2), UVA + 0x10);
 	assert_int_equal(stack64(d, 3), 0x33);
 	assert_int_equal(stack64(d, 4), 2 | FLAG_IF | FLAG_RF);
@@ -79,16 +108,16 @@ static void frame_faults(void **state)
 	struct domain *d = machine_new();
 
 	(void)state;
-	cpu_state(d->cpu)->gpr[RSP] = 0x1000;
-	trap_exception(d, 6, false, 0);
+	regs_of(current_vcpu(d))->gpr[RSP] = 0x1000;
+	trap_exception(current_vcpu(d), 6, false, 0);
 	assert_int_equal(d->ended, DOMAIN_CRASH);
 	assert_non_null(strstr(domain_crash_reason(d), "kernel stack at 0xfc8"));
 	assert_null(strchr(domain_crash_reason(d), '\n'));
 	machine_free(d);
 
 	d = machine_new();
-	d->trap.trap[6].addr = 0;
-	trap_exception(d, 6, false, 0);
+	d->vcpu[0].trap.trap[6].addr = 0;
+	trap_exception(current_vcpu(d), 6, false, 0);
 	assert_int_equal(d->ended, DOMAIN_CRASH);
 	assert_non_null(strstr(domain_crash_reason(d), "0xffffffff81234567"));
 	machine_free(d);
@@ -97,13 +126,13 @@ static void frame_faults(void **state)
 static void put_iret(struct domain *d, const struct iret_context *c)
 {
 	memcpy(arg(d), c, sizeof(*c));
-	cpu_state(d->cpu)->gpr[RSP] = ARG;
+	regs_of(current_vcpu(d))->gpr[RSP] = ARG;
 }
 
 static void iret_to_user(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	struct iret_context c = {
 		.rax = 0xaa, .r11 = 0x11, .rcx = 0xcc, .rip = UVA + 5,
 		.cs = 0x33 | UINT64_C(1) << 32, .rflags = FLAG_IF | FLAG_IOPL | FLAG_VM | FLAG_DF,
@@ -145,7 +174,7 @@ static void iret_to_user(void **state)
 static void iret_special(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	struct iret_context c = { .rip = HANDLER(1), .cs = 0xe030, .ss = 0xe02b,
 		.rsp = KVA(STACK_PFN), .rflags = FLAG_IF };
 
@@ -166,7 +195,7 @@ static void iret_special(void **state)
 	assert_int_equal(stack64(d, 2), 0x78);
 	assert_int_equal(stack64(d, 3), UVA);
 	assert_int_equal(stack64(d, 4) & 0xffff, 0x7b);
-	assert_int_equal(s->gpr[RSP], d->trap.kernel_sp - 64);
+	assert_int_equal(s->gpr[RSP], d->vcpu[0].trap.kernel_sp - 64);
 
 	/* No user root. */
 	c.cs = 0x33;
@@ -180,14 +209,14 @@ static void iret_special(void **state)
 static void user_syscall(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	struct callback_register r = { .type = CALLBACKTYPE_syscall,
 		.flags = CALLBACKF_mask_events, .address = HANDLER(300) };
 	struct cpu_exit x = { .reason = CPU_EXIT_SYSCALL, .len = 2 };
 
 	(void)state;
 	user_mode(d);
-	handle_exit(d, &x); /* nothing registered: #UD at the instruction */
+	handle_exit(current_vcpu(d), &x); /* nothing registered: #UD at the instruction */
 	assert_int_equal(s->rip, HANDLER(6));
 	assert_int_equal(stack64(d, 2), UVA + 0x10);
 	assert_int_equal(s->icount, 0);
@@ -197,30 +226,111 @@ static void user_syscall(void **state)
 		sizeof(r)), 0);
 	user_mode(d);
 	s->rflags = 2 | FLAG_IF | FLAG_DF | FLAG_TF;
-	handle_exit(d, &x);
+	handle_exit(current_vcpu(d), &x);
 	assert_int_equal(s->icount, 1);
 	assert_int_equal(s->rip, HANDLER(300));
 	assert_int_equal(s->gpr[RCX], UVA + 0x12);
 	assert_int_equal(s->gpr[R11], 2 | FLAG_IF | FLAG_DF | FLAG_TF);
 	assert_int_equal(stack64(d, 0), UVA + 0x12);
 	assert_int_equal(stack64(d, 3) & 0xffff, 0xe033);
-	assert_int_equal(stack64(d, 4) & (FLAG_DF | FLAG_TF), FLAG_TF);
+	assert_int_equal(stack64(d, 4) & (FLAG_DF | FLAG_TF), FLAG_DF | FLAG_TF);
 	assert_int_equal(stack64(d, 6), 0xe02b);
 	assert_int_equal(s->rflags & (FLAG_DF | FLAG_TF), 0);
+	machine_free(d);
+}
+
+/* 32-bit code has no addresses beyond 4 GB: iret there is #GP at the target. */
+static void iret_beyond_limit(void **state)
+{
+	struct domain *d = machine_new();
+	struct cpu_state *s = regs_of(current_vcpu(d));
+	struct iret_context c = { .rip = UINT64_C(0x7ffc12345678), .cs = 0x23, .rsp = UVA + 0x800,
+		.ss = 0x2b };
+	uint64_t f[5] = { UINT64_C(0x100400000), 0x23, 0, UVA + 0x800, 0x2b };
+
+	(void)state;
+	set_gdt(d);
+	put_iret(d, &c);
+	call(d, __HYPERVISOR_iret, 0, 0, 0, 0);
+	assert_int_equal(s->rip, HANDLER(13));
+	assert_int_equal(stack64(d, 2), 0);
+	assert_int_equal(stack64(d, 3), c.rip);
+	assert_int_equal(stack64(d, 4) & 0xffff, 0x23);
+
+	user_mode(d);
+	s->code64 = 1;
+	memcpy(mem_frame(d->mem, MFN(USER_PFN)), f, sizeof(f));
+	s->gpr[RSP] = UVA;
+	emulate(d, (struct cpu_priv){ .op = PRIV_IRET, .size = 8 });
+	assert_int_equal(s->rip, HANDLER(13));
+	assert_int_equal(stack64(d, 2), 0);
+	assert_int_equal(stack64(d, 3), UVA + 0x10); /* at the instruction */
+	machine_free(d);
+}
+
+/* An iretq to less privilege, as which Xen leaves, makes nulls plain; sysretq does not. */
+static void null_selectors(void **state)
+{
+	struct domain *d = machine_new();
+	struct cpu_state *s = regs_of(current_vcpu(d));
+	struct iret_context c = { .rip = UVA, .cs = 0x33, .rsp = UVA + 0x800, .ss = 0x2b };
+
+	(void)state;
+	set_gdt(d);
+	for (unsigned i = 0; i < 2; i++) {
+		s->mode = MEM_KERNEL;
+		s->seg[SEG_DS] = 3;
+		s->seg[SEG_ES] = 2;
+		s->seg[SEG_FS] = 1;
+		s->seg[SEG_GS] = 0x2b;
+		s->seg_base[SEG_FS] = 77;
+		c.flags = i == 0 ? VGCF_in_syscall : 0;
+		put_iret(d, &c);
+		call(d, __HYPERVISOR_iret, 0, 0, 0, 0);
+		assert_int_equal(s->seg[SEG_DS], i == 0 ? 3 : 0);
+		assert_int_equal(s->seg[SEG_ES], i == 0 ? 2 : 0);
+		assert_int_equal(s->seg[SEG_FS], i == 0 ? 1 : 0);
+		assert_int_equal(s->seg[SEG_GS], 0x2b);
+		assert_int_equal(s->seg_base[SEG_FS], 77);
+	}
+	machine_free(d);
+}
+
+static void sysenter(void **state)
+{
+	struct domain *d = machine_new();
+	struct cpu_state *s = regs_of(current_vcpu(d));
+	struct cpu_exit x = { .reason = CPU_EXIT_SYSENTER, .len = 2 };
+
+	(void)state;
+	user_mode(d);
+	s->rflags |= FLAG_DF;
+	handle_exit(current_vcpu(d), &x); /* nothing registered */
+	assert_int_equal(s->rip, HANDLER(13));
+	assert_int_equal(stack64(d, 2), 0); /* error code, */
+	assert_int_equal(stack64(d, 3), 0); /* rip, */
+	assert_int_equal(stack64(d, 4) & 0xffff, 3);
+	assert_int_equal(stack64(d, 6), 0); /* rsp */
+	d->vcpu[0].trap.callback[CALLBACKTYPE_sysenter].addr = HANDLER(301);
+	user_mode(d);
+	handle_exit(current_vcpu(d), &x);
+	assert_int_equal(s->rip, HANDLER(301));
+	assert_int_equal(stack64(d, 4) & FLAG_DF, FLAG_DF);
+	assert_int_equal(s->rflags & FLAG_DF, FLAG_DF); /* only syscall has a mask */
 	machine_free(d);
 }
 
 static void hypercall_registers(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	struct cpu_exit x = { .reason = CPU_EXIT_SYSCALL, .len = 2 };
 	uint64_t rip = s->rip;
 
 	(void)state;
 	s->gpr[RAX] = __HYPERVISOR_xen_version;
 	s->gpr[RDI] = 0;
-	handle_exit(d, &x);
+	handle_exit(current_vcpu(d), &x);
 	assert_int_equal(s->gpr[RAX], 0x40011);
 	assert_int_equal(s->gpr[RCX], rip + 2);
 	assert_int_equal(s->gpr[R11], s->rflags);
@@ -234,20 +344,20 @@ static void hypercall_registers(void **state)
 static void software_interrupts(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 
 	(void)state;
 	user_mode(d);
-	trap_int(d, 0x20, 2); /* DPL 0 */
+	trap_int(current_vcpu(d), 0x20, 2); /* DPL 0 */
 	assert_int_equal(s->rip, HANDLER(13));
 	assert_int_equal(stack64(d, 2), 0x20 << 3 | 2);
 	assert_int_equal(stack64(d, 3), UVA + 0x10);
 	user_mode(d);
-	trap_int(d, 0x80, 2);
+	trap_int(current_vcpu(d), 0x80, 2);
 	assert_int_equal(s->rip, HANDLER(0x80));
 	assert_int_equal(stack64(d, 2), UVA + 0x12);
 	user_mode(d);
-	trap_int(d, 3, 1);
+	trap_int(current_vcpu(d), 3, 1);
 	assert_int_equal(s->rip, HANDLER(3));
 	assert_int_equal(stack64(d, 2), UVA + 0x11);
 	assert_int_equal(s->icount, 2);
@@ -260,7 +370,7 @@ static void debug_registers(void **state)
 
 	(void)state;
 	assert_int_equal(call(d, __HYPERVISOR_set_debugreg, 6, 0, 0, 0), 0);
-	trap_exception(d, 1, false, CPU_DR6_BS);
+	trap_exception(current_vcpu(d), 1, false, CPU_DR6_BS);
 	assert_int_equal(call(d, __HYPERVISOR_get_debugreg, 6, 0, 0, 0), 0xffff4ff0);
 	assert_int_equal(call(d, __HYPERVISOR_set_debugreg, 0, UINT64_C(0xffff800000000000), 0, 0),
 		-1);
@@ -272,17 +382,10 @@ static void debug_registers(void **state)
 	machine_free(d);
 }
 
-static void emulate(struct domain *d, struct cpu_priv p)
-{
-	struct cpu_exit x = { .reason = CPU_EXIT_PRIV, .len = 2, .priv = p };
-
-	handle_exit(d, &x);
-}
-
 static void privileged(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 
 	(void)state;
 	s->gpr[RAX] = 0x40000000;
@@ -300,7 +403,12 @@ static void privileged(void **state)
 	assert_int_equal(s->gpr[RDI], 0x80050033);
 	emulate(d, (struct cpu_priv){ .op = PRIV_MOV_FROM_CR, .index = 4, .reg = R9 });
 	assert_int_equal(s->gpr[R9], 0x660);
-	assert_int_equal(s->icount, 5);
+	assert_int_equal(s->tsd, 0);
+	emulate(d, (struct cpu_priv){ .op = PRIV_MOV_TO_CR, .index = 4, .value = 0x664 });
+	assert_int_equal(s->tsd, 1);
+	emulate(d, (struct cpu_priv){ .op = PRIV_MOV_TO_CR, .index = 4, .value = 0 });
+	assert_int_equal(s->tsd, 0);
+	assert_int_equal(s->icount, 7);
 
 	/* cli needs set_iopl first, and then touches nothing. */
 	emulate(d, (struct cpu_priv){ .op = PRIV_CLI });
@@ -337,7 +445,7 @@ static void privileged(void **state)
 static void io_bitmap(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	struct { uint64_t map; uint32_t n; uint32_t pad; } op = { KVA(60), 1024, 0 };
 
 	(void)state;
@@ -355,7 +463,7 @@ static void io_bitmap(void **state)
 static void segments(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 
 	(void)state;
 	set_gdt(d);
@@ -386,7 +494,7 @@ static void segments(void **state)
 static void native_iret(void **state)
 {
 	struct domain *d = machine_new();
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 	uint64_t f[5] = { HANDLER(99), 0xe033, FLAG_CF | FLAG_IOPL, KVA(STACK_PFN), 0xe02b };
 
 	(void)state;
@@ -423,9 +531,12 @@ static void native_iret(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(frame_from_kernel), cmocka_unit_test(frame_from_user),
+		cmocka_unit_test(frame_from_kernel), cmocka_unit_test(no_handler),
+		cmocka_unit_test(frame_from_user),
 		cmocka_unit_test(frame_faults), cmocka_unit_test(iret_to_user),
 		cmocka_unit_test(iret_special), cmocka_unit_test(user_syscall),
+		cmocka_unit_test(iret_beyond_limit), cmocka_unit_test(null_selectors),
+		cmocka_unit_test(sysenter),
 		cmocka_unit_test(hypercall_registers), cmocka_unit_test(software_interrupts),
 		cmocka_unit_test(debug_registers), cmocka_unit_test(privileged),
 		cmocka_unit_test(io_bitmap), cmocka_unit_test(segments),

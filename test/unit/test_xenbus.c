@@ -7,8 +7,9 @@
  * What the guest asked about features is left out, for ours offers others.  The
  * guest's lines are sent; replies, and apart from them watch events, must come
  * as they did there.  (Backends on a real Xen are processes, so how far an event
- * of theirs comes behind a reply is chance.)
+ * of theirs comes after a reply is chance.)
  */
+#include "xen/bus.h"
 #include "xen/internal.h"
 #include "xen_machine.h"
 
@@ -278,7 +279,7 @@ static void make_disk(struct world *w)
 	struct blk_params p = { .id = 51712, .discard = true, .size = SECTORS * 512ul,
 		.sector = 512, .physical = 512 };
 	struct disk *disk;
-	struct err e;
+	struct ttd_error e;
 	int fd;
 
 	strcpy(w->base, "/tmp/test_xenbus.XXXXXX");

@@ -16,7 +16,7 @@
 #include <xen/io/xs_wire.h>
 
 #include "util/bytes.h"
-#include "xen/xenstore.h"
+#include "xenstore/xenstore.h"
 
 #define BACKEND "/local/domain/0/backend/vbd/1/51712"
 
@@ -666,6 +666,118 @@ static void test_save_load(void **state)
 	wbuf_free(&again);
 }
 
+/* ---- states that no store could have saved ---- */
+
+static void put_text(struct wbuf *w, const char *s)
+{
+	wbuf_u32(w, (uint32_t)strlen(s));
+	wbuf_put(w, s, strlen(s));
+}
+
+static void put_node(struct wbuf *w, const char *path, uint64_t gen, const char *children)
+{
+	size_t n = strlen(children);
+
+	put_text(w, path);
+	wbuf_u64(w, gen);
+	wbuf_u32(w, 0);
+	wbuf_u32(w, (uint32_t)n);
+	for (size_t i = 0; i < n; i++)
+		wbuf_u8(w, children[i] == '|' ? 0 : (uint8_t)children[i]);
+	wbuf_u32(w, 1);
+	wbuf_u32(w, 0);
+	wbuf_u8(w, 1);
+}
+
+struct made_node {
+	const char *path, *children;
+};
+
+struct made_access {
+	const char *path;
+	uint64_t base_gen;
+	const char *children; /* NULL: the node is gone */
+};
+
+static int load_made(const struct made_node *node, unsigned n, const struct made_access *acc,
+	unsigned nacc)
+{
+	struct guest *g = guest_new();
+	struct wbuf w = { 0 };
+	struct rbuf r;
+	int rc;
+
+	wbuf_u32(&w, 1);
+	wbuf_u32(&w, 1); /* the domain's number */
+	wbuf_u8(&w, 0);
+	wbuf_u64(&w, 100);
+	wbuf_u32(&w, 1);
+	wbuf_u32(&w, n);
+	for (unsigned i = 0; i < n; i++)
+		put_node(&w, node[i].path, i + 1, node[i].children);
+	wbuf_u32(&w, nacc > 0);
+	if (nacc > 0) {
+		wbuf_u32(&w, 7);
+		wbuf_u8(&w, 0);
+		wbuf_u32(&w, 0);
+		wbuf_u32(&w, nacc);
+	}
+	for (unsigned i = 0; i < nacc; i++) {
+		put_text(&w, acc[i].path);
+		wbuf_u64(&w, acc[i].base_gen);
+		wbuf_u8(&w, acc[i].children != NULL ? 1 | 8 : 1);
+		if (acc[i].children != NULL)
+			put_node(&w, acc[i].path, 50, acc[i].children);
+	}
+	wbuf_u32(&w, 0);
+	wbuf_u32(&w, 0);
+	wbuf_u32(&w, 0);
+	r = (struct rbuf){ .p = w.p, .len = w.len };
+	rc = xs_load(g->xs, &r);
+	if (rc == 0) {
+		/* What loads can be saved and worked with. */
+		xs_write(g->xs, "/a/new/er", "x", 1);
+		w.len = 0;
+		xs_save(g->xs, &w);
+		assert_false(w.bad);
+	}
+	wbuf_free(&w);
+	guest_free(g);
+	return rc;
+}
+
+static void test_impossible(void **state)
+{
+	static const struct made_node good[] = { { "/", "a|b|" }, { "/a", "c|" }, { "/a/c", "" },
+		{ "/b", "" } };
+	static const struct made_node order[] = { { "/", "a|b|" }, { "/b", "" }, { "/a", "" } };
+	static const struct made_node twice[] = { { "/", "a|a|" }, { "/a", "" }, { "/a", "" } };
+	static const struct made_node missing[] = { { "/", "a|b|" }, { "/a", "" } };
+	static const struct made_node stray[] = { { "/", "a|" }, { "/a", "" }, { "/b", "" } };
+	static const struct made_access txns[][2] = {
+		{ { "/", 1, NULL } },                       /* without a root create() had no end */
+		{ { "/b", 4, "x|" } },                      /* names what is not there */
+		{ { "/b", 4, NULL } },                      /* is named and is not there */
+		{ { "/a", 2, "" } },                        /* leaves a node without a name */
+		{ { "/", 1, "a|b|a|" } },                   /* names one twice */
+		{ { "/b", 200, "" } },                      /* of a future */
+		{ { "/b", 4, "" }, { "/b", 4, "" } },
+	};
+	static const struct made_access fine[] = { { "/", 1, "a|" }, { "/b", 4, NULL } };
+	static const struct made_access lost[] = { { "/b", 3, "x|" } }; /* can never be committed */
+
+	(void)state;
+	assert_int_equal(load_made(good, 4, NULL, 0), 0);
+	assert_int_equal(load_made(order, 3, NULL, 0), -1);
+	assert_int_equal(load_made(twice, 3, NULL, 0), -1);
+	assert_int_equal(load_made(missing, 2, NULL, 0), -1);
+	assert_int_equal(load_made(stray, 3, NULL, 0), -1);
+	for (unsigned i = 0; i < sizeof txns / sizeof txns[0]; i++)
+		assert_int_equal(load_made(good, 4, txns[i], txns[i][1].path != NULL ? 2 : 1), -1);
+	assert_int_equal(load_made(good, 4, fine, 2), 0);
+	assert_int_equal(load_made(good, 4, lost, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -680,6 +792,7 @@ int main(void)
 		cmocka_unit_test(test_directory_part),
 		cmocka_unit_test(test_backend),
 		cmocka_unit_test(test_save_load),
+		cmocka_unit_test(test_impossible),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,18 @@
-/* util_bytes.c - tests of the save and load buffers and of checked arithmetic. */
+/* util_bytes.c - tests of the save and load buffers, checked arithmetic, zeros, whole reads and writes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "util/bytes.h"
 #include "util/checked.h"
+#include "util/fullio.h"
+#include "util/zero.h"
 
 static void round_trip(void **state)
 {
@@ -107,6 +112,42 @@ static void arithmetic(void **state)
 	assert_false(range_ok(8, UINT64_MAX, 15));
 }
 
+static void zeros(void **state)
+{
+	uint8_t b[ZERO_PAGE] = {0};
+
+	(void)state;
+	assert_true(is_zero(b, 0) && is_zero(b, 1) && is_zero(b, sizeof b));
+	assert_true(is_zero(zero_page, sizeof zero_page));
+	for (size_t i = 0; i < sizeof b; i++) {
+		b[i] = 1;
+		assert_false(is_zero(b, sizeof b));
+		assert_true(is_zero(b, i));
+		b[i] = 0;
+	}
+}
+
+static void all_of_it(void **state)
+{
+	FILE *f = tmpfile();
+	int fd = f != NULL ? fileno(f) : -1, pipes[2];
+	char b[8] = "";
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write_full(fd, "abcdef", 6), 0);
+	assert_int_equal(pwrite_full(fd, "XY", 2, 1), 0);
+	assert_int_equal(pread_full(fd, b, 6, 0), 0);
+	assert_memory_equal(b, "aXYdef", 6);
+	assert_int_equal(pread_full(fd, b, 7, 0), EIO);
+	assert_int_equal(pread_full(fd, b, 0, 100), 0);
+	fclose(f);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(write_full(pipes[0], "x", 1), EBADF);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +156,8 @@ int main(void)
 		cmocka_unit_test(short_input),
 		cmocka_unit_test(too_big),
 		cmocka_unit_test(arithmetic),
+		cmocka_unit_test(zeros),
+		cmocka_unit_test(all_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,26 +15,65 @@
 
 static void error_text(void **state)
 {
-	struct err e;
+	struct ttd_error e;
 	char big[1000];
 
 	(void)state;
-	assert_int_equal(err_set(&e, ST_USAGE, "%s: no such key", "disk"), -1);
-	assert_int_equal(e.status, ST_USAGE);
+	assert_int_equal(err_set(&e, TTD_USAGE, "%s: no such key", "disk"), -1);
+	assert_int_equal(e.status, TTD_USAGE);
 	assert_string_equal(e.text, "disk: no such key");
-	assert_int_equal(err_set(NULL, ST_HOST, "ignored"), -1);
+	assert_int_equal(err_set(NULL, TTD_HOST, "ignored"), -1);
 	memset(big, 'x', sizeof big - 1);
 	big[sizeof big - 1] = '\0';
-	err_set(&e, ST_HOST, "%s", big);
+	err_set(&e, TTD_HOST, "%s", big);
 	assert_int_equal(strlen(e.text), sizeof e.text - 1);
-	err_set(&e, ST_HOST, "a\nb\033[31m");
+	err_set(&e, TTD_HOST, "a\nb\033[31m");
 	assert_string_equal(e.text, "a?b?[31m");
+}
+
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t value; /* 0: refused */
+	} table[] = {
+		{"1", 1}, {"65536", 65536}, {"64K", 64 << 10}, {"500M", UINT64_C(500) << 20},
+		{"20G", UINT64_C(20) << 30}, {"3T", UINT64_C(3) << 40}, {"K", 0}, {"", 0}, {"1k", 0},
+		{"1KB", 0}, {"-1", 0}, {"0x10", 0}, {"1.5G", 0}, {"99999999999999999999999G", 0},
+		{"18446744073709551615K", 0}, {"0", 0},
+	};
+	uint64_t v;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		v = 0;
+		assert_int_equal(parse_size(table[i].text, 1, UINT64_MAX, &v),
+			table[i].value != 0 ? 0 : -1);
+		assert_true(v == table[i].value);
+	}
+}
+
+/* Who returned -1 without err_set() still made an error of it. */
+static void error_unnamed(void **state)
+{
+	struct ttd_error e = TTD_ERROR_INIT, zero = {0};
+
+	(void)state;
+	assert_int_equal(e.status, TTD_HOST);
+	assert_non_null(strstr(e.text, "did not say why"));
+	err_complete(&zero);
+	assert_int_equal(zero.status, TTD_HOST);
+	assert_string_equal(zero.text, e.text);
+	err_set(&e, TTD_USAGE, "named");
+	err_complete(&e);
+	assert_int_equal(e.status, TTD_USAGE);
+	assert_string_equal(e.text, "named");
 }
 
 static void plain_when_not_terminal(void **state)
 {
 	struct diag d;
-	struct err e;
+	struct ttd_error e;
 	char buf[200] = "";
 	FILE *f = tmpfile();
 
@@ -44,7 +83,7 @@ static void plain_when_not_terminal(void **state)
 	assert_false(d.colour);
 	diag_progress(&d, "loading", 1, 2, "MB");
 	diag_print(&d, DIAG_WARNING, "%d things", 3);
-	err_set(&e, ST_HOST, "no memory");
+	err_set(&e, TTD_HOST, "no memory");
 	assert_int_equal(diag_err(&d, &e), 1);
 	d.raw = true;
 	diag_print(&d, DIAG_NOTE, "raw");
@@ -100,6 +139,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(error_text),
+		cmocka_unit_test(error_unnamed),
+		cmocka_unit_test(sizes),
 		cmocka_unit_test(plain_when_not_terminal),
 		cmocka_unit_test(progress_line),
 		cmocka_unit_test(numbers),

@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "xen/internal.h"
+#include "xen/machine.h"
 
 enum { RAM_PAGES = 512, USER_PFN = 256, CON_PFN = 8, XS_PFN = 9, GDT_PFN = 10,
 	ARG_PFN = 20, STACK_PFN = 30, INFO_PFN = 40, MAX_EXITS = 64 };
@@ -30,10 +31,13 @@ enum { RAM_PAGES = 512, USER_PFN = 256, CON_PFN = 8, XS_PFN = 9, GDT_PFN = 10,
 #define UVA UINT64_C(0x400000)
 #define MFN(pfn) (MEM_FIRST_MFN + (uint64_t)(pfn))
 #define ARG KVA(ARG_PFN)
+/* The first frame of the machine-to-phys table. */
+#define M2P_FRAME(d) ((d)->grant.first + GRANT_FRAMES + GRANT_STATUS_FRAMES)
 #define HANDLER(vec) (UINT64_C(0xffffffff81000000) + (vec) * 16)
 
 struct cpu {
 	struct cpu_state s;
+	uint64_t isa;
 	struct {
 		uint64_t at; /* icount it happens at */
 		struct cpu_exit x;
@@ -46,7 +50,7 @@ struct cpu {
 	struct cpu_stats stats;
 };
 
-struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e)
+struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct ttd_error *e)
 {
 	struct cpu *c = aligned_alloc(16, (sizeof(*c) + 15) & ~(size_t)15);
 
@@ -60,6 +64,9 @@ struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct err *e)
 void cpu_destroy(struct cpu *c) { free(c); }
 struct cpu_state *cpu_state(struct cpu *c) { return &c->s; }
 void cpu_kick(struct cpu *c) { c->kicked = true; }
+void cpu_outside(struct cpu *c, void (*fn)(void *ctx), void *ctx) { (void)c; fn(ctx); }
+void cpu_set_quick(struct cpu *c, cpu_quick_fn *fn, void *ctx) { (void)c; (void)fn; (void)ctx; }
+void cpu_fork(struct cpu *c, bool too) { (void)c, (void)too; }
 const struct cpu_stats *cpu_stats(const struct cpu *c) { return &c->stats; }
 void cpu_save(const struct cpu *c, struct wbuf *w) { wbuf_put(w, &c->s, sizeof(c->s)); }
 
@@ -76,6 +83,17 @@ void cpu_set_debug(struct cpu *c, const uint64_t dr[4], uint64_t dr7)
 	(void)dr7;
 }
 
+void cpu_show(struct cpu *c, uint64_t isa, const uint8_t seed[CPU_SEED])
+{
+	(void)seed;
+	c->isa = isa;
+}
+
+uint64_t cpu_isa(const struct cpu *c) { return c->isa; }
+void cpu_set_fsgsbase(struct cpu *c, bool on) { c->s.fsgsbase = on; }
+void cpu_set_xcr0(struct cpu *c, uint8_t xcr0) { c->s.xcr0 = xcr0; }
+bool cpu_xcr0_valid(uint64_t xcr0) { return xcr0 == 1 || xcr0 == 3 || xcr0 == 7; }
+
 uint64_t cpu_tsc(const struct cpu_state *s)
 {
 	return s->tsc_offset + (uint64_t)((unsigned __int128)s->icount * s->tsc_mul >> 32);
@@ -85,6 +103,12 @@ void cpu_retire(struct cpu *c, unsigned len)
 {
 	c->s.rip += len;
 	c->s.icount++;
+}
+
+bool cpu_debug_due(const struct cpu *c)
+{
+	(void)c;
+	return false;
 }
 
 int cpu_step_store(struct cpu *c, struct cpu_store *w)
@@ -217,7 +241,7 @@ static inline struct domain *machine_new(void)
 	struct domain *d = calloc(1, sizeof(*d));
 	struct fake_source *f = calloc(1, sizeof(*f));
 	struct cpu_state *s;
-	struct err e;
+	struct ttd_error e;
 
 	console_text[0] = 0;
 	f->source.ops = &fake_ops;
@@ -227,20 +251,21 @@ static inline struct domain *machine_new(void)
 	d->name = strdup("test");
 	d->mem = mem_create(RAM_PAGES, machine_frames(RAM_PAGES), &e);
 	assert_non_null(d->mem);
-	d->cpu = cpu_create(d->mem, CPU_OPTIMISED, &e);
-	assert_int_equal(machine_init(d, &e), 0);
+	d->vcpu[0].cpu = cpu_create(d->mem, CPU_OPTIMISED, &e);
+	assert_int_equal(machine_init(d, RAM_PAGES, &e), 0);
 	machine_start(d);
+	timer_set_period(current_vcpu(d), 0); /* as most guests do first */
 	d->con.ring = MFN(CON_PFN);
 	d->store_ring = MFN(XS_PFN);
 	make_tables(d);
-	s = cpu_state(d->cpu);
+	s = regs_of(current_vcpu(d));
 	seg_flat_kernel(s);
 	s->rflags = 2 | FLAG_IF;
 	s->rip = 0xffffffff81234567;
 	s->gpr[RSP] = KVA(STACK_PFN) + 0xff8;
-	d->trap.kernel_sp = KVA(STACK_PFN - 2) + 0x800;
+	d->vcpu[0].trap.kernel_sp = KVA(STACK_PFN - 2) + 0x800;
 	for (unsigned v = 0; v < 256; v++)
-		d->trap.trap[v] = (struct trap_entry){
+		d->vcpu[0].trap.trap[v] = (struct trap_entry){
 			.flags = v == 3 || v == 0x80 ? 7 : 4, .addr = HANDLER(v) };
 	return d;
 }
@@ -250,14 +275,14 @@ static inline void machine_free(struct domain *d) { domain_destroy(d); }
 static inline int64_t call(struct domain *d, unsigned nr, uint64_t a, uint64_t b, uint64_t c,
 	uint64_t e)
 {
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 
 	s->gpr[RAX] = nr;
 	s->gpr[RDI] = a;
 	s->gpr[RSI] = b;
 	s->gpr[RDX] = c;
 	s->gpr[R10] = e;
-	hypercall(d);
+	hypercall(current_vcpu(d));
 	return (int64_t)s->gpr[RAX];
 }
 
@@ -274,19 +299,19 @@ static inline uint64_t stack64(struct domain *d, unsigned i)
 {
 	uint64_t v;
 
-	assert_int_equal(mem_copy_in(d->mem, MEM_KERNEL, &v, cpu_state(d->cpu)->gpr[RSP] + i * 8, 8,
-		NULL), 0);
+	assert_int_equal(mem_copy_in(d->mem, MEM_KERNEL, &v,
+		regs_of(current_vcpu(d))->gpr[RSP] + i * 8, 8, NULL), 0);
 	return v;
 }
 
 static inline struct shared_info *shared(struct domain *d)
 {
-	return (struct shared_info *)mem_frame(d->mem, d->area.shared_info);
+	return (struct shared_info *)mem_frame(d->mem, d->shared_info);
 }
 
 static inline void user_mode(struct domain *d)
 {
-	struct cpu_state *s = cpu_state(d->cpu);
+	struct cpu_state *s = regs_of(current_vcpu(d));
 
 	s->mode = MEM_USER;
 	s->seg[SEG_CS] = 0x33;
@@ -299,7 +324,7 @@ static inline void user_mode(struct domain *d)
 
 static inline void queue_exit(struct domain *d, uint64_t at, struct cpu_exit x)
 {
-	struct cpu *c = d->cpu;
+	struct cpu *c = d->vcpu[0].cpu;
 
 	c->exits[c->n].at = at;
 	c->exits[c->n++].x = x;

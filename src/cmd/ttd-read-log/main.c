@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "util/diag.h"
+#include "util/json.h"
 #include "util/err.h"
 #include "util/parse.h"
+#include "util/start.h"
 
 enum {
 	WINDOW = 100, /* events shown around -n */
@@ -90,12 +92,13 @@ static const struct option table[] = {
 
 /* ---- options ---- */
 
-static int bad(struct err *e, const char *what, const char *value, const char *why)
+static int bad(struct ttd_error *e, const char *what, const char *value, const char *why)
 {
-	return err_set(e, ST_USAGE, "%s %s: %s", what, value, why);
+	return err_set(e, TTD_USAGE, "%s %s: %s", what, value, why);
 }
 
-static int parse_position(struct position *p, const char *what, const char *text, struct err *e)
+static int parse_position(struct position *p, const char *what, const char *text,
+	struct ttd_error *e)
 {
 	p->set = true;
 	p->brctr = strncmp(text, "brctr:", 6) == 0;
@@ -104,7 +107,7 @@ static int parse_position(struct position *p, const char *what, const char *text
 	return 0;
 }
 
-static int add_filter(struct options *o, const char *word, struct err *e)
+static int add_filter(struct options *o, const char *word, struct ttd_error *e)
 {
 	struct filter *f = &o->filter[o->filters];
 	const char *colon = strchr(word, ':');
@@ -126,10 +129,10 @@ static int add_filter(struct options *o, const char *word, struct err *e)
 	return 0;
 }
 
-static int parse_types(struct options *o, const char *text, struct err *e)
+static int parse_types(struct options *o, const char *text, struct ttd_error *e)
 {
 	char *copy = strdup(text), *rest = copy, *word;
-	int rc = copy != NULL ? 0 : err_set(e, ST_HOST, "out of memory");
+	int rc = copy != NULL ? 0 : err_set(e, TTD_HOST, "out of memory");
 
 	while (rc == 0 && (word = strsep(&rest, ",")) != NULL)
 		rc = add_filter(o, word, e);
@@ -137,7 +140,7 @@ static int parse_types(struct options *o, const char *text, struct err *e)
 	return rc;
 }
 
-static int take_number(struct options *o, int id, struct err *e)
+static int take_number(struct options *o, int id, struct ttd_error *e)
 {
 	uint64_t n;
 
@@ -161,7 +164,7 @@ static int take_number(struct options *o, int id, struct err *e)
 	return 0;
 }
 
-static int take_option(struct options *o, int id, struct err *e)
+static int take_option(struct options *o, int id, struct ttd_error *e)
 {
 	switch (id) {
 	case 'f': o->log = optarg; break;
@@ -183,7 +186,7 @@ static int take_option(struct options *o, int id, struct err *e)
 }
 
 /* 1: go on; 0: done; -1: *e. */
-static int read_options(struct options *o, int argc, char **argv, struct err *e)
+static int read_options(struct options *o, int argc, char **argv, struct ttd_error *e)
 {
 	int id;
 
@@ -197,10 +200,10 @@ static int read_options(struct options *o, int argc, char **argv, struct err *e)
 			printf("ttd-read-log %s\n", ttd_version());
 			return 0;
 		case ':':
-			return err_set(e, ST_USAGE, "option '%s' needs a value; see "
+			return err_set(e, TTD_USAGE, "option '%s' needs a value; see "
 				"ttd-read-log --help", argv[optind - 1]);
 		case '?':
-			return err_set(e, ST_USAGE, "unknown option '%s'; see ttd-read-log --help",
+			return err_set(e, TTD_USAGE, "unknown option '%s'; see ttd-read-log --help",
 				argv[optind - 1]);
 		}
 		if (take_option(o, id, e) != 0)
@@ -209,9 +212,9 @@ static int read_options(struct options *o, int argc, char **argv, struct err *e)
 	if (optind < argc && o->log == NULL)
 		o->log = argv[optind++];
 	if (optind < argc)
-		return err_set(e, ST_USAGE, "one log at a time, not '%s' too", argv[optind]);
+		return err_set(e, TTD_USAGE, "one log at a time, not '%s' too", argv[optind]);
 	if (o->around && (o->from.set || o->to.set))
-		return err_set(e, ST_USAGE, "-n and --from or --to do not go together");
+		return err_set(e, TTD_USAGE, "-n and --from or --to do not go together");
 	return 1;
 }
 
@@ -253,12 +256,20 @@ static void count(struct counts *c, const struct ttd_event *ev)
 static void print_count(const struct options *o, const struct ttd_event *ev, const char *info,
 	int code, uint64_t n)
 {
+	struct json j = {.to = stdout};
+
 	if (o->how & TTD_TEXT_JSON) {
-		printf("{\"type\":\"%s\",\"event\":\"%s\",\"number\":%u",
-			ttd_event_type_name(ev->type), ev->name, ev->number);
-		if (code >= 0)
-			printf(",\"info\":\"%s\",\"code\":%d", info, code);
-		printf(",\"count\":%" PRIu64 "}\n", n);
+		json_open(&j, NULL, '{');
+		json_text(&j, "type", ttd_event_type_name(ev->type));
+		json_text(&j, "event", ev->name);
+		json_unsigned(&j, "number", ev->number);
+		if (code >= 0) {
+			json_text(&j, "info", info);
+			json_number(&j, "code", code);
+		}
+		json_unsigned(&j, "count", n);
+		json_close(&j, '}');
+		json_end(&j);
 	} else if (code < 0) {
 		printf("%12" PRIu64 " %s(%u)\n", n, ev->name, ev->number);
 	} else if (o->how & TTD_TEXT_NAMES) {
@@ -303,10 +314,10 @@ static int go_to_start(const struct options *o, struct ttd_log *log, struct ttd_
 static int print_log(const struct options *o, struct ttd_log *log,
 	const struct ttd_symbols *symbols, struct counts *c, struct diag *diag)
 {
-	int rc, status = ST_OK;
+	int rc, status = TTD_OK;
 	char text[TTD_TEXT_MAX];
 	struct ttd_event ev;
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 	uint64_t left = o->around ? o->window : UINT64_MAX;
 
 	rc = go_to_start(o, log, &te);
@@ -339,9 +350,9 @@ static struct ttd_symbols *symbols_for(const struct options *o, struct ttd_log *
 	struct diag *diag, int *status)
 {
 	struct ttd_symbols *s = NULL;
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 
-	*status = ST_OK;
+	*status = TTD_OK;
 	if (o->symbols != NULL) {
 		s = ttd_symbols_open(o->symbols, &te);
 		if (s == NULL) {
@@ -356,14 +367,29 @@ static struct ttd_symbols *symbols_for(const struct options *o, struct ttd_log *
 	return s;
 }
 
+/* Before the log is read.  A kernel that cannot confine us is no reason not to. */
+static void confine(const struct options *o)
+{
+	struct ttd_confinement c = TTD_CONFINEMENT_INIT;
+
+	if (o->how & (TTD_TEXT_NAMES | TTD_TEXT_JSON) && !o->count && o->symbols == NULL)
+		c.flags |= TTD_CONFINE_NAMES;
+	c.traces = &o->log;
+	c.ntraces = 1;
+	c.inputs = &o->symbols;
+	c.ninputs = o->symbols != NULL;
+	ttd_confine(&c, NULL);
+}
+
 static int run(const struct options *o, struct diag *diag)
 {
 	struct counts *c = o->count ? calloc(1, sizeof *c) : NULL;
 	struct ttd_symbols *symbols;
 	struct ttd_log *log;
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 	int status;
 
+	confine(o);
 	log = ttd_log_open(o->log, o->which, &te);
 	if (log == NULL) {
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
@@ -371,7 +397,7 @@ static int run(const struct options *o, struct diag *diag)
 		return (int)te.status;
 	}
 	symbols = symbols_for(o, log, diag, &status);
-	if (status == ST_OK)
+	if (status == TTD_OK)
 		status = print_log(o, log, symbols, c, diag);
 	if (c != NULL)
 		print_counts(o, c);
@@ -385,19 +411,20 @@ int main(int argc, char **argv)
 {
 	struct options o = {.which = TTD_LOG_RECORDING, .window = WINDOW};
 	struct diag diag;
-	struct err e;
-	int rc, status = ST_OK;
+	struct ttd_error e = TTD_ERROR_INIT;
+	int rc, status = TTD_OK;
 
+	program_start(true);
 	diag_init(&diag, stderr, "ttd-read-log");
 	rc = read_options(&o, argc, argv, &e);
 	if (rc < 0)
 		return diag_err(&diag, &e);
 	if (rc > 0)
 		status = run(&o, &diag);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == ST_OK) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == TTD_OK) {
 		diag_print(&diag, DIAG_ERROR, "cannot write to standard output: %s",
 			strerror(errno));
-		return ST_HOST;
+		return TTD_HOST;
 	}
 	return status;
 }

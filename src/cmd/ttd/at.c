@@ -8,9 +8,11 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "util/clock.h"
 #include "util/err.h"
+#include "util/json.h"
+#include "util/text.h"
 
 struct at {
 	const struct at_options *o;
@@ -19,14 +21,6 @@ struct at {
 	struct ttd_symbols *symbols;
 	double seconds; /* the last seek took */
 };
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 static void progress(void *ctx, uint64_t icount, uint64_t total)
 {
@@ -50,23 +44,33 @@ static void symbol(const struct at *a, const struct ttd_place *p, char *text, si
 
 static void print_json(struct at *a, const struct ttd_place *p, const char *name)
 {
+	struct json j = {.to = stdout};
 	uint64_t memory, state;
 
-	printf("{\"icount\":%" PRIu64 ",\"moment\":%u,\"brctr\":%" PRIu64 ",\"rip\":\"0x%" PRIx64
-		"\",\"rcx\":\"0x%" PRIx64 "\",\"mode\":\"%s\",\"guest_ns\":%" PRIu64 ",\"end\":%"
-		PRIu64, p->icount, p->moment, p->brctr, p->rip, p->rcx, p->user ? "user" : "kernel",
-		p->guest_ns, p->end);
+	json_open(&j, NULL, '{');
+	json_unsigned(&j, "icount", p->icount);
+	json_unsigned(&j, "moment", p->moment);
+	json_unsigned(&j, "brctr", p->brctr);
+	json_hex(&j, "rip", p->rip);
+	json_hex(&j, "rcx", p->rcx);
+	json_text(&j, "mode", p->user ? "user" : "kernel");
+	json_unsigned(&j, "guest_ns", p->guest_ns);
+	json_unsigned(&j, "end", p->end);
 	if (name[0] != '\0')
-		printf(",\"symbol\":\"%s\"", name);
+		json_text(&j, "symbol", name);
 	if (a->o->digest) {
 		ttd_session_digest(a->session, &memory, &state);
-		printf(",\"memory\":\"%016" PRIx64 "\",\"state\":\"%016" PRIx64 "\"", memory, state);
+		json_digest(&j, "memory", memory);
+		json_digest(&j, "state", state);
 	}
-	printf(",\"seek_ms\":%.3f}\n", a->seconds * 1000);
+	json_ms(&j, "seek_ms", a->seconds * 1000);
+	json_close(&j, '}');
+	json_end(&j);
 }
 
 static void print_text(struct at *a, const struct ttd_place *p, const char *name)
 {
+	char shown[TEXT_ROOM(600)];
 	uint64_t memory, state;
 
 	printf("at %" PRIu64, p->icount);
@@ -74,7 +78,7 @@ static void print_text(struct at *a, const struct ttd_place *p, const char *name
 		printf(".%u", p->moment);
 	printf(" (%.4g%%): brctr:%" PRIu64 ", ip:0x%" PRIx64 "%s%s, %s mode, %.9f s\n",
 		p->end != 0 ? 100.0 * (double)p->icount / (double)p->end : 100.0, p->brctr, p->rip,
-		name[0] != '\0' ? " " : "", name, p->user ? "user" : "kernel",
+		name[0] != '\0' ? " " : "", text_shown(shown, sizeof shown, name), p->user ? "user" : "kernel",
 		(double)p->guest_ns / 1e9);
 	if (a->o->digest) {
 		ttd_session_digest(a->session, &memory, &state);
@@ -84,13 +88,13 @@ static void print_text(struct at *a, const struct ttd_place *p, const char *name
 
 static int go_to(struct at *a, const char *position)
 {
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 	struct ttd_place p;
 	char name[600];
-	double start = now();
+	double start = clock_seconds();
 	int rc = ttd_session_seek(a->session, position, &te);
 
-	a->seconds = now() - start;
+	a->seconds = clock_seconds() - start;
 	diag_progress_end(a->diag);
 	if (rc != 0) {
 		diag_print(a->diag, DIAG_ERROR, "%s", te.text);
@@ -104,23 +108,23 @@ static int go_to(struct at *a, const char *position)
 		print_text(a, &p, name);
 	if (fflush(stdout) != 0) {
 		diag_print(a->diag, DIAG_ERROR, "the output cannot be written");
-		return ST_HOST;
+		return TTD_HOST;
 	}
-	return ST_OK;
+	return TTD_OK;
 }
 
 int at_run(const struct at_options *o, struct diag *diag)
 {
+	const struct ttd_confinement none = TTD_CONFINEMENT_INIT;
 	struct ttd_session_options opt = TTD_SESSION_INIT;
 	struct at a = {.o = o, .diag = diag};
-	struct ttd_error te;
-	struct ttd_log *log;
-	int status = ST_OK;
+	struct ttd_error te = TTD_ERROR_INIT;
+	int status = TTD_OK;
 
 	opt.trace = o->trace;
+	opt.confine = o->no_sandbox ? NULL : &none;
 	opt.no_checkpoints = o->no_checkpoints;
-	opt.bases = o->bases->disk;
-	opt.nbases = o->bases->n;
+	opt.files = o->files;
 	if (diag->terminal) {
 		opt.progress = progress;
 		opt.progress_ctx = &a;
@@ -130,17 +134,10 @@ int at_run(const struct at_options *o, struct diag *diag)
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}
-	log = ttd_log_open(o->trace, TTD_LOG_RECORDING, NULL);
-	if (log != NULL)
-		a.symbols = ttd_log_symbols(log, NULL);
-	if (!o->no_sandbox && ttd_session_confine(a.session, 0, NULL, &te) != 0) {
-		diag_print(diag, DIAG_ERROR, "%s", te.text);
-		status = (int)te.status;
-	}
-	for (unsigned i = 0; i < o->n && status == ST_OK; i++)
+	a.symbols = ttd_session_symbols(a.session, NULL);
+	for (unsigned i = 0; i < o->n && status == TTD_OK; i++)
 		status = go_to(&a, o->positions[i]);
 	ttd_symbols_free(a.symbols);
-	ttd_log_close(log);
 	ttd_session_close(a.session);
 	return status;
 }

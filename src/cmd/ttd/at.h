@@ -6,14 +6,15 @@
 
 #include <stdbool.h>
 
-#include "cmd/diskspec.h"
+#include <ttd/ttd.h>
+
 #include "util/diag.h"
 
 struct at_options {
 	const char *trace;
 	const char **positions; /* gone to one after the other */
 	unsigned n;
-	const struct disk_list *bases;
+	struct ttd_files files;
 	bool json, digest, no_checkpoints, no_sandbox;
 };
 

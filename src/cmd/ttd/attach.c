@@ -37,16 +37,16 @@ static void leave(struct attached *a, int status)
 static void output(struct attached *a)
 {
 	char b[PART], text[480];
-	int status = ST_HOST;
+	int status = TTD_HOST;
 	long n = ttd_console_read(a->fd, b, sizeof b, &status, text);
 
 	if (n < 0) {
-		leave(a, ST_HOST);
+		leave(a, TTD_HOST);
 		diag_print(a->diag, DIAG_ERROR, "%s is gone: its process died", a->name);
 	} else if (n == 0) {
 		leave(a, status);
 		if (text[0] != '\0')
-			diag_print(a->diag, status == ST_OK ? DIAG_NOTE : DIAG_ERROR, "%s", text);
+			diag_print(a->diag, status == TTD_OK ? DIAG_NOTE : DIAG_ERROR, "%s", text);
 	}
 	for (long done = 0; done < n;) {
 		ssize_t k = write(STDOUT_FILENO, b + done, (size_t)(n - done));
@@ -54,7 +54,7 @@ static void output(struct attached *a)
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0) {
-			leave(a, ST_HOST);
+			leave(a, TTD_HOST);
 			diag_print(a->diag, DIAG_ERROR, "cannot write to standard output; %s goes on",
 				a->name);
 			return;
@@ -77,7 +77,7 @@ static void input(struct attached *a)
 	escape = a->raw ? memchr(b, ESCAPE, (size_t)n) : NULL;
 	ttd_console_write(a->fd, b, escape != NULL ? (size_t)(escape - b) : (size_t)n);
 	if (escape != NULL) {
-		leave(a, ST_OK);
+		leave(a, TTD_OK);
 		diag_print(a->diag, DIAG_NOTE, "left %s, which goes on", a->name);
 	}
 }
@@ -85,7 +85,7 @@ static void input(struct attached *a)
 int attach_console(const char *name, struct diag *diag)
 {
 	struct attached a = {.name = name, .diag = diag, .input = true, .status = -1};
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 
 	a.fd = ttd_domain_console(name, &te);
 	if (a.fd < 0) {

@@ -2,24 +2,65 @@
  * command.h - how a command of ttd is described and how it reads its options.
  *
  * A command is one row of the table in main.c and one file.  Its options are
- * a table too: from it come getopt_long's, the help text and the one line
- * that a user sees who mistyped.
+ * a table too: from it come getopt_long's, the help text, the one line that a
+ * user sees who mistyped, and where each value goes in the command's structure.
  */
 #ifndef TTD_CMD_TTD_COMMAND_H
 #define TTD_CMD_TTD_COMMAND_H
 
-#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "util/diag.h"
 #include "util/err.h"
 
-/* Ends with a row whose name is NULL. */
+struct command;
+struct option_row;
+
+/* An option that was given. */
+struct option_value {
+	const struct command *cmd;
+	const struct option_row *row;
+	const char *text; /* NULL: none */
+};
+
+/* Takes one into what is at its row's offset.  -1: *e, by option_bad_value() perhaps. */
+typedef int option_fn(void *to, const struct option_value *v, struct ttd_error *e);
+
+enum option_kind {
+	OPTION_CALL, /* take() does it */
+	OPTION_TEXT, /* const char *: the text */
+	OPTION_BOOL, /* bool: true */
+	OPTION_INT,  /* int, as the library's structures have it: 1 */
+	OPTION_U32,  /* uint32_t, unsigned or int: a number from min to max */
+	OPTION_U64,  /* uint64_t: the same */
+};
+
+/* A table of them ends with OPTIONS_END. */
 struct option_row {
 	const char *name;
-	const char *arg; /* its word in the help text; NULL: the option takes none; "[=X]": may */
+	const char *arg;  /* its word in the help text; NULL: the option takes none; "[=X]": may */
 	const char *help; /* NULL: not shown */
-	int id;          /* what option_next() returns; a letter's: -LETTER too */
+	char letter;      /* -LETTER too; 0: none */
+	enum option_kind kind;
+	size_t offset;    /* in the structure that command_parse() is given */
+	option_fn *take;
+	uint64_t min, max;
+	const char *why;  /* "give a number from 1 to 7" */
 };
+
+#define OPTIONS_END { .name = NULL }
+/* Rows, for field `to` of structure `type`. */
+#define TAKE_TEXT(type, to) .kind = OPTION_TEXT, .offset = offsetof(type, to)
+#define TAKE_BOOL(type, to) .kind = OPTION_BOOL, .offset = offsetof(type, to)
+#define TAKE_INT(type, to) .kind = OPTION_INT, .offset = offsetof(type, to)
+#define TAKE_U32(type, to, least, most, how) .kind = OPTION_U32, \
+	.offset = offsetof(type, to), .min = (least), .max = (most), .why = (how)
+#define TAKE_U64(type, to, least, most, how) .kind = OPTION_U64, \
+	.offset = offsetof(type, to), .min = (least), .max = (most), .why = (how)
+#define TAKE_BY(fn) .kind = OPTION_CALL, .take = (fn)
+#define TAKE_INTO(fn, type, to) .kind = OPTION_CALL, .take = (fn), .offset = offsetof(type, to)
 
 struct command {
 	const char *name;
@@ -27,33 +68,29 @@ struct command {
 	const char *summary;  /* one line, for the list of commands */
 	const struct option_row *options;
 	const char *examples; /* whole lines */
+	bool runs_guest;      /* layout_settle() comes first */
 	int (*run)(const struct command *cmd, struct diag *diag, int argc, char **argv);
 };
 
-/* Returned by option_next() besides ids. */
-enum { OPTION_END = -1, OPTION_HELP = -2, OPTION_WRONG = -3 };
+enum { OPTIONS_MAX = 40, COMMAND_GO = -1 };
 
-enum { OPTIONS_MAX = 32 };
+/*
+ * Takes all options into *to; *first is the index of the first operand.  COMMAND_GO, or
+ * the status to leave with: help was asked for and has been printed, or what is wrong has.
+ */
+int command_parse(const struct command *cmd, struct diag *diag, int argc, char **argv, void *to,
+	int *first);
 
-/* One pass over an argument vector; argv[0] is the command's name. */
-struct option_state {
-	const struct command *cmd;
-	int argc;
-	char **argv;
-	struct option table[OPTIONS_MAX];
-	char letters[2 * OPTIONS_MAX + 3];
-	const char *value; /* of the option just returned */
-	int first;         /* after OPTION_END: index of the first operand */
-};
+/* At most one operand is left: a trace, or NULL.  COMMAND_GO, or a status as above. */
+int command_trace(const struct command *cmd, struct diag *diag, int argc, char **argv, int first,
+	const char **trace);
+/* None is. */
+int command_none(const struct command *cmd, struct diag *diag, int argc, char **argv, int first);
 
-void option_start(struct option_state *s, const struct command *cmd, int argc, char **argv);
-
-/* The next id, or one of the above; OPTION_WRONG fills *e. */
-int option_next(struct option_state *s, struct err *e);
-
-/* For a wrong value: "ttd run: --memory abc: WHY", exit status 2.  Returns OPTION_WRONG. */
-int option_bad_value(const struct option_state *s, const char *name, const char *why,
-	struct err *e);
+/* "run: --memory abc: WHY", exit status 2.  Returns -1. */
+int option_bad_value(const struct option_value *v, const char *why, struct ttd_error *e);
+/* Which of the words "one|other|third" in its row's `arg` it is; -1: none. */
+int option_choice(const struct option_value *v, struct ttd_error *e);
 
 /* Prints what `ttd help NAME` shows. */
 void command_help(const struct command *cmd, FILE *to);
@@ -66,7 +103,7 @@ extern const struct command command_run, command_record, command_replay, command
 	command_info, command_rm, command_diff, command_report, command_commit, command_export,
 	command_pack, command_unpack;
 extern const struct command command_create, command_list_domains, command_console, command_pause,
-	command_unpause, command_shutdown, command_reboot, command_destroy;
+	command_unpause, command_mem_set, command_shutdown, command_reboot, command_destroy;
 extern const struct command command_ps, command_maps, command_dmesg, command_regs, command_mem,
 	command_bt, command_symbols, command_last_write;
 extern const struct command command_pcap;

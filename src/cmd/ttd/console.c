@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "cmd/ttd/terminal.h"
+#include "util/thread.h"
 
 enum { ESCAPE = 0x1d /* Ctrl-] */, CHUNK = 4096, RETRY_MS = 20 };
 
-static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGTTOU};
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGTTOU,
+	SIGXCPU};
 
 struct console {
 	struct diag *diag;
@@ -82,7 +84,7 @@ static void read_input(struct console *c)
 		end_run(c, CONSOLE_LEFT);
 }
 
-/* Stops like any program, but leaves the terminal usable meanwhile (C2). */
+/* Stops like any program, but leaves the terminal usable meanwhile (CO2). */
 static void suspend(struct console *c)
 {
 	if (c->raw)
@@ -164,13 +166,13 @@ static void release(struct console *c)
 	free(c);
 }
 
-struct console *console_open(struct diag *diag, bool input, struct err *e)
+struct console *console_open(struct diag *diag, bool input, struct ttd_error *e)
 {
 	struct console *c = calloc(1, sizeof *c);
 	int rc;
 
 	if (c == NULL) {
-		err_set(e, ST_HOST, "out of memory");
+		err_set(e, TTD_HOST, "out of memory");
 		return NULL;
 	}
 	c->diag = diag;
@@ -181,9 +183,9 @@ struct console *console_open(struct diag *diag, bool input, struct err *e)
 	c->raw = input && terminal_ours();
 	rc = c->wake < 0 || c->sigfd < 0 ? errno : 0;
 	if (rc == 0)
-		rc = pthread_create(&c->thread, NULL, console_thread, c);
+		rc = thread_start(&c->thread, console_thread, c);
 	if (rc != 0) {
-		err_set(e, ST_HOST, "cannot start the console thread: %s", strerror(rc));
+		err_set(e, TTD_HOST, "cannot start the console thread: %s", strerror(rc));
 		release(c);
 		return NULL;
 	}

@@ -3,14 +3,14 @@
  * and the signals that end a run.
  *
  * Numbered so that they can be checked:
- *  C1. The signals we care about are blocked in every thread from
+ *  CO1. The signals we care about are blocked in every thread from
  *      console_open() to console_close(); only the console thread takes them,
  *      from a signalfd.  No handler ever runs on the vCPU thread, whose stack
  *      pointer is the guest's - except for our own crashes, on an alternate
  *      stack, to give the terminal back.
- *  C2. The terminal is raw only between console_open() and console_close(),
+ *  CO2. The terminal is raw only between console_open() and console_close(),
  *      and while the process is in the foreground and not stopped.
- *  C3. `vm` is touched under the lock only, so a reboot may replace it.
+ *  CO3. `vm` is touched under the lock only, so a reboot may replace it.
  */
 #ifndef TTD_CMD_TTD_CONSOLE_H
 #define TTD_CMD_TTD_CONSOLE_H
@@ -31,7 +31,7 @@ enum { CONSOLE_RUNNING = 0, CONSOLE_LEFT = -1, CONSOLE_OUTPUT_GONE = -2 };
  * Starts the console thread; with `input` it takes over the terminal when
  * there is one, without it standard input is left alone.
  */
-struct console *console_open(struct diag *diag, bool input, struct err *e);
+struct console *console_open(struct diag *diag, bool input, struct ttd_error *e);
 
 /* Ends the console thread and gives the terminal back: only the report is left. */
 void console_restore(struct console *c);

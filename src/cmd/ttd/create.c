@@ -17,16 +17,23 @@
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/guest.h"
 
-enum { OPT_FALLBACK = 0x100, OPT_FORCE, OPT_DRY, OPT_NO_SANDBOX };
+struct creating {
+	struct guest_options o;
+	bool console, dry;
+};
 
 static const struct option_row options[] = {
-	{"console", NULL, "attach to the console", 'c'},
-	{"paused", NULL, "start it paused", 'p'},
-	{"fallback", NULL, "when ttd-deviced dies, write the log without it", OPT_FALLBACK},
-	{"force", NULL, "replace the trace that time_travel's trace= names", OPT_FORCE},
-	{"dry-run", NULL, "only check the configuration", OPT_DRY},
-	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", OPT_NO_SANDBOX},
-	{NULL, NULL, NULL, 0},
+	{"console", NULL, "attach to the console", 'c', TAKE_BOOL(struct creating, console)},
+	{"paused", NULL, "start it paused", 'p', TAKE_BOOL(struct creating, o.paused)},
+	{"fallback", NULL, "when ttd-deviced dies, write the log without it",
+		TAKE_BOOL(struct creating, o.fallback)},
+	{"force", NULL, "replace the trace that time_travel's trace= names",
+		TAKE_BOOL(struct creating, o.force)},
+	FILES_ROWS(struct creating, o.files),
+	{"dry-run", NULL, "only check the configuration", TAKE_BOOL(struct creating, dry)},
+	{"no-sandbox", NULL, "do not confine the process; for debugging ttd",
+		TAKE_BOOL(struct creating, o.no_sandbox)},
+	OPTIONS_END,
 };
 
 static void warn(void *ctx, const char *line)
@@ -66,7 +73,7 @@ static void child(struct guest_options *o, const char *name, int ready)
 /* Its status, once it runs or has failed; *text says why. */
 static int first_word(int ready, char *text, size_t size)
 {
-	unsigned char status = ST_HOST;
+	unsigned char status = TTD_HOST;
 	size_t n = 0;
 	ssize_t k;
 
@@ -88,7 +95,7 @@ static int start(struct guest_options *o, const char *name, bool console, struct
 
 	if (pipe(fds) != 0 || (pid = fork()) < 0) {
 		diag_print(diag, DIAG_ERROR, "cannot start a process: %s", strerror(errno));
-		return ST_HOST;
+		return TTD_HOST;
 	}
 	if (pid == 0) {
 		close(fds[0]);
@@ -97,7 +104,7 @@ static int start(struct guest_options *o, const char *name, bool console, struct
 	close(fds[1]);
 	status = first_word(fds[0], text, sizeof text);
 	close(fds[0]);
-	if (status != ST_OK) {
+	if (status != TTD_OK) {
 		diag_print(diag, DIAG_ERROR, "%s", text);
 		return status;
 	}
@@ -105,12 +112,12 @@ static int start(struct guest_options *o, const char *name, bool console, struct
 		return attach_console(name, diag);
 	diag_print(diag, DIAG_NOTE, "%s runs in the background (process %d); ttd console %s shows it",
 		name, (int)pid, name);
-	return ST_OK;
+	return TTD_OK;
 }
 
 static int check_vifs(const struct config *cfg, struct diag *diag)
 {
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 
 	if (cfg->nvifs > TTD_VIFS_MAX) {
 		diag_print(diag, DIAG_ERROR, "%s: vif: at most %d interfaces are possible", cfg->name,
@@ -126,50 +133,54 @@ static int check_vifs(const struct config *cfg, struct diag *diag)
 	return 0;
 }
 
+/* A new guest has only the files that the configuration names. */
+static int check_files(const struct config *cfg, const struct files *f, struct diag *diag)
+{
+	const char *option = f->kernel != NULL ? "kernel" : f->ramdisk != NULL ? "ramdisk"
+		: f->bases.n != 0 ? "disk-base" : NULL;
+
+	if (cfg->replay || option == NULL)
+		return 0;
+	diag_print(diag, DIAG_ERROR, "--%s is for a replay; %s is not one: give KEY=VALUE", option, cfg->name);
+	return -1;
+}
+
+static int start_or_check(struct creating *c, const struct config *cfg, struct diag *diag)
+{
+	if (check_files(cfg, &c->o.files, diag) != 0 || (!cfg->replay && check_vifs(cfg, diag) != 0))
+		return TTD_USAGE;
+	c->o.cfg = cfg;
+	c->o.wait_console = c->console;
+	return c->dry ? TTD_OK : start(&c->o, cfg->name, c->console, diag);
+}
+
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct guest_options o = {.ready = -1};
+	struct creating c = {.o.ready = -1};
 	struct config cfg = {0};
-	bool console = false, dry = false;
-	struct option_state s;
-	struct err e;
-	int id, status;
+	struct ttd_error e = TTD_ERROR_INIT;
+	int first, status = command_parse(cmd, diag, argc, argv, &c, &first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) != OPTION_END) {
-		switch (id) {
-		case 'c': console = true; break;
-		case 'p': o.paused = true; break;
-		case OPT_FALLBACK: o.fallback = true; break;
-		case OPT_FORCE: o.force = true; break;
-		case OPT_DRY: dry = true; break;
-		case OPT_NO_SANDBOX: o.no_sandbox = true; break;
-		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
-		default: return diag_err(diag, &e);
-		}
+	if (status != COMMAND_GO) {
+		files_free(&c.o.files);
+		return status;
 	}
-	if (s.first == argc) {
+	if (first == argc) {
 		diag_print(diag, DIAG_ERROR, "create: name a configuration file; see ttd create --help");
-		return ST_USAGE;
+		status = TTD_USAGE;
+	} else if (config_read(argv[first], argv + first + 1, argc - first - 1, &cfg, warn, diag, &e) != 0) {
+		status = diag_err(diag, &e);
+	} else {
+		status = start_or_check(&c, &cfg, diag);
 	}
-	if (config_read(argv[s.first], argv + s.first + 1, argc - s.first - 1, &cfg, warn, diag,
-		&e) != 0) {
-		config_free(&cfg);
-		return diag_err(diag, &e);
-	}
-	if (!cfg.replay && check_vifs(&cfg, diag) != 0) {
-		config_free(&cfg);
-		return ST_USAGE;
-	}
-	o.cfg = &cfg;
-	o.wait_console = console;
-	status = dry ? ST_OK : start(&o, cfg.name, console, diag);
 	config_free(&cfg);
+	files_free(&c.o.files);
 	return status;
 }
 
 const struct command command_create = {
 	.name = "create",
+	.runs_guest = true,
 	.synopsis = "CONFIG [KEY=VALUE]... [-c] [-p]",
 	.summary = "Start a domain from an xl/xm configuration file.",
 	.options = options,

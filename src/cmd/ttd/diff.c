@@ -9,93 +9,52 @@
 #include <unistd.h>
 
 #include "cmd/ttd/command.h"
-#include "util/parse.h"
+#include "cmd/ttd/reader.h"
 
-enum {
-	CONTEXT = 10,
-	OPT_REPLAY = 0x100, OPT_CONTEXT, OPT_NUMBERS, OPT_KERNEL, OPT_RAMDISK, OPT_BINARY,
-	OPT_FORCE, OPT_BRIEF,
-};
-
-static const struct option_row diff_options[] = {
-	{"context", "N", "events to show before and behind the point (default 10)", OPT_CONTEXT},
-	{"replay", "N", "compare with replay N's log, not the newest", OPT_REPLAY},
-	{"brief", NULL, "events without their details", OPT_BRIEF},
-	{"numbers", NULL, "numbers instead of names", OPT_NUMBERS},
-	{NULL, NULL, NULL, 0},
-};
-
-static const struct option_row report_options[] = {
-	{"output", "FILE", "the archive to make (default: TRACE.report.tar.zst)", 'o'},
-	{"replay", "N", "about replay N, not the newest", OPT_REPLAY},
-	{"kernel", NULL, "put the kernel in too", OPT_KERNEL},
-	{"ramdisk", NULL, "put the ramdisk in too", OPT_RAMDISK},
-	{"binary", NULL, "put in the program of the process that was running", OPT_BINARY},
-	{"force", NULL, "replace an existing file", OPT_FORCE},
-	{NULL, NULL, NULL, 0},
-};
+enum { CONTEXT = 10 };
 
 struct diff_state {
 	const char *trace;
-	unsigned context, how;
-	bool force;
+	unsigned context;
+	bool force, no_sandbox, brief, numbers;
 	struct ttd_report report;
 };
 
-static int take_option(struct diff_state *o, const struct option_state *s, int id, struct err *e)
+#define WHICH_ROW(help) \
+	{"replay", "N", help, \
+		TAKE_U32(struct diff_state, report.which, 0, 999, "give the number of a replay")}
+
+static const struct option_row diff_options[] = {
+	{"context", "N", "events to show before and after the point (default 10)",
+		TAKE_U32(struct diff_state, context, 0, 100000, "give a number up to 100000")},
+	WHICH_ROW("compare with replay N's log, not the newest"),
+	{"brief", NULL, "events without their details", TAKE_BOOL(struct diff_state, brief)},
+	{"numbers", NULL, "numbers instead of names", TAKE_BOOL(struct diff_state, numbers)},
+	READER_ROW(struct diff_state, no_sandbox),
+	OPTIONS_END,
+};
+
+static const struct option_row report_options[] = {
+	{"output", "FILE", "the archive to make (default: TRACE.report.tar.zst)", 'o',
+		TAKE_TEXT(struct diff_state, report.out)},
+	WHICH_ROW("about replay N, not the newest"),
+	{"kernel", NULL, "put the kernel in too", TAKE_INT(struct diff_state, report.kernel)},
+	{"ramdisk", NULL, "put the ramdisk in too", TAKE_INT(struct diff_state, report.ramdisk)},
+	{"binary", NULL, "put in the program of the process that was running",
+		TAKE_INT(struct diff_state, report.binary)},
+	{"force", NULL, "replace an existing file", TAKE_BOOL(struct diff_state, force)},
+	READER_ROW(struct diff_state, no_sandbox),
+	OPTIONS_END,
+};
+
+/* COMMAND_GO, or the status to leave with. */
+static int read_options(struct diff_state *o, const struct command *cmd, struct diag *diag,
+	int argc, char **argv)
 {
-	uint64_t n;
+	int first, status = command_parse(cmd, diag, argc, argv, o, &first);
 
-	switch (id) {
-	case OPT_CONTEXT:
-		if (parse_u64(s->value, 0, 100000, &n) != 0)
-			return option_bad_value(s, "context", "give a number up to 100000", e);
-		o->context = (unsigned)n;
-		break;
-	case OPT_REPLAY:
-		if (parse_u64(s->value, 0, 999, &n) != 0)
-			return option_bad_value(s, "replay", "give the number of a replay", e);
-		o->report.which = (int)n;
-		break;
-	case OPT_BRIEF: o->how &= ~(unsigned)TTD_TEXT_VERBOSE; break;
-	case OPT_NUMBERS: o->how &= ~(unsigned)TTD_TEXT_NAMES; break;
-	case 'o': o->report.out = s->value; break;
-	case OPT_KERNEL: o->report.kernel = 1; break;
-	case OPT_RAMDISK: o->report.ramdisk = 1; break;
-	case OPT_BINARY: o->report.binary = 1; break;
-	case OPT_FORCE: o->force = true; break;
-	}
-	return 0;
-}
-
-/* false: *status is how to leave. */
-static bool read_options(struct diff_state *o, const struct command *cmd, struct diag *diag,
-	int argc, char **argv, int *status)
-{
-	struct option_state s;
-	struct err e;
-	int id;
-
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) != OPTION_END) {
-		if (id == OPTION_HELP) {
-			command_help(cmd, stdout);
-			*status = ST_OK;
-			return false;
-		}
-		if (id == OPTION_WRONG || take_option(o, &s, id, &e) != 0) {
-			*status = diag_err(diag, &e);
-			return false;
-		}
-	}
-	if (argc - s.first > 1) {
-		diag_print(diag, DIAG_ERROR, "%s: one trace at a time, not '%s' too", cmd->name,
-			argv[s.first + 1]);
-		*status = ST_USAGE;
-		return false;
-	}
-	o->trace = s.first < argc ? argv[s.first] : NULL;
-	return true;
+	return status != COMMAND_GO ? status
+		: command_trace(cmd, diag, argc, argv, first, &o->trace);
 }
 
 static void print_line(void *ctx, char side, const char *text)
@@ -106,52 +65,58 @@ static void print_line(void *ctx, char side, const char *text)
 
 static int diff(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct diff_state o = {.context = CONTEXT, .how = TTD_TEXT_NAMES | TTD_TEXT_VERBOSE,
-		.report = TTD_REPORT_INIT};
-	struct ttd_error te;
-	int status, rc;
+	struct diff_state o = {.context = CONTEXT, .report = TTD_REPORT_INIT};
+	struct ttd_error te = TTD_ERROR_INIT;
+	int status = read_options(&o, cmd, diag, argc, argv), rc;
+	unsigned how = (o.numbers ? 0 : TTD_TEXT_NAMES) | (o.brief ? 0 : TTD_TEXT_VERBOSE);
 
-	if (!read_options(&o, cmd, diag, argc, argv, &status))
+	if (status != COMMAND_GO)
 		return status;
-	rc = ttd_log_diff(o.trace, o.report.which, o.context, o.how, print_line, NULL, &te);
+	status = reader_confine_to(o.trace, NULL, 0, o.no_sandbox, diag);
+	if (status != TTD_OK)
+		return status;
+	rc = ttd_log_diff(o.trace, o.report.which, o.context, how, print_line, NULL, &te);
 	if (rc < 0) {
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}
 	if (rc > 0)
-		return ST_DIVERGED;
+		return TTD_DIVERGED;
 	diag_print(diag, DIAG_NOTE, "the two logs are equal");
-	return ST_OK;
+	return TTD_OK;
+}
+
+static void report_name(const char *trace, char *out, size_t n)
+{
+	const char *last;
+
+	trace = trace != NULL ? trace : "latest";
+	last = strrchr(trace, '/');
+	snprintf(out, n, "%.200s.report.tar.zst", last != NULL && last[1] != '\0' ? last + 1 : trace);
 }
 
 static int report(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct diff_state o = {.report = TTD_REPORT_INIT};
-	struct ttd_trace_info info;
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 	char name[300];
-	int status;
+	int status = read_options(&o, cmd, diag, argc, argv);
 
-	if (!read_options(&o, cmd, diag, argc, argv, &status))
+	if (status != COMMAND_GO)
 		return status;
 	o.report.trace = o.trace;
 	if (o.report.out == NULL) {
-		const char *last;
-
-		if (ttd_trace_info(o.trace, &info, &te) != 0) {
-			diag_print(diag, DIAG_ERROR, "%s", te.text);
-			return (int)te.status;
-		}
-		last = strrchr(info.name, '/');
-		snprintf(name, sizeof name, "%s.report.tar.zst", last != NULL ? last + 1
-			: info.name);
+		report_name(o.trace, name, sizeof name);
 		o.report.out = name;
 	}
 	if (!o.force && access(o.report.out, F_OK) == 0) {
 		diag_print(diag, DIAG_ERROR, "report: %s exists already; give another name with -o, "
 			"or --force", o.report.out);
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
+	status = reader_confine_to(o.trace, o.report.out, 0, o.no_sandbox, diag);
+	if (status != TTD_OK)
+		return status;
 	if (ttd_report_write(&o.report, &te) != 0) {
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
@@ -160,7 +125,7 @@ static int report(const struct command *cmd, struct diag *diag, int argc, char *
 	diag_print(diag, DIAG_WARNING, "it may hold secrets: what was typed, command lines, "
 		"registers%s; look before you pass it on", o.report.kernel || o.report.ramdisk ||
 		o.report.binary ? ", and files of the guest" : "");
-	return ST_OK;
+	return TTD_OK;
 }
 
 const struct command command_diff = {

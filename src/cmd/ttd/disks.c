@@ -5,29 +5,28 @@
 
 #include <inttypes.h>
 
-#include "cmd/diskspec.h"
 #include "cmd/ttd/command.h"
-
-enum { OPT_FORCE = 0x100, OPT_DISK_BASE };
-
-#define BASE_OPTION \
-	{"disk-base", "NAME=PATH", "the base of this disk is there now", OPT_DISK_BASE}
-
-static const struct option_row commit_options[] = {
-	BASE_OPTION,
-	{NULL, NULL, NULL, 0},
-};
-static const struct option_row export_options[] = {
-	{"force", NULL, "replace FILE when it exists", OPT_FORCE},
-	BASE_OPTION,
-	{NULL, NULL, NULL, 0},
-};
+#include "cmd/ttd/files.h"
+#include "cmd/ttd/reader.h"
 
 struct work {
 	struct ttd_disk_job job;
-	struct disk_list bases;
+	struct files files;
+	bool no_sandbox;
 	struct diag *diag;
 	const char *name; /* of the command */
+};
+
+static const struct option_row commit_options[] = {
+	FILES_BASE_ROW(struct work, files),
+	READER_ROW(struct work, no_sandbox),
+	OPTIONS_END,
+};
+static const struct option_row export_options[] = {
+	{"force", NULL, "replace FILE when it exists", TAKE_INT(struct work, job.force)},
+	FILES_BASE_ROW(struct work, files),
+	READER_ROW(struct work, no_sandbox),
+	OPTIONS_END,
 };
 
 static void progress(void *ctx, uint64_t done, uint64_t total)
@@ -37,31 +36,19 @@ static void progress(void *ctx, uint64_t done, uint64_t total)
 	diag_progress(w->diag, w->name, done, total, w->job.out != NULL ? "MB" : "clusters");
 }
 
-static int read_options(struct work *w, const struct command *cmd, int argc, char **argv,
-	int *first, struct err *e)
+static void writes(void *ctx, const char *disk, const char *target)
 {
-	struct option_state s;
-	int id;
+	struct work *w = ctx;
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, e)) != OPTION_END) {
-		if (id == OPT_FORCE)
-			w->job.force = 1;
-		else if (id != OPT_DISK_BASE)
-			return id;
-		else if (disk_list_add_base(&w->bases, "--disk-base", s.value, e) != 0)
-			return OPTION_WRONG;
-	}
-	*first = s.first;
-	return 0;
+	diag_print(w->diag, DIAG_NOTE, "%s is written to %s", disk, target);
 }
 
 static int finish(struct work *w, int rc, const struct ttd_error *te)
 {
 	diag_progress_end(w->diag);
-	disk_list_free(&w->bases);
+	files_free(&w->files);
 	if (rc == 0)
-		return ST_OK;
+		return TTD_OK;
 	diag_print(w->diag, DIAG_ERROR, "%s", te->text);
 	return (int)te->status;
 }
@@ -70,29 +57,25 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 {
 	struct work w = {.job = TTD_DISK_JOB_INIT, .diag = diag, .name = cmd->name};
 	bool out = cmd == &command_export;
-	int first = 0, status, n, want = out ? 3 : 1;
-	struct ttd_error te;
-	struct err e;
+	int first, status = command_parse(cmd, diag, argc, argv, &w, &first);
+	int n, want = out ? 3 : 1;
+	struct ttd_error te = TTD_ERROR_INIT;
 
-	status = read_options(&w, cmd, argc, argv, &first, &e);
-	if (status == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (status == OPTION_WRONG)
-		return diag_err(diag, &e);
+	if (status != COMMAND_GO)
+		return status;
 	n = argc - first;
 	if (n < want || n > (out ? 3 : 2)) {
 		diag_print(diag, DIAG_ERROR, "%s: give %s; see ttd %s --help", cmd->name,
 			cmd->synopsis, cmd->name);
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
+	w.job.confine = !w.no_sandbox;
 	w.job.trace = argv[first];
 	w.job.disk = n > 1 ? argv[first + 1] : NULL;
 	w.job.out = out ? argv[first + 2] : NULL;
-	w.job.bases = w.bases.disk;
-	w.job.nbases = w.bases.n;
+	w.job.files = files_get(&w.files);
 	w.job.progress = progress;
+	w.job.writes = writes;
 	w.job.progress_ctx = &w;
 	n = out ? ttd_disk_export(&w.job, &te) : ttd_disk_commit(&w.job, &te);
 	return finish(&w, n, &te);

@@ -1,6 +1,6 @@
 /*
- * domains.c - ttd list, console, pause, unpause, shutdown, reboot, destroy: the
- * domains that run in this user's processes.
+ * domains.c - ttd list, console, pause, unpause, mem-set, shutdown, reboot, destroy:
+ * the domains that run in this user's processes.
  */
 #include <ttd/ttd.h>
 
@@ -10,8 +10,9 @@
 
 #include "cmd/ttd/attach.h"
 #include "cmd/ttd/command.h"
-
-enum { OPT_JSON = 0x100 };
+#include "util/json.h"
+#include "util/parse.h"
+#include "util/text.h"
 
 /* ---- list ---- */
 
@@ -22,62 +23,76 @@ static const char *const states[] = {
 };
 
 struct listing {
-	bool json;
-	unsigned n;
+	struct json j;
+	bool json, begun;
 };
 
-/* Names and words are of letters that need no quoting. */
+/* Above the first row: an error leaves no table. */
+static void list_head(struct listing *l)
+{
+	if (!l->begun)
+		printf("%-24s %8s %7s %-7s %-9s %9s\n", "NAME", "PID", "MEM(MB)", "KIND", "STATE",
+			"TIME(s)");
+	l->begun = true;
+}
+
 static void list_one(void *ctx, const struct ttd_domain *d)
 {
+	char name[TEXT_ROOM(sizeof d->name)], kind[TEXT_ROOM(sizeof d->kind)];
 	struct listing *l = ctx;
 
-	if (l->json)
-		printf("%s{\"name\":\"%s\",\"pid\":%d,\"kind\":\"%s\",\"state\":\"%s\","
-			"\"memory_mb\":%" PRIu32 ",\"cpu_ns\":%" PRIu64 "}", l->n > 0 ? "," : "",
-			d->name, d->pid, d->kind, states[d->state], d->memory_mb, d->cpu_ns);
-	else
-		printf("%-24s %8d %7" PRIu32 " %-7s %-9s %9.1f\n", d->name, d->pid, d->memory_mb,
-			d->kind, states[d->state], (double)d->cpu_ns / 1e9);
-	l->n++;
+	if (!l->json) {
+		list_head(l);
+		printf("%-24s %8d %7" PRIu32 " %-7s %-9s %9.1f\n",
+			text_shown(name, sizeof name, d->name), d->pid, d->memory_mb,
+			text_shown(kind, sizeof kind, d->kind), states[d->state],
+			(double)d->cpu_ns / 1e9);
+		return;
+	}
+	json_open(&l->j, NULL, '{');
+	json_text(&l->j, "name", d->name);
+	json_number(&l->j, "pid", d->pid);
+	json_text(&l->j, "kind", d->kind);
+	json_text(&l->j, "state", states[d->state]);
+	json_unsigned(&l->j, "memory_mb", d->memory_mb);
+	json_unsigned(&l->j, "maxmem_mb", d->maxmem_mb);
+	json_unsigned(&l->j, "cpu_ns", d->cpu_ns);
+	json_close(&l->j, '}');
 }
 
 static int list(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct listing l = {0};
-	struct option_state s;
-	struct ttd_error te;
-	struct err e;
-	int id;
+	struct listing l = {.j.to = stdout};
+	struct ttd_error te = TTD_ERROR_INIT;
+	int first, status = command_parse(cmd, diag, argc, argv, &l, &first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) == OPT_JSON)
-		l.json = true;
-	if (id == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (id == OPTION_WRONG)
-		return diag_err(diag, &e);
-	if (s.first < argc) {
-		diag_print(diag, DIAG_ERROR, "list: '%s' is not an option; see ttd list --help",
-			argv[s.first]);
-		return ST_USAGE;
-	}
+	if (status == COMMAND_GO)
+		status = command_none(cmd, diag, argc, argv, first);
+	if (status != COMMAND_GO)
+		return status;
 	if (l.json)
-		putchar('[');
-	else
-		printf("%-24s %8s %7s %-7s %-9s %9s\n", "NAME", "PID", "MEM(MB)", "KIND", "STATE",
-			"TIME(s)");
-	if (ttd_domain_each(list_one, &l, &te) != 0) {
+		json_open(&l.j, NULL, '[');
+	status = ttd_domain_each(list_one, &l, &te);
+	if (l.json) {
+		json_close(&l.j, ']');
+		json_end(&l.j);
+	}
+	if (status != 0) {
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}
-	if (l.json)
-		puts("]");
-	return ST_OK;
+	if (!l.json)
+		list_head(&l);
+	return TTD_OK;
 }
 
 /* ---- those that take names ---- */
+
+/* What was typed after such a command. */
+struct names {
+	bool wait;
+	int first;
+};
 
 struct verb {
 	const struct command *cmd;
@@ -98,42 +113,30 @@ static const char *request_of(const struct command *cmd)
 	return NULL;
 }
 
-/* OPTION_END and *first, or a status to leave with in *status. */
+/* COMMAND_GO, or the status to leave with. */
 static int read_names(const struct command *cmd, struct diag *diag, int argc, char **argv,
-	bool *wait, int *first, int *status)
+	struct names *n)
 {
-	struct option_state s;
-	struct err e;
-	int id;
+	int status = command_parse(cmd, diag, argc, argv, n, &n->first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) == 'w')
-		*wait = true;
-	*first = s.first;
-	*status = ST_OK;
-	if (id == OPTION_HELP)
-		command_help(cmd, stdout);
-	if (id == OPTION_WRONG)
-		*status = diag_err(diag, &e);
-	if (id == OPTION_END && s.first == argc) {
-		diag_print(diag, DIAG_ERROR, "%s: name a domain; ttd list shows them", cmd->name);
-		*status = ST_USAGE;
-		return OPTION_WRONG;
-	}
-	return id;
+	if (status != COMMAND_GO || n->first < argc)
+		return status;
+	diag_print(diag, DIAG_ERROR, "%s: name a domain; ttd list shows them", cmd->name);
+	return TTD_USAGE;
 }
 
 static int command_all(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	const char *request = request_of(cmd);
-	bool wait = cmd == &command_destroy;
-	struct ttd_error te;
-	int first, status;
+	struct names n = {.wait = cmd == &command_destroy};
+	struct ttd_error te = TTD_ERROR_INIT;
+	int status = read_names(cmd, diag, argc, argv, &n);
 
-	if (read_names(cmd, diag, argc, argv, &wait, &first, &status) != OPTION_END)
+	if (status != COMMAND_GO)
 		return status;
-	for (; first < argc; first++) {
-		if (ttd_domain_command(argv[first], request, wait, &te) == 0)
+	status = TTD_OK;
+	for (; n.first < argc; n.first++) {
+		if (ttd_domain_command(argv[n.first], request, n.wait, &te) == 0)
 			continue;
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		status = (int)te.status;
@@ -141,29 +144,50 @@ static int command_all(const struct command *cmd, struct diag *diag, int argc, c
 	return status;
 }
 
+static int mem_set(const struct command *cmd, struct diag *diag, int argc, char **argv)
+{
+	struct ttd_error te = TTD_ERROR_INIT;
+	char request[40];
+	struct names n = {0};
+	int status = read_names(cmd, diag, argc, argv, &n);
+	uint64_t mb;
+
+	if (status != COMMAND_GO)
+		return status;
+	if (argc - n.first != 2 || parse_u64(argv[n.first + 1], 1, TTD_MEMORY_MAX, &mb) != 0) {
+		diag_print(diag, DIAG_ERROR, "mem-set: give a domain and megabytes, as 'guest 512'");
+		return TTD_USAGE;
+	}
+	snprintf(request, sizeof request, "memory %" PRIu64, mb);
+	if (ttd_domain_command(argv[n.first], request, 0, &te) == 0)
+		return TTD_OK;
+	diag_print(diag, DIAG_ERROR, "%s", te.text);
+	return (int)te.status;
+}
+
 static int console(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	bool wait = false;
-	int first, status;
+	struct names n = {0};
+	int status = read_names(cmd, diag, argc, argv, &n);
 
-	if (read_names(cmd, diag, argc, argv, &wait, &first, &status) != OPTION_END)
+	if (status != COMMAND_GO)
 		return status;
-	if (argc - first > 1) {
+	if (argc - n.first > 1) {
 		diag_print(diag, DIAG_ERROR, "console: one domain at a time, not '%s' too",
-			argv[first + 1]);
-		return ST_USAGE;
+			argv[n.first + 1]);
+		return TTD_USAGE;
 	}
-	return attach_console(argv[first], diag);
+	return attach_console(argv[n.first], diag);
 }
 
 static const struct option_row list_options[] = {
-	{"json", NULL, "as one line of JSON", OPT_JSON},
-	{NULL, NULL, NULL, 0},
+	{"json", NULL, "as one line of JSON", TAKE_BOOL(struct listing, json)},
+	OPTIONS_END,
 };
 
 static const struct option_row wait_options[] = {
-	{"wait", NULL, "until it has ended", 'w'},
-	{NULL, NULL, NULL, 0},
+	{"wait", NULL, "until it has ended", 'w', TAKE_BOOL(struct names, wait)},
+	OPTIONS_END,
 };
 
 const struct command command_list_domains = {
@@ -193,6 +217,13 @@ const struct command command_unpause = {
 	.synopsis = "NAME...",
 	.summary = "Let paused domains go on.",
 	.run = command_all,
+};
+
+const struct command command_mem_set = {
+	.name = "mem-set",
+	.synopsis = "NAME MB",
+	.summary = "Let a domain's memory shrink or grow to so much, by its balloon driver.",
+	.run = mem_set,
 };
 
 const struct command command_shutdown = {

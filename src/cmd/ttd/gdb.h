@@ -5,6 +5,7 @@
 #define TTD_CMD_TTD_GDB_H
 
 #include <stdbool.h>
+#include <ttd/ttd.h>
 
 #include "util/diag.h"
 
@@ -13,7 +14,8 @@ struct gdb_options {
 	const char **positions; /* gone to first, one after the other */
 	unsigned npositions;
 	bool no_checkpoints, no_sandbox;
-	const char *port;       /* NULL: start gdb */
+	struct ttd_files files;
+	const char *where;      /* a port or a path; NULL: start gdb */
 };
 
 /* The exit status. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cmd/ttd/console.h"
+#include "cmd/ttd/outcome.h"
 
 struct guest {
 	const struct guest_options *o;
@@ -24,7 +25,7 @@ struct guest {
 	int ready;
 	bool confined;
 	int status;
-	char text[480]; /* about the end */
+	char text[480]; /* about the end; ttd_control_close() takes so much */
 };
 
 /* For whoever started us, until then; once. */
@@ -53,6 +54,7 @@ static void note(void *ctx, const char *line)
 static struct ttd_vm *create_replay(struct guest *g, struct ttd_error *te)
 {
 	const struct config *c = g->o->cfg;
+	const struct ttd_confinement none = TTD_CONFINEMENT_INIT;
 	struct ttd_replay rep = TTD_REPLAY_INIT;
 	char log[TTD_PATH_MAX];
 
@@ -68,6 +70,8 @@ static struct ttd_vm *create_replay(struct guest *g, struct ttd_error *te)
 			return NULL;
 		rep.trace = log;
 	}
+	rep.files = files_get(&g->o->files);
+	rep.confine = g->o->no_sandbox ? NULL : &none;
 	return ttd_vm_create_replay(&rep, te);
 }
 
@@ -84,6 +88,10 @@ static struct ttd_vm *create(struct guest *g, struct ttd_error *te)
 	cfg.ramdisk = c->ramdisk;
 	cfg.cmdline = c->cmdline;
 	cfg.memory_mb = c->memory_mb;
+	cfg.maxmem_mb = c->maxmem_mb;
+	cfg.strict_mmu = c->strict_mmu;
+	cfg.untrusted = c->untrusted;
+	cfg.cpu = c->cpu;
 	cfg.vifs = (const char *const *)c->vifs;
 	cfg.nvifs = c->nvifs;
 	cfg.clock = c->virtual_clock ? TTD_CLOCK_VIRTUAL : TTD_CLOCK_HOST;
@@ -102,83 +110,43 @@ static struct ttd_vm *create(struct guest *g, struct ttd_error *te)
 	rec.note_ctx = g;
 	rec.deviced = 1;
 	rec.fallback = g->o->fallback;
+	rec.log_limit = c->log_limit;
 	return ttd_vm_create_recording(&cfg, &rec, te);
 }
 
 /* ---- the end of a run ---- */
 
-static void say_recorded(struct guest *g, const struct ttd_result *r)
+/* What matters most is for whoever attaches to the console, all of it for the log. */
+static void say(void *ctx, enum diag_level level, bool more, const char *line)
 {
-	if (r->outcome == TTD_RECORDED) {
-		snprintf(g->text, sizeof g->text, "recorded %.200s: %" PRIu64 " instructions, %"
-			PRIu64 " inputs, %" PRIu64 " witnesses, %" PRIu64 " bytes", r->trace,
-			r->icount, r->inputs, r->witnesses, r->log_bytes);
+	struct guest *g = ctx;
+	size_t n = strlen(g->text);
+
+	if (more) {
+		diag_print(g->diag, level, "%s", line);
 		return;
 	}
-	snprintf(g->text, sizeof g->text, "%.220s; what was recorded before replays: %.200s",
-		r->text[0] != '\0' ? r->text : "the log is not complete", r->trace);
-	if (g->status == ST_OK)
-		g->status = ST_HOST;
-}
-
-static void say_replayed(struct guest *g, const struct ttd_result *r)
-{
-	const char *how = "replay stopped";
-
-	switch (r->outcome) {
-	case TTD_REPLAY_DIVERGED:
-		diag_print(g->diag, DIAG_NOTE, "last good event: %s", r->last);
-		diag_print(g->diag, DIAG_NOTE, "recorded: %s", r->expected);
-		diag_print(g->diag, DIAG_NOTE, "replayed: %s", r->actual);
-		snprintf(g->text, sizeof g->text, "%.470s", r->text);
-		g->status = ST_DIVERGED;
-		return;
-	case TTD_REPLAY_DAMAGED:
-		snprintf(g->text, sizeof g->text, "%.470s", r->text);
-		g->status = ST_DAMAGED;
-		return;
-	case TTD_REPLAY_FAILED:
-		snprintf(g->text, sizeof g->text, "%.470s", r->text);
-		g->status = ST_HOST;
-		return;
-	case TTD_VERIFIED:
-		how = "replay verified to its end";
-		break;
-	case TTD_REPLAYED_CUT:
-		how = "the recording was cut short; replay verified to its last record";
-		break;
-	default:
-		break;
-	}
-	snprintf(g->text, sizeof g->text, "%s: %" PRIu64 " instructions, %" PRIu64 " inputs, %"
-		PRIu64 " witnesses and %" PRIu64 " digests equal", how, r->icount, r->inputs,
-		r->witnesses, r->digests);
+	snprintf(g->text + n, sizeof g->text - n, "%s%s", n != 0 ? "; " : "", line);
 }
 
 static void finish(struct guest *g, enum ttd_end end)
 {
 	const struct config *c = g->o->cfg;
+	const struct outcome o = {.say = say, .ctx = g, .name = c->name};
+	enum ttd_status status = TTD_OK;
 	struct ttd_result r;
 
-	g->status = ST_OK;
-	snprintf(g->text, sizeof g->text, "%s has ended", c->name);
-	if (end == TTD_END_CRASH && !c->replay) {
-		g->status = ST_CRASHED;
-		snprintf(g->text, sizeof g->text, "%s crashed: %.350s", c->name,
-			ttd_vm_crash_reason(g->vm));
-		diag_print(g->diag, DIAG_ERROR, "%s", g->text);
+	g->text[0] = '\0';
+	if (c->replay && ttd_vm_finish(g->vm, &r) == 0) {
+		status = outcome_replayed(&o, g->vm, &r);
+	} else {
+		status = outcome_run(&o, g->vm, end);
+		if (ttd_vm_finish(g->vm, &r) == 0)
+			status = outcome_recorded(&o, &r, status);
 	}
-	if (end == TTD_END_SUSPEND) {
-		g->status = ST_HOST;
-		snprintf(g->text, sizeof g->text, "%s suspended itself; it cannot be resumed",
-			c->name);
-	}
-	if (ttd_vm_finish(g->vm, &r) != 0)
-		return;
-	if (c->replay)
-		say_replayed(g, &r);
-	else if (end != TTD_END_CRASH || r.outcome != TTD_RECORDED)
-		say_recorded(g, &r);
+	g->status = (int)status;
+	if (g->text[0] == '\0')
+		snprintf(g->text, sizeof g->text, "%s has ended", c->name);
 }
 
 static enum config_action after(const struct guest *g, enum ttd_end end)
@@ -196,19 +164,19 @@ static enum config_action after(const struct guest *g, enum ttd_end end)
 	}
 }
 
-/* A configuration may start its guest again after any kind of end. */
+/* A replay has done it before.  A configuration may start its guest again after any kind of end. */
 static int confine(struct guest *g, struct ttd_error *te)
 {
-	bool now = !g->confined && !g->o->no_sandbox;
+	bool now = !g->confined && !g->o->no_sandbox && !g->o->cfg->replay;
 
 	g->confined = true;
-	return now ? ttd_vm_confine(g->vm, g->o->cfg->replay ? 0 : TTD_CONFINE_AGAIN, te) : 0;
+	return now ? ttd_vm_confine(g->vm, TTD_CONFINE_AGAIN, te) : 0;
 }
 
 /* false: there is no machine. */
 static bool run_once(struct guest *g, enum ttd_end *end)
 {
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 
 	g->vm = create(g, &te);
 	if (g->vm == NULL || confine(g, &te) != 0) {
@@ -220,14 +188,14 @@ static bool run_once(struct guest *g, enum ttd_end *end)
 		tell(g, g->status, te.text);
 		return false;
 	}
-	tell(g, ST_OK, "");
+	tell(g, TTD_OK, "");
 	console_attach(g->console, g->vm);
 	ttd_control_attach(g->control, g->vm);
 	*end = ttd_vm_run(g->vm);
 	ttd_control_attach(g->control, NULL);
 	console_attach(g->console, NULL);
 	finish(g, *end);
-	diag_print(g->diag, DIAG_NOTE, "%s", g->text);
+	diag_print(g->diag, g->status == TTD_OK ? DIAG_NOTE : DIAG_ERROR, "%s", g->text);
 	return true;
 }
 
@@ -258,9 +226,9 @@ int guest_run(const struct guest_options *o, struct diag *diag)
 {
 	unsigned flags = (o->paused ? TTD_CONTROL_PAUSED : 0) |
 		(o->wait_console ? TTD_CONTROL_WAIT : 0);
-	struct guest g = {.o = o, .diag = diag, .ready = o->ready, .status = ST_HOST};
-	struct ttd_error te;
-	struct err e;
+	struct guest g = {.o = o, .diag = diag, .ready = o->ready, .status = TTD_HOST};
+	struct ttd_error te = TTD_ERROR_INIT;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	g.console = console_open(diag, false, &e);
 	if (g.console == NULL) {

@@ -5,29 +5,21 @@
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct option_state s;
-	struct err e;
-	int id;
+	int first, status = command_parse(cmd, diag, argc, argv, NULL, &first);
 
-	option_start(&s, cmd, argc, argv);
-	id = option_next(&s, &e);
-	if (id == OPTION_WRONG)
-		return diag_err(diag, &e);
-	if (id == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (s.first == argc) {
+	if (status != COMMAND_GO)
+		return status;
+	if (first == argc) {
 		command_list(stdout);
-		return ST_OK;
+		return TTD_OK;
 	}
-	cmd = command_find(argv[s.first]);
+	cmd = command_find(argv[first]);
 	if (cmd == NULL) {
-		diag_print(diag, DIAG_ERROR, "help: unknown command '%s'; see ttd help", argv[s.first]);
-		return ST_USAGE;
+		diag_print(diag, DIAG_ERROR, "help: unknown command '%s'; see ttd help", argv[first]);
+		return TTD_USAGE;
 	}
 	command_help(cmd, stdout);
-	return ST_OK;
+	return TTD_OK;
 }
 
 const struct command command_help_cmd = {

@@ -8,8 +8,6 @@
 #include "cmd/ttd/look.h"
 #include "util/parse.h"
 
-enum { OPT_LEN = LOOK_OWN, OPT_MACHINE };
-
 struct query {
 	struct look l;
 	const char *addr;
@@ -18,10 +16,11 @@ struct query {
 };
 
 static const struct option_row options[] = {
-	LOOK_ROWS,
-	{"len", "N", "so many bytes (default 8), up to 4096", OPT_LEN},
-	{"machine", NULL, "ADDR is a machine address", OPT_MACHINE},
-	{NULL, NULL, NULL, 0},
+	LOOK_ROWS(struct query),
+	{"len", "N", "this many bytes (default 8), up to 4096",
+		TAKE_U64(struct query, len, 1, 4096, "give a number of bytes from 1 to 4096")},
+	{"machine", NULL, "ADDR is a machine address", TAKE_BOOL(struct query, machine)},
+	OPTIONS_END,
 };
 
 static const char *const writers[] = {
@@ -32,7 +31,7 @@ static const char *const writers[] = {
 static void print_json(const struct query *q, uint64_t addr, const struct ttd_write *w,
 	const char *name, const struct ttd_process *p)
 {
-	struct json j = {0};
+	struct json j = {.to = stdout};
 
 	json_open(&j, NULL, '{');
 	json_hex(&j, "address", addr);
@@ -61,7 +60,7 @@ static void print_json(const struct query *q, uint64_t addr, const struct ttd_wr
 		json_text(&j, "comm", p->comm);
 	}
 	json_close(&j, '}');
-	putchar('\n');
+	json_end(&j);
 	(void)q;
 }
 
@@ -79,12 +78,14 @@ static void print_text(const struct query *q, uint64_t addr, const struct ttd_wr
 	if (w->by == TTD_BY_HYPERVISOR)
 		printf("the hypervisor: %s", w->what);
 	else
-		printf("%sip:0x%" PRIx64 "%s%s", w->by == TTD_BY_WALK ? "a page walk for " : "",
-			w->rip, name[0] != '\0' ? " " : "", name);
+		printf("%sip:0x%" PRIx64 "%s", w->by == TTD_BY_WALK ? "a page walk for " : "",
+			w->rip, name[0] != '\0' ? " " : "");
+	if (w->by != TTD_BY_HYPERVISOR)
+		text_print(stdout, name, strlen(name));
 	printf(", %u bytes", w->size);
 	if (p != NULL) {
 		printf(", process %d ", p->pid);
-		look_print(p->comm, strlen(p->comm));
+		text_print(stdout, p->comm, strlen(p->comm));
 	}
 	putchar('\n');
 	(void)q;
@@ -94,7 +95,7 @@ static int answer(struct query *q)
 {
 	struct look *l = &q->l;
 	struct ttd_process process, *p = NULL;
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 	struct ttd_write w;
 	char name[600] = "";
 	uint64_t addr;
@@ -105,7 +106,7 @@ static int answer(struct query *q)
 		if (!q->machine)
 			return look_failed(l, &e);
 		diag_print(l->diag, DIAG_ERROR, "last-write: '%s' is not a number", q->addr);
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
 	rc = ttd_session_last_write(l->session, q->machine ? TTD_SPACE_MACHINE
 		: TTD_SPACE_CURRENT, addr, (size_t)q->len, &w, &e);
@@ -117,59 +118,31 @@ static int answer(struct query *q)
 	if (rc == 1)
 		ttd_view_name(l->view, w.rip, name, sizeof name);
 	(l->json ? print_json : print_text)(q, addr, rc == 1 ? &w : NULL, name, p);
-	return ST_OK;
-}
-
-static int take(struct query *q, const struct option_state *s, int id, struct err *e)
-{
-	if (id == OPT_MACHINE)
-		q->machine = true;
-	else if (id != OPT_LEN)
-		look_option(&q->l, id, s->value);
-	else if (parse_u64(s->value, 1, 4096, &q->len) != 0)
-		return option_bad_value(s, "len", "give a number of bytes from 1 to 4096", e);
-	return 0;
-}
-
-static int read_options(struct query *q, int argc, char **argv, struct err *e)
-{
-	struct option_state s;
-	int id;
-
-	option_start(&s, q->l.cmd, argc, argv);
-	while ((id = option_next(&s, e)) != OPTION_END) {
-		if (id == OPTION_HELP || id == OPTION_WRONG)
-			return id;
-		if (take(q, &s, id, e) != 0)
-			return OPTION_WRONG;
-	}
-	if (s.first == argc) {
-		err_set(e, ST_USAGE, "last-write: give an address");
-		return OPTION_WRONG;
-	}
-	q->addr = argv[s.first];
-	return look_trace(&q->l, argc, argv, s.first + 1, e) == 0 ? OPTION_END : OPTION_WRONG;
+	return TTD_OK;
 }
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct query q = {.l = {.cmd = cmd, .diag = diag, .children = true}, .len = 8};
-	struct err e;
-	int status = read_options(&q, argc, argv, &e);
+	int first, status = command_parse(cmd, diag, argc, argv, &q, &first);
 
-	if (status == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
+	if (status != COMMAND_GO)
+		return status;
+	if (first == argc) {
+		diag_print(diag, DIAG_ERROR, "last-write: give an address");
+		return TTD_USAGE;
 	}
-	if (status == OPTION_WRONG)
-		return diag_err(diag, &e);
+	q.addr = argv[first];
+	status = command_trace(cmd, diag, argc, argv, first + 1, &q.l.trace);
+	if (status != COMMAND_GO)
+		return status;
 	status = look_go(&q.l);
-	if (status == ST_OK)
+	if (status == TTD_OK)
 		status = answer(&q);
 	look_end(&q.l);
-	if (status == ST_OK && fflush(stdout) != 0) {
+	if (status == TTD_OK && fflush(stdout) != 0) {
 		diag_print(diag, DIAG_ERROR, "the output cannot be written");
-		return ST_HOST;
+		return TTD_HOST;
 	}
 	return status;
 }

@@ -6,26 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void look_option(struct look *l, int id, const char *value)
-{
-	switch (id) {
-	case LOOK_AT: l->at = value; break;
-	case LOOK_JSON: l->json = true; break;
-	case LOOK_NO_SANDBOX: l->no_sandbox = true; break;
-	case LOOK_SYMBOLS: l->view_options.symbols = value; break;
-	}
-}
-
-int look_trace(struct look *l, int argc, char **argv, int first, struct err *e)
-{
-	if (argc - first > 1)
-		return err_set(e, ST_USAGE, "%s: one trace at a time, not '%s' too", l->cmd->name,
-			argv[first + 1]);
-	if (first < argc)
-		l->trace = argv[first];
-	return 0;
-}
-
 int look_failed(struct look *l, const struct ttd_error *e)
 {
 	diag_print(l->diag, DIAG_ERROR, "%s", e->text);
@@ -37,31 +17,38 @@ static void progress(void *ctx, uint64_t icount, uint64_t total)
 	diag_progress(ctx, "seek", icount / 1000000, total / 1000000, "M instructions");
 }
 
-static int confine(const struct look *l, struct ttd_error *e)
+static void fill_in(const struct look *l, struct ttd_confinement *c, const char **inputs)
 {
-	unsigned flags = l->children ? TTD_CONFINE_CHILDREN : 0;
-	char folder[4096];
-	const char *slash = l->output != NULL ? strrchr(l->output, '/') : NULL;
-
-	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - l->output) + 1 : 1,
-		slash != NULL ? l->output : ".");
-	return l->no_sandbox ? 0 : ttd_session_confine(l->session, flags,
-		l->output != NULL ? folder : NULL, e);
+	c->flags = l->children ? TTD_CONFINE_CHILDREN : 0;
+	c->inputs = inputs;
+	for (unsigned i = 0; i < l->view_options.binaries; i++)
+		inputs[c->ninputs++] = l->binary[i];
+	if (l->view_options.symbols != NULL)
+		inputs[c->ninputs++] = l->view_options.symbols;
+	if (l->view_options.sysroot != NULL)
+		inputs[c->ninputs++] = l->view_options.sysroot;
+	c->outputs = &l->output;
+	c->noutputs = l->output != NULL;
 }
 
 int look_go(struct look *l)
 {
 	struct ttd_session_options opt = TTD_SESSION_INIT;
-	struct ttd_error e;
+	struct ttd_confinement c = TTD_CONFINEMENT_INIT;
+	const char *inputs[LOOK_BINARIES + 2];
+	struct ttd_error e = TTD_ERROR_INIT;
 	int rc;
 
+	fill_in(l, &c, inputs);
+	opt.confine = l->no_sandbox ? NULL : &c;
 	opt.trace = l->trace;
+	opt.files = files_get(&l->files);
 	if (l->diag->terminal) {
 		opt.progress = progress;
 		opt.progress_ctx = l->diag;
 	}
 	l->session = ttd_session_open(&opt, &e);
-	if (l->session == NULL || confine(l, &e) != 0)
+	if (l->session == NULL)
 		return look_failed(l, &e);
 	rc = ttd_session_seek(l->session, l->at != NULL ? l->at : "end", &e);
 	diag_progress_end(l->diag);
@@ -70,23 +57,12 @@ int look_go(struct look *l)
 	l->view_options.size = sizeof l->view_options;
 	l->view_options.binary = l->binary;
 	l->view = ttd_view_open(ttd_session_vm(l->session), &l->view_options, &e);
-	return l->view != NULL ? ST_OK : look_failed(l, &e);
+	return l->view != NULL ? TTD_OK : look_failed(l, &e);
 }
 
 void look_end(struct look *l)
 {
 	ttd_view_close(l->view);
 	ttd_session_close(l->session);
-}
-
-void look_print(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if ((c < ' ' && c != '\t') || c >= 0x7f)
-			printf("\\x%02x", c);
-		else
-			putchar(c);
-	}
+	files_free(&l->files);
 }

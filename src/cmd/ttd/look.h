@@ -8,22 +8,26 @@
 #include <ttd/ttd.h>
 
 #include "cmd/ttd/command.h"
-#include "cmd/ttd/json.h"
+#include "cmd/ttd/files.h"
+#include "util/json.h"
+#include "util/text.h"
 
-enum {
-	LOOK_AT = 0x100, LOOK_JSON, LOOK_SYMBOLS, LOOK_NO_SANDBOX,
-	LOOK_OWN /* ids of a command's own options begin here */
-};
 enum { LOOK_BINARIES = 32 };
 
-/* Rows that every such command's table has. */
-#define LOOK_AT_ROW {"at", "POS", "where to look (default: the end); see ttd replay --at", LOOK_AT}
-#define LOOK_SANDBOX_ROW \
-	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", LOOK_NO_SANDBOX}
-#define LOOK_ROWS \
-	LOOK_AT_ROW, \
-	LOOK_SANDBOX_ROW, \
-	{"json", NULL, "as one line of JSON", LOOK_JSON}
+/* Rows that every such command's table has; its structure has a struct look `l`. */
+#define LOOK_AT_ROW(type) {"at", "POS", \
+	"where to look (default: the end); see ttd replay --at", TAKE_TEXT(type, l.at)}
+#define LOOK_SANDBOX_ROW(type) {"no-sandbox", NULL, \
+	"do not confine the process; for debugging ttd", TAKE_BOOL(type, l.no_sandbox)}
+#define LOOK_SYMBOLS_ROW(type) {"symbols", "FILE", \
+	"the kernel's vmlinux with DWARF: structures and source lines that the guest lacks", \
+	TAKE_TEXT(type, l.view_options.symbols)}
+#define LOOK_ROWS(type) \
+	LOOK_AT_ROW(type), \
+	LOOK_SYMBOLS_ROW(type), \
+	LOOK_SANDBOX_ROW(type), \
+	FILES_ROWS(type, l.files), \
+	{"json", NULL, "as one line of JSON", TAKE_BOOL(type, l.json)}
 
 struct look {
 	const struct command *cmd;
@@ -34,17 +38,10 @@ struct look {
 	const char *output; /* a file that is written, or NULL */
 	struct ttd_view_options view_options;
 	const char *binary[LOOK_BINARIES];
+	struct files files;
 	struct ttd_view *view;
 	struct ttd_session *session;
 };
-
-/*
- * One of the common options; a command calls it for ids that are not its own.
- */
-void look_option(struct look *l, int id, const char *value);
-
-/* The operand that is left, if any, is the trace.  -1: *e. */
-int look_trace(struct look *l, int argc, char **argv, int first, struct err *e);
 
 /* Goes there: 0, or what to exit with, and it was said why. */
 int look_go(struct look *l);
@@ -52,8 +49,5 @@ void look_end(struct look *l);
 
 /* For a public function that failed. */
 int look_failed(struct look *l, const struct ttd_error *e);
-
-/* A text of the guest's, without anything that a terminal might obey. */
-void look_print(const char *s, size_t n);
 
 #endif

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "cmd/ttd/look.h"
+#include "util/bytes.h"
+#include "util/fx.h"
 #include "util/parse.h"
 
-enum { OPT_ALL = LOOK_OWN, OPT_PID, OPT_MACHINE };
 enum { MEM_DEFAULT = 256, MEM_PART = 65536, ROW = 16 };
 
 static const char *const segments[6] = { "es", "cs", "ss", "ds", "fs", "gs" };
@@ -37,10 +38,18 @@ static void flags_text(uint64_t f, char *out, size_t n)
 				bits[i].name);
 }
 
+static void ymm_text(const struct ttd_registers *r, unsigned i, char text[4 * 16 + 1])
+{
+	for (unsigned k = 0; k < 16; k++) {
+		sprintf(text + 2 * k, "%02x", r->ymm_high[i][15 - k]);
+		sprintf(text + 2 * (16 + k), "%02x", r->fx[FX_XMM + FX_STEP * i + 15 - k]);
+	}
+}
+
 static void regs_json(const struct regs *x, const struct ttd_registers *r, const char *at,
 	const struct ttd_process *p)
 {
-	struct json j = {0};
+	struct json j = {.to = stdout};
 	char name[8];
 
 	json_open(&j, NULL, '{');
@@ -64,8 +73,15 @@ static void regs_json(const struct regs *x, const struct ttd_registers *r, const
 		char text[2 * 16 + 1];
 
 		for (unsigned k = 0; k < 16; k++)
-			snprintf(text + 2 * k, 3, "%02x", r->fx[160 + 16 * i + 15 - k]);
+			snprintf(text + 2 * k, 3, "%02x", r->fx[FX_XMM + FX_STEP * i + 15 - k]);
 		snprintf(name, sizeof name, "xmm%u", i);
+		json_text(&j, name, text);
+	}
+	for (unsigned i = 0; x->all && r->avx && i < 16; i++) {
+		char text[4 * 16 + 1];
+
+		ymm_text(r, i, text);
+		snprintf(name, sizeof name, "ymm%u", i);
 		json_text(&j, name, text);
 	}
 	if (p != NULL) {
@@ -74,7 +90,7 @@ static void regs_json(const struct regs *x, const struct ttd_registers *r, const
 		json_text(&j, "comm", p->comm);
 	}
 	json_close(&j, '}');
-	putchar('\n');
+	json_end(&j);
 }
 
 static void print_fx(const uint8_t fx[512])
@@ -82,17 +98,17 @@ static void print_fx(const uint8_t fx[512])
 	for (unsigned i = 0; i < 16; i++) {
 		printf("xmm%-5u 0x", i);
 		for (unsigned k = 16; k-- > 0;)
-			printf("%02x", fx[160 + 16 * i + k]);
+			printf("%02x", fx[FX_XMM + FX_STEP * i + k]);
 		putchar('\n');
 	}
 	for (unsigned i = 0; i < 8; i++) {
 		printf("st%-6u 0x", i);
 		for (unsigned k = 10; k-- > 0;)
-			printf("%02x", fx[32 + 16 * i + k]);
+			printf("%02x", fx[FX_ST + FX_STEP * i + k]);
 		putchar('\n');
 	}
-	printf("fcw      0x%02x%02x\nfsw      0x%02x%02x\nmxcsr    0x%02x%02x%02x%02x\n", fx[1],
-		fx[0], fx[3], fx[2], fx[27], fx[26], fx[25], fx[24]);
+	printf("fcw      0x%04x\nfsw      0x%04x\nmxcsr    0x%08x\n", get16(fx + FX_FCW),
+		get16(fx + FX_FSW), get32(fx + FX_MXCSR));
 }
 
 static void regs_print(const struct regs *x, const struct ttd_registers *r, const char *at,
@@ -108,12 +124,14 @@ static void regs_print(const struct regs *x, const struct ttd_registers *r, cons
 		if (p->tid != p->pid)
 			printf(", thread %d", p->tid);
 		fputs(" (", stdout);
-		look_print(p->comm, strlen(p->comm));
+		text_print(stdout, p->comm, strlen(p->comm));
 		printf("), %s mode\n", r->user ? "user" : "kernel");
 	} else {
 		printf("process  none, %s mode\n", r->user ? "user" : "kernel");
 	}
-	printf("rip      0x%016" PRIx64 "%s%s\n", r->rip, at[0] != '\0' ? " " : "", at);
+	printf("rip      0x%016" PRIx64 "%s", r->rip, at[0] != '\0' ? " " : "");
+	text_print(stdout, at, strlen(at));
+	putchar('\n');
 	printf("rflags   0x%016" PRIx64 " [%s]\n", r->rflags, flags);
 	for (unsigned i = 0; i < 16; i++)
 		printf("%-8s 0x%016" PRIx64 "%s", ttd_register_name(i), r->gpr[i],
@@ -126,6 +144,12 @@ static void regs_print(const struct regs *x, const struct ttd_registers *r, cons
 		r->kernel_table, r->user_table);
 	if (x->all)
 		print_fx(r->fx);
+	for (unsigned i = 0; x->all && r->avx && i < 16; i++) {
+		char text[4 * 16 + 1];
+
+		ymm_text(r, i, text);
+		printf("ymm%-5u 0x%s\n", i, text);
+	}
 }
 
 static int regs(const struct command *cmd, struct diag *diag, int argc, char **argv)
@@ -133,24 +157,15 @@ static int regs(const struct command *cmd, struct diag *diag, int argc, char **a
 	struct regs x = { .l = { .cmd = cmd, .diag = diag } };
 	struct ttd_registers r;
 	struct ttd_process p;
-	struct option_state s;
-	struct err e;
 	char at[400];
-	int id, status;
+	int first, status = command_parse(cmd, diag, argc, argv, &x, &first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) >= 0) {
-		x.all |= id == OPT_ALL;
-		look_option(&x.l, id, s.value);
-	}
-	if (id == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (id == OPTION_WRONG || look_trace(&x.l, argc, argv, s.first, &e) != 0)
-		return diag_err(diag, &e);
+	if (status == COMMAND_GO)
+		status = command_trace(cmd, diag, argc, argv, first, &x.l.trace);
+	if (status != COMMAND_GO)
+		return status;
 	status = look_go(&x.l);
-	if (status == ST_OK) {
+	if (status == TTD_OK) {
 		bool running = ttd_view_current(x.l.view, &p) == 0;
 
 		ttd_view_registers(x.l.view, &r);
@@ -188,15 +203,14 @@ static void row(uint64_t at, const uint8_t *p, size_t n)
 
 static void mem_json(const struct mem *m, const uint8_t *p, size_t n)
 {
-	struct json j = {0};
+	struct json j = {.to = stdout};
 
 	json_open(&j, NULL, '{');
 	json_hex(&j, "address", m->at);
 	json_number(&j, "length", (int64_t)n);
-	fputs(",\"bytes\":\"", stdout);
-	for (size_t i = 0; i < n; i++)
-		printf("%02x", p[i]);
-	puts("\"}");
+	json_hexdump(&j, "bytes", p, n);
+	json_close(&j, '}');
+	json_end(&j);
 }
 
 /* What is mapped is shown; where it ends, the exit status says so. */
@@ -204,12 +218,12 @@ static int show(struct mem *m)
 {
 	uint8_t *p = malloc(m->l.json ? m->left : MEM_PART);
 	uint64_t at = m->at;
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 	long long got = 0;
 
 	if (p == NULL) {
 		diag_print(m->l.diag, DIAG_ERROR, "out of memory");
-		return ST_HOST;
+		return TTD_HOST;
 	}
 	while (m->left != 0) {
 		size_t want = m->l.json || m->left < MEM_PART ? (size_t)m->left : MEM_PART;
@@ -231,64 +245,55 @@ static int show(struct mem *m)
 	if (got < 0)
 		return look_failed(&m->l, &e);
 	if (m->left == 0)
-		return ST_OK;
+		return TTD_OK;
 	diag_print(m->l.diag, DIAG_ERROR, "nothing is %s 0x%" PRIx64 " at this position",
 		m->space == TTD_SPACE_MACHINE ? "at machine address" : "mapped at", at);
-	return ST_HOST;
+	return TTD_HOST;
 }
 
-/* ADDR [LEN] [TRACE] */
-static int operands(struct mem *m, int argc, char **argv, int first, struct err *e)
+/* ADDR [LEN] [TRACE].  COMMAND_GO, or the status to leave with. */
+static int operands(struct mem *m, int argc, char **argv, int first)
 {
-	if (first >= argc)
-		return err_set(e, ST_USAGE, "mem: give an address; see ttd mem --help");
+	struct diag *diag = m->l.diag;
+
+	if (first >= argc) {
+		diag_print(diag, DIAG_ERROR, "mem: give an address; see ttd mem --help");
+		return TTD_USAGE;
+	}
 	m->addr = argv[first++];
 	m->left = MEM_DEFAULT;
-	if (first < argc && parse_u64(argv[first], 1, 1 << 30, &m->left) == 0)
+	if (first < argc && parse_u64(argv[first], 1, 1 << 30, &m->left) == 0) {
 		first++;
-	else if (argc - first > 1)
-		return err_set(e, ST_USAGE, "mem: length '%s': give 1 to 1073741824 bytes",
+	} else if (argc - first > 1) {
+		diag_print(diag, DIAG_ERROR, "mem: length '%s': give 1 to 1073741824 bytes",
 			argv[first]);
-	return look_trace(&m->l, argc, argv, first, e);
+		return TTD_USAGE;
+	}
+	return command_trace(m->l.cmd, diag, argc, argv, first, &m->l.trace);
 }
 
-static int mem_options(struct mem *m, int argc, char **argv, struct err *e)
+static int take_machine(void *to, const struct option_value *v, struct ttd_error *e)
 {
-	struct option_state s;
-	uint64_t pid;
-	int id;
+	struct mem *m = to;
 
-	option_start(&s, m->l.cmd, argc, argv);
-	while ((id = option_next(&s, e)) >= 0) {
-		if (id == OPT_MACHINE)
-			m->space = TTD_SPACE_MACHINE;
-		if (id == OPT_PID) {
-			if (parse_u64(s.value, 1, INT32_MAX, &pid) != 0)
-				return option_bad_value(&s, "pid", "give a number that ttd ps shows", e);
-			m->space = (int)pid;
-		}
-		look_option(&m->l, id, s.value);
-	}
-	if (id != OPTION_END)
-		return id;
-	return operands(m, argc, argv, s.first, e) == 0 ? 0 : OPTION_WRONG;
+	(void)v;
+	(void)e;
+	m->space = TTD_SPACE_MACHINE;
+	return 0;
 }
 
 static int mem(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct mem m = { .l = { .cmd = cmd, .diag = diag }, .space = TTD_SPACE_CURRENT };
-	struct ttd_error te;
-	struct err e;
-	int status = mem_options(&m, argc, argv, &e);
+	struct ttd_error te = TTD_ERROR_INIT;
+	int first, status = command_parse(cmd, diag, argc, argv, &m, &first);
 
-	if (status == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (status == OPTION_WRONG)
-		return diag_err(diag, &e);
+	if (status == COMMAND_GO)
+		status = operands(&m, argc, argv, first);
+	if (status != COMMAND_GO)
+		return status;
 	status = look_go(&m.l);
-	if (status == ST_OK)
+	if (status == TTD_OK)
 		status = ttd_view_address(m.l.view, m.addr, &m.at, &te) == 0 ? show(&m)
 			: look_failed(&m.l, &te);
 	look_end(&m.l);
@@ -298,16 +303,17 @@ static int mem(const struct command *cmd, struct diag *diag, int argc, char **ar
 /* ---- the commands ---- */
 
 static const struct option_row regs_options[] = {
-	LOOK_ROWS,
-	{"all", NULL, "x87 and SSE registers too", OPT_ALL},
-	{NULL, NULL, NULL, 0},
+	LOOK_ROWS(struct regs),
+	{"all", NULL, "x87, SSE and AVX registers too", TAKE_BOOL(struct regs, all)},
+	OPTIONS_END,
 };
 
 static const struct option_row mem_table[] = {
-	LOOK_ROWS,
-	{"pid", "PID", "in this process's address space (default: the running one's)", OPT_PID},
-	{"machine", NULL, "ADDR is a machine address", OPT_MACHINE},
-	{NULL, NULL, NULL, 0},
+	LOOK_ROWS(struct mem),
+	{"pid", "PID", "in this process's address space (default: the running one's)",
+		TAKE_U32(struct mem, space, 1, INT32_MAX, "give a number that ttd ps shows")},
+	{"machine", NULL, "ADDR is a machine address", TAKE_BY(take_machine)},
+	OPTIONS_END,
 };
 
 const struct command command_regs = {

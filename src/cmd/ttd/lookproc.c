@@ -5,68 +5,65 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/ttd/fields.h"
 #include "cmd/ttd/look.h"
 #include "util/parse.h"
 
-enum { OPT_THREADS = LOOK_OWN, OPT_RAW };
-
 struct lister {
 	struct look l;
-	struct json j;
-	bool threads, raw;
+	struct fields f;
+	bool threads, raw, begun;
 	int pid;
 };
 
-/* Reads options; `operands` of them come before the trace.  -1: *status. */
-static int options_of(struct lister *x, const struct command *cmd, struct diag *diag, int argc,
-	char **argv, int operands, int *first, int *status)
+/* `operands` come before the trace.  COMMAND_GO, or the status to leave with. */
+static int begin(struct lister *x, const struct command *cmd, struct diag *diag, int argc,
+	char **argv, int operands, int *first)
 {
-	struct option_state s;
-	struct err e;
-	int id;
+	int status;
 
-	*x = (struct lister){ .l = { .cmd = cmd, .diag = diag } };
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) >= 0) {
-		x->threads |= id == OPT_THREADS;
-		x->raw |= id == OPT_RAW;
-		look_option(&x->l, id, s.value);
-	}
-	*first = s.first;
-	*status = ST_OK;
-	if (id == OPTION_HELP)
-		command_help(cmd, stdout);
-	else if (id == OPTION_WRONG || look_trace(&x->l, argc, argv, s.first + operands, &e) != 0)
-		*status = diag_err(diag, &e);
-	else
-		return 0;
-	return -1;
+	*x = (struct lister){ .l = { .cmd = cmd, .diag = diag }, .f = { .j.to = stdout, .json = true } };
+	status = command_parse(cmd, diag, argc, argv, x, first);
+	return status != COMMAND_GO ? status
+		: command_trace(cmd, diag, argc, argv, *first + operands, &x->l.trace);
 }
 
 /* ---- ps ---- */
 
-static void ps_json(struct json *j, const struct ttd_process *p)
+static char state_of(const struct ttd_process *p)
 {
-	const char state[2] = { p->state, '\0' };
+	return p->state > ' ' && p->state < 0x7f ? p->state : '?';
+}
 
-	json_open(j, NULL, '{');
-	json_number(j, "pid", p->pid);
-	json_number(j, "tid", p->tid);
-	json_number(j, "ppid", p->ppid);
-	json_number(j, "uid", p->uid);
-	json_text(j, "state", state);
-	json_bool(j, "current", p->current != 0);
-	json_bool(j, "kernel", p->kernel != 0);
-	json_number(j, "vsz", (int64_t)p->vsz);
-	json_number(j, "rss", (int64_t)p->rss);
-	json_number(j, "utime_ns", (int64_t)p->utime_ns);
-	json_number(j, "stime_ns", (int64_t)p->stime_ns);
-	json_number(j, "start_ns", (int64_t)p->start_ns);
-	json_hex(j, "task", p->task);
-	json_text(j, "comm", p->comm);
-	json_text(j, "command", p->command);
-	json_text(j, "binary", p->binary);
-	json_close(j, '}');
+#define PROCESS(kind, name) FIELD(ttd_process, kind, name)
+
+static void ps_json(struct lister *x, const struct ttd_process *p)
+{
+	static const struct field who[] = {
+		PROCESS(INT, pid), PROCESS(INT, tid), PROCESS(INT, ppid), PROCESS(U32, uid),
+	};
+	static const struct field what[] = {
+		PROCESS(BOOL, current), PROCESS(BOOL, kernel), PROCESS(U64, vsz), PROCESS(U64, rss),
+		PROCESS(U64, utime_ns), PROCESS(U64, stime_ns), PROCESS(U64, start_ns),
+		PROCESS(HEX, task), PROCESS(TEXT, comm), PROCESS(TEXT, command),
+		PROCESS(TEXT, binary),
+	};
+	const char state[2] = { state_of(p), '\0' };
+
+	json_open(&x->f.j, NULL, '{');
+	fields_show(&x->f, FIELDS(who), p);
+	json_text(&x->f.j, "state", state);
+	fields_show(&x->f, FIELDS(what), p);
+	json_close(&x->f.j, '}');
+}
+
+/* Above the first row: an error leaves no table. */
+static void ps_head(struct lister *x)
+{
+	if (!x->begun)
+		printf("%8s %s%7s %5s S %8s %8s COMMAND\n", "PID", x->threads ? "    TID " : "",
+			"PPID", "UID", "VSZ(K)", "RSS(K)");
+	x->begun = true;
 }
 
 static int ps_one(void *ctx, const struct ttd_process *p)
@@ -75,39 +72,37 @@ static int ps_one(void *ctx, const struct ttd_process *p)
 	bool bare = p->command[0] == '\0';
 
 	if (x->l.json) {
-		ps_json(&x->j, p);
+		ps_json(x, p);
 		return 0;
 	}
+	ps_head(x);
 	printf("%c%7d ", p->current ? '>' : ' ', p->pid);
 	if (x->threads)
 		printf("%7d ", p->tid);
-	printf("%7d %5" PRIu32 " %c %8" PRIu64 " %8" PRIu64 " ", p->ppid, p->uid, p->state,
+	printf("%7d %5" PRIu32 " %c %8" PRIu64 " %8" PRIu64 " ", p->ppid, p->uid, state_of(p),
 		p->vsz >> 10, p->rss >> 10);
 	if (bare)
 		putchar('[');
 	if (bare)
-		look_print(p->comm, strlen(p->comm));
+		text_print(stdout, p->comm, strlen(p->comm));
 	else
-		look_print(p->command, strlen(p->command));
+		text_print(stdout, p->command, strlen(p->command));
 	puts(bare ? "]" : "");
 	return 0;
 }
 
 static int ps(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 	struct lister x;
-	int first, status;
+	int first, status = begin(&x, cmd, diag, argc, argv, 0, &first);
 
-	if (options_of(&x, cmd, diag, argc, argv, 0, &first, &status) != 0)
+	if (status != COMMAND_GO)
 		return status;
 	status = look_go(&x.l);
-	if (status == ST_OK) {
+	if (status == TTD_OK) {
 		if (x.l.json)
-			json_open(&x.j, NULL, '[');
-		else
-			printf("%8s %s%7s %5s S %8s %8s COMMAND\n", "PID", x.threads ? "    TID " : "",
-				"PPID", "UID", "VSZ(K)", "RSS(K)");
+			json_open(&x.f.j, NULL, '[');
 		if (ttd_view_processes(x.l.view, x.threads, ps_one, &x, &e) != 0)
 			status = look_failed(&x.l, &e);
 		if (x.l.json)
@@ -121,50 +116,49 @@ static int ps(const struct command *cmd, struct diag *diag, int argc, char **arg
 
 enum { NAME_COLUMN = 73 /* as in /proc/PID/maps */ };
 
+#define MAPPING(kind, name) FIELD(ttd_mapping, kind, name)
+
 static int maps_one(void *ctx, const struct ttd_mapping *m)
 {
+	static const struct field rows[] = {
+		MAPPING(HEX, start), MAPPING(HEX, end), MAPPING(TEXT, flags), MAPPING(HEX, offset),
+		MAPPING(U32, major), MAPPING(U32, minor), MAPPING(U64, inode), MAPPING(TEXT, name),
+	};
 	struct lister *x = ctx;
 	int at;
 
 	if (x->l.json) {
-		json_open(&x->j, NULL, '{');
-		json_hex(&x->j, "start", m->start);
-		json_hex(&x->j, "end", m->end);
-		json_text(&x->j, "flags", m->flags);
-		json_hex(&x->j, "offset", m->offset);
-		json_number(&x->j, "major", m->major);
-		json_number(&x->j, "minor", m->minor);
-		json_number(&x->j, "inode", (int64_t)m->inode);
-		json_text(&x->j, "name", m->name);
-		json_close(&x->j, '}');
+		json_open(&x->f.j, NULL, '{');
+		fields_show(&x->f, FIELDS(rows), m);
+		json_close(&x->f.j, '}');
 		return 0;
 	}
 	at = printf("%08" PRIx64 "-%08" PRIx64 " %s %08" PRIx64 " %02x:%02x %" PRIu64 " ", m->start,
 		m->end, m->flags, m->offset, m->major, m->minor, m->inode);
 	if (m->name[0] != '\0')
 		printf("%*s", at < NAME_COLUMN ? NAME_COLUMN - at : 0, "");
-	look_print(m->name, strlen(m->name));
+	text_print(stdout, m->name, strlen(m->name));
 	putchar('\n');
 	return 0;
 }
 
 static int maps(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 	struct lister x;
 	uint64_t pid;
-	int first, status;
+	int first, status = begin(&x, cmd, diag, argc, argv, 1, &first);
 
-	if (options_of(&x, cmd, diag, argc, argv, 1, &first, &status) != 0)
+	if (status != COMMAND_GO)
 		return status;
 	if (first >= argc || parse_u64(argv[first], 1, INT32_MAX, &pid) != 0) {
 		diag_print(diag, DIAG_ERROR, "maps: give the number of a process; ttd ps shows them");
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
 	status = look_go(&x.l);
-	if (status == ST_OK) {
+	if (status == TTD_OK) {
 		if (x.l.json)
-			json_open(&x.j, NULL, '[');
+			json_open(&x.f.j, NULL, '[');
 		if (ttd_view_maps(x.l.view, (int)pid, maps_one, &x, &e) != 0)
 			status = look_failed(&x.l, &e);
 		if (x.l.json)
@@ -189,7 +183,7 @@ static void dmesg_lines(const struct lister *x, const struct ttd_message *m)
 			printf("<%u>", m->facility << 3 | m->level);
 		printf("[%5" PRIu64 ".%06" PRIu64 "] ", m->ts_ns / 1000000000,
 			m->ts_ns % 1000000000 / 1000);
-		look_print(at, n);
+		text_print(stdout, at, n);
 		puts(m->lost ? "(overwritten)" : "");
 		at = nl != NULL ? nl + 1 : end;
 	} while (at < end);
@@ -203,38 +197,38 @@ static int dmesg_one(void *ctx, const struct ttd_message *m)
 		dmesg_lines(x, m);
 		return 0;
 	}
-	json_open(&x->j, NULL, '{');
-	json_number(&x->j, "seq", (int64_t)m->seq);
-	json_number(&x->j, "ts_ns", (int64_t)m->ts_ns);
-	json_number(&x->j, "facility", m->facility);
-	json_number(&x->j, "level", m->level);
-	json_bytes(&x->j, "text", m->text, m->len);
+	json_open(&x->f.j, NULL, '{');
+	json_number(&x->f.j, "seq", (int64_t)m->seq);
+	json_number(&x->f.j, "ts_ns", (int64_t)m->ts_ns);
+	json_number(&x->f.j, "facility", m->facility);
+	json_number(&x->f.j, "level", m->level);
+	json_bytes(&x->f.j, "text", m->text, m->len);
 	if (m->open)
-		json_bool(&x->j, "open", true);
+		json_bool(&x->f.j, "open", true);
 	if (m->lost)
-		json_bool(&x->j, "lost", true);
+		json_bool(&x->f.j, "lost", true);
 	if (m->caller != 0)
-		json_number(&x->j, "caller", m->caller);
+		json_number(&x->f.j, "caller", m->caller);
 	if (m->subsystem[0] != '\0')
-		json_text(&x->j, "subsystem", m->subsystem);
+		json_text(&x->f.j, "subsystem", m->subsystem);
 	if (m->device[0] != '\0')
-		json_text(&x->j, "device", m->device);
-	json_close(&x->j, '}');
+		json_text(&x->f.j, "device", m->device);
+	json_close(&x->f.j, '}');
 	return 0;
 }
 
 static int dmesg(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 	struct lister x;
-	int first, status;
+	int first, status = begin(&x, cmd, diag, argc, argv, 0, &first);
 
-	if (options_of(&x, cmd, diag, argc, argv, 0, &first, &status) != 0)
+	if (status != COMMAND_GO)
 		return status;
 	status = look_go(&x.l);
-	if (status == ST_OK) {
+	if (status == TTD_OK) {
 		if (x.l.json)
-			json_open(&x.j, NULL, '[');
+			json_open(&x.f.j, NULL, '[');
 		if (ttd_view_messages(x.l.view, dmesg_one, &x, &e) != 0)
 			status = look_failed(&x.l, &e);
 		if (x.l.json)
@@ -247,20 +241,21 @@ static int dmesg(const struct command *cmd, struct diag *diag, int argc, char **
 /* ---- the commands ---- */
 
 static const struct option_row ps_options[] = {
-	LOOK_ROWS,
-	{"threads", NULL, "every thread, not only processes", OPT_THREADS},
-	{NULL, NULL, NULL, 0},
+	LOOK_ROWS(struct lister),
+	{"threads", NULL, "every thread, not only processes", TAKE_BOOL(struct lister, threads)},
+	OPTIONS_END,
 };
 
 static const struct option_row maps_options[] = {
-	LOOK_ROWS,
-	{NULL, NULL, NULL, 0},
+	LOOK_ROWS(struct lister),
+	OPTIONS_END,
 };
 
 static const struct option_row dmesg_options[] = {
-	LOOK_ROWS,
-	{"raw", NULL, "with facility and level before each line", OPT_RAW},
-	{NULL, NULL, NULL, 0},
+	LOOK_ROWS(struct lister),
+	{"raw", NULL, "with facility and level before each line",
+		TAKE_BOOL(struct lister, raw)},
+	OPTIONS_END,
 };
 
 const struct command command_ps = {

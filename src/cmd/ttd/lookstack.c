@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/ttd/fields.h"
 #include "cmd/ttd/look.h"
 #include "util/parse.h"
 
-enum { OPT_PID = LOOK_OWN, OPT_ALL, OPT_BINARY, OPT_SYSROOT };
-
 struct bt {
 	struct look l;
-	struct json j;
+	struct fields f;
 	int pid;
 	bool all;
 	unsigned n, tasks;
@@ -24,27 +23,28 @@ static const char *const how_names[] = {
 	[TTD_FRAME_POINTER] = "frame pointer", [TTD_FRAME_GUESS] = "guess",
 };
 
-static void frame_json(struct json *j, const struct ttd_frame *f)
+#define FRAME(kind, name) FIELD(ttd_frame, kind, name)
+
+static void frame_json(struct fields *o, const struct ttd_frame *f)
 {
-	json_open(j, NULL, '{');
-	json_hex(j, "ip", f->ip);
-	json_hex(j, "sp", f->sp);
-	json_text(j, "how", how_names[f->how]);
-	json_text(j, "mode", f->user ? "user" : "kernel");
-	if (f->symbol[0] != '\0') {
-		json_text(j, "symbol", f->symbol);
-		json_number(j, "offset", (int64_t)f->offset);
-		json_number(j, "size", (int64_t)f->size);
-	}
-	if (f->module[0] != '\0')
-		json_text(j, "module", f->module);
+	static const struct field at[] = { FRAME(HEX, ip), FRAME(HEX, sp) };
+	static const struct field symbol[] = { FRAME(TEXT, symbol), FRAME(U64, offset), FRAME(U64, size) };
+	static const struct field module[] = { FIELD_IF(ttd_frame, TEXT, "module", module) };
+	static const struct field base[] = { FRAME(HEX, base) };
+	static const struct field source[] = { FRAME(TEXT, source), FRAME(U32, line) };
+
+	json_open(&o->j, NULL, '{');
+	fields_show(o, FIELDS(at), f);
+	json_text(&o->j, "how", how_names[f->how]);
+	json_text(&o->j, "mode", f->user ? "user" : "kernel");
+	if (f->symbol[0] != '\0')
+		fields_show(o, FIELDS(symbol), f);
+	fields_show(o, FIELDS(module), f);
 	if (f->user)
-		json_hex(j, "base", f->base);
-	if (f->source[0] != '\0') {
-		json_text(j, "source", f->source);
-		json_number(j, "line", f->line);
-	}
-	json_close(j, '}');
+		fields_show(o, FIELDS(base), f);
+	if (f->source[0] != '\0')
+		fields_show(o, FIELDS(source), f);
+	json_close(&o->j, '}');
 }
 
 /* What a reader must know of how sure it is. */
@@ -63,12 +63,12 @@ static int one(void *ctx, const struct ttd_frame *f)
 	struct bt *x = ctx;
 
 	if (x->l.json) {
-		frame_json(&x->j, f);
+		frame_json(&x->f, f);
 		return 0;
 	}
 	printf("#%-3u 0x%016" PRIx64 " ", x->n++, f->ip);
 	if (f->symbol[0] != '\0') {
-		look_print(f->symbol, strlen(f->symbol));
+		text_print(stdout, f->symbol, strlen(f->symbol));
 		printf("+0x%" PRIx64, f->offset);
 		if (f->size != 0)
 			printf("/0x%" PRIx64, f->size);
@@ -77,7 +77,7 @@ static int one(void *ctx, const struct ttd_frame *f)
 	}
 	if (f->module[0] != '\0') {
 		fputs(f->user ? " in " : " [", stdout);
-		look_print(f->module, strlen(f->module));
+		text_print(stdout, f->module, strlen(f->module));
 		if (!f->user)
 			putchar(']');
 		else if (f->symbol[0] == '\0')
@@ -85,55 +85,35 @@ static int one(void *ctx, const struct ttd_frame *f)
 	}
 	if (f->source[0] != '\0') {
 		fputs(" at ", stdout);
-		look_print(f->source, strlen(f->source));
+		text_print(stdout, f->source, strlen(f->source));
 		printf(":%u", f->line);
 	}
 	puts(caution(f));
 	return 0;
 }
 
-static int read_options(struct bt *x, int argc, char **argv, struct err *e)
+static int take_binary(void *to, const struct option_value *v, struct ttd_error *e)
 {
-	struct ttd_view_options *o = &x->l.view_options;
-	struct option_state s;
-	uint64_t pid;
-	int id;
+	struct look *l = to;
 
-	option_start(&s, x->l.cmd, argc, argv);
-	while ((id = option_next(&s, e)) >= 0) {
-		switch (id) {
-		case OPT_PID:
-			if (parse_u64(s.value, 1, INT32_MAX, &pid) != 0)
-				return option_bad_value(&s, "pid", "give a number that ttd ps shows", e);
-			x->pid = (int)pid;
-			break;
-		case OPT_ALL: x->all = true; break;
-		case OPT_BINARY:
-			if (o->binaries == LOOK_BINARIES)
-				return option_bad_value(&s, "binary", "too many; give --sysroot", e);
-			x->l.binary[o->binaries++] = s.value;
-			break;
-		case OPT_SYSROOT: o->sysroot = s.value; break;
-		default: look_option(&x->l, id, s.value);
-		}
-	}
-	if (id != OPTION_END)
-		return id;
-	return look_trace(&x->l, argc, argv, s.first, e) == 0 ? 0 : OPTION_WRONG;
+	if (l->view_options.binaries == LOOK_BINARIES)
+		return option_bad_value(v, "too many; give --sysroot", e);
+	l->binary[l->view_options.binaries++] = v->text;
+	return 0;
 }
 
 /* One stack; in JSON a list of frames. */
 static void stack(struct bt *x, int tid, const char *key)
 {
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	x->n = 0;
 	if (x->l.json)
-		json_open(&x->j, key, '[');
+		json_open(&x->f.j, key, '[');
 	if (ttd_view_backtrace(x->l.view, tid, one, x, &e) != 0)
 		x->status = look_failed(&x->l, &e);
 	if (x->l.json)
-		json_close(&x->j, ']');
+		json_close(&x->f.j, ']');
 }
 
 static int of_task(void *ctx, const struct ttd_process *p)
@@ -143,20 +123,20 @@ static int of_task(void *ctx, const struct ttd_process *p)
 	if (x->l.json) {
 		const char state[2] = { p->state, '\0' };
 
-		json_open(&x->j, NULL, '{');
-		json_number(&x->j, "pid", p->pid);
-		json_number(&x->j, "tid", p->tid);
-		json_text(&x->j, "comm", p->comm);
-		json_text(&x->j, "state", state);
+		json_open(&x->f.j, NULL, '{');
+		json_number(&x->f.j, "pid", p->pid);
+		json_number(&x->f.j, "tid", p->tid);
+		json_text(&x->f.j, "comm", p->comm);
+		json_text(&x->f.j, "state", state);
 		stack(x, p->tid, "frames");
-		json_close(&x->j, '}');
+		json_close(&x->f.j, '}');
 		return x->status;
 	}
 	printf("%s%c %d", x->tasks++ > 0 ? "\n" : "", p->current ? '>' : ' ', p->pid);
 	if (p->tid != p->pid)
 		printf(" thread %d", p->tid);
 	fputs(" (", stdout);
-	look_print(p->comm, strlen(p->comm));
+	text_print(stdout, p->comm, strlen(p->comm));
 	printf(") %c\n", p->state);
 	stack(x, p->tid, NULL);
 	return x->status;
@@ -164,17 +144,17 @@ static int of_task(void *ctx, const struct ttd_process *p)
 
 static void show(struct bt *x)
 {
-	struct ttd_error e;
+	struct ttd_error e = TTD_ERROR_INIT;
 
 	if (!x->all) {
 		stack(x, x->pid, NULL);
 	} else {
 		if (x->l.json)
-			json_open(&x->j, NULL, '[');
+			json_open(&x->f.j, NULL, '[');
 		if (ttd_view_processes(x->l.view, 1, of_task, x, &e) != 0)
 			x->status = look_failed(&x->l, &e);
 		if (x->l.json)
-			json_close(&x->j, ']');
+			json_close(&x->f.j, ']');
 	}
 	if (x->l.json)
 		putchar('\n');
@@ -182,18 +162,15 @@ static void show(struct bt *x)
 
 static int bt(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct bt x = { .l = { .cmd = cmd, .diag = diag } };
-	struct err e;
-	int status = read_options(&x, argc, argv, &e);
+	struct bt x = { .l = { .cmd = cmd, .diag = diag }, .f = { .j.to = stdout, .json = true } };
+	int first, status = command_parse(cmd, diag, argc, argv, &x, &first);
 
-	if (status == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (status == OPTION_WRONG)
-		return diag_err(diag, &e);
+	if (status == COMMAND_GO)
+		status = command_trace(cmd, diag, argc, argv, first, &x.l.trace);
+	if (status != COMMAND_GO)
+		return status;
 	status = look_go(&x.l);
-	if (status == ST_OK) {
+	if (status == TTD_OK) {
 		show(&x);
 		status = x.status;
 	}
@@ -202,14 +179,14 @@ static int bt(const struct command *cmd, struct diag *diag, int argc, char **arg
 }
 
 static const struct option_row options[] = {
-	LOOK_ROWS,
-	{"pid", "PID", "of this process or thread (default: the running one)", OPT_PID},
-	{"all", NULL, "of every thread", OPT_ALL},
-	{"symbols", "FILE", "a vmlinux with DWARF: source lines of the kernel's code", LOOK_SYMBOLS},
+	LOOK_ROWS(struct bt),
+	{"pid", "PID", "of this process or thread (default: the running one)",
+		TAKE_U32(struct bt, pid, 1, INT32_MAX, "give a number that ttd ps shows")},
+	{"all", NULL, "of every thread", TAKE_BOOL(struct bt, all)},
 	{"sysroot", "DIR", "read the guest's programs from below DIR when its memory lacks them",
-		OPT_SYSROOT},
-	{"binary", "FILE", "the same from this file; repeatable", OPT_BINARY},
-	{NULL, NULL, NULL, 0},
+		TAKE_TEXT(struct bt, l.view_options.sysroot)},
+	{"binary", "FILE", "the same from this file; repeatable", TAKE_INTO(take_binary, struct bt, l)},
+	OPTIONS_END,
 };
 
 const struct command command_bt = {

@@ -3,11 +3,13 @@
  */
 #include <ttd/ttd.h>
 
-#include <signal.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/ttd/command.h"
+#include "util/layout.h"
+#include "util/start.h"
 
 static const struct command *const commands[] = {
 	&command_run,
@@ -18,6 +20,7 @@ static const struct command *const commands[] = {
 	&command_console,
 	&command_pause,
 	&command_unpause,
+	&command_mem_set,
 	&command_shutdown,
 	&command_reboot,
 	&command_destroy,
@@ -60,9 +63,10 @@ void command_list(FILE *to)
 /* Output that could not be written (a full disk) must not look like success. */
 static int finish(struct diag *diag, int status)
 {
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == ST_OK) {
-		diag_print(diag, DIAG_ERROR, "cannot write to standard output");
-		return ST_HOST;
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == TTD_OK) {
+		if (errno != EPIPE) /* head(1) has what it wants */
+			diag_print(diag, DIAG_ERROR, "cannot write to standard output");
+		return TTD_HOST;
 	}
 	return status;
 }
@@ -72,26 +76,27 @@ int main(int argc, char **argv)
 	const struct command *cmd;
 	struct diag diag;
 
-	/* A reader that went away is an error of write(), not our death. */
-	signal(SIGPIPE, SIG_IGN);
+	program_start(false);
 	diag_init(&diag, stderr, "ttd");
 	if (argc < 2) {
 		command_list(stderr);
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("ttd %s\n", ttd_version());
-		return finish(&diag, ST_OK);
+		return finish(&diag, TTD_OK);
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		command_list(stdout);
-		return finish(&diag, ST_OK);
+		return finish(&diag, TTD_OK);
 	}
 	cmd = command_find(argv[1]);
 	if (cmd == NULL) {
 		diag_print(&diag, DIAG_ERROR, "unknown %s '%s'; see ttd --help",
 			argv[1][0] == '-' ? "option" : "command", argv[1]);
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
+	if (cmd->runs_guest)
+		layout_settle(argv);
 	return finish(&diag, cmd->run(cmd, &diag, argc - 1, argv + 1));
 }

@@ -5,22 +5,45 @@
 
 #include <inttypes.h>
 
-#include "cmd/diskspec.h"
 #include "cmd/ttd/command.h"
+#include "cmd/ttd/files.h"
+#include "cmd/ttd/reader.h"
+#include "util/parse.h"
 
-enum { OPT_FORCE = 0x100, OPT_CHECKPOINTS, OPT_DISK_BASE };
+struct packing {
+	struct ttd_pack opt;
+	struct files files;
+};
+
+struct unpacking {
+	const char *dir;
+	bool no_sandbox;
+	uint64_t max;
+};
+
+static int take_size(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	return parse_size(v->text, 1, UINT64_MAX, to) == 0 ? 0
+		: option_bad_value(v, "give a number, or one with K, M, G or T", e);
+}
 
 static const struct option_row pack_options[] = {
-	{"output", "FILE", "the file to make (default NAME.ttd)", 'o'},
-	{"force", NULL, "replace a file that exists", OPT_FORCE},
-	{"checkpoints", NULL, "put in those too; they make seeking faster", OPT_CHECKPOINTS},
-	{"disk-base", "NAME=PATH", "the base of this disk is there now", OPT_DISK_BASE},
-	{NULL, NULL, NULL, 0},
+	{"output", "FILE", "the file to make (default NAME.ttd)", 'o',
+		TAKE_TEXT(struct packing, opt.out)},
+	{"force", NULL, "replace a file that exists", TAKE_INT(struct packing, opt.force)},
+	{"checkpoints", NULL, "put in those too; they make seeking faster",
+		TAKE_INT(struct packing, opt.checkpoints)},
+	FILES_ROWS(struct packing, files),
+	OPTIONS_END,
 };
 
 static const struct option_row unpack_options[] = {
-	{"directory", "DIR", "the folder to put the trace in (default: that of all traces)", 'C'},
-	{NULL, NULL, NULL, 0},
+	{"directory", "DIR", "the folder to put the trace in (default: that of all traces)", 'C',
+		TAKE_TEXT(struct unpacking, dir)},
+	{"max-size", "SIZE", "let that much come of it: bytes, or with K, M, G or T",
+		TAKE_INTO(take_size, struct unpacking, max)},
+	READER_ROW(struct unpacking, no_sandbox),
+	OPTIONS_END,
 };
 
 static void progress(void *ctx, const char *what, uint64_t done, uint64_t total)
@@ -28,88 +51,76 @@ static void progress(void *ctx, const char *what, uint64_t done, uint64_t total)
 	diag_progress(ctx, what, done >> 20, total >> 20, "M");
 }
 
-/* One operand at most; needed or not. */
-static int operand(const struct command *cmd, const struct option_state *s, bool needed,
-	const char **out, struct err *e)
-{
-	if (s->argc - s->first > 1)
-		return err_set(e, ST_USAGE, "%s: one at a time, not '%s' too", cmd->name,
-			s->argv[s->first + 1]);
-	if (s->first == s->argc && needed)
-		return err_set(e, ST_USAGE, "%s: name a packed trace; see ttd %s --help", cmd->name,
-			cmd->name);
-	*out = s->first < s->argc ? s->argv[s->first] : NULL;
-	return 0;
-}
-
 static int pack(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct ttd_pack opt = TTD_PACK_INIT;
-	struct disk_list bases = {0};
+	struct packing p = {.opt = TTD_PACK_INIT};
 	struct ttd_pack_info info;
-	struct option_state s;
-	struct ttd_error te;
-	struct err e;
-	int id;
+	struct ttd_error te = TTD_ERROR_INIT;
+	int first, status = command_parse(cmd, diag, argc, argv, &p, &first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) != OPTION_END) {
-		switch (id) {
-		case 'o': opt.out = s.value; break;
-		case OPT_FORCE: opt.force = 1; break;
-		case OPT_CHECKPOINTS: opt.checkpoints = 1; break;
-		case OPT_DISK_BASE:
-			if (disk_list_add_base(&bases, "--disk-base", s.value, &e) != 0)
-				return diag_err(diag, &e);
-			break;
-		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
-		default: return diag_err(diag, &e);
-		}
-	}
-	if (operand(cmd, &s, false, &opt.trace, &e) != 0)
-		return diag_err(diag, &e);
+	if (status == COMMAND_GO)
+		status = command_trace(cmd, diag, argc, argv, first, &p.opt.trace);
+	if (status != COMMAND_GO)
+		return status;
 	if (diag->terminal) {
-		opt.progress = progress;
-		opt.progress_ctx = diag;
+		p.opt.progress = progress;
+		p.opt.progress_ctx = diag;
 	}
-	opt.bases = bases.disk;
-	opt.nbases = bases.n;
-	id = ttd_pack_write(&opt, &info, &te);
+	p.opt.files = files_get(&p.files);
+	status = ttd_pack_write(&p.opt, &info, &te);
 	diag_progress_end(diag);
-	if (id != 0) {
+	files_free(&p.files);
+	if (status != 0) {
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}
 	diag_print(diag, DIAG_NOTE, "packed %" PRIu64 " bytes into %s: %" PRIu64 " bytes",
 		info.unpacked, info.path, info.bytes);
-	return ST_OK;
+	return TTD_OK;
+}
+
+/* It reads the pack, and makes a folder in `dir` with files in it. */
+static int confine(const char *file, const char *dir, bool no_sandbox, struct diag *diag)
+{
+	struct ttd_confinement c = TTD_CONFINEMENT_INIT;
+	char root[TTD_PATH_MAX];
+	struct ttd_error e = TTD_ERROR_INIT;
+
+	if (dir == NULL && ttd_trace_root(root, &e) != 0) {
+		diag_print(diag, DIAG_ERROR, "%s", e.text);
+		return (int)e.status;
+	}
+	c.inputs = &file;
+	c.ninputs = 1;
+	c.into = dir != NULL ? dir : root;
+	return reader_confine(&c, no_sandbox, diag);
 }
 
 static int unpack(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	const char *dir = NULL, *file;
+	struct unpacking u = {0};
 	char trace[TTD_PATH_MAX];
-	struct option_state s;
-	struct ttd_error te;
-	struct err e;
-	int id;
+	struct ttd_error te = TTD_ERROR_INIT;
+	const char *file = NULL;
+	int first, status = command_parse(cmd, diag, argc, argv, &u, &first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) != OPTION_END) {
-		switch (id) {
-		case 'C': dir = s.value; break;
-		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
-		default: return diag_err(diag, &e);
-		}
+	if (status == COMMAND_GO)
+		status = command_trace(cmd, diag, argc, argv, first, &file);
+	if (status != COMMAND_GO)
+		return status;
+	if (file == NULL) {
+		diag_print(diag, DIAG_ERROR, "unpack: name a packed trace; see ttd unpack --help");
+		return TTD_USAGE;
 	}
-	if (operand(cmd, &s, true, &file, &e) != 0)
-		return diag_err(diag, &e);
-	if (ttd_pack_unpack(file, dir, trace, &te) != 0) {
+	status = confine(file, u.dir, u.no_sandbox, diag);
+	if (status != TTD_OK)
+		return status;
+	if (ttd_pack_unpack(file, u.dir, u.max, trace, &te) != 0) {
 		diag_print(diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}
 	diag_print(diag, DIAG_NOTE, "unpacked %s", trace);
-	return ST_OK;
+	return TTD_OK;
 }
 
 const struct command command_pack = {

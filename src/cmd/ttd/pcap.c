@@ -17,9 +17,10 @@
 
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/console.h"
+#include "cmd/ttd/files.h"
 #include "util/bytes.h"
+#include "util/names.h"
 
-enum { OPT_FORCE = 0x100 };
 enum {
 	SECTION = 0x0a0d0d0a, INTERFACE = 1, PACKET = 6, BYTE_ORDER = 0x1a2b3c4d,
 	ETHERNET = 1, SNAP_NONE = 0,
@@ -27,20 +28,25 @@ enum {
 	SHB_USERAPPL = 4,
 };
 
-static const struct option_row options[] = {
-	{"output", "FILE", "the file to make (default: standard output, when it is no terminal)", 'o'},
-	{"force", NULL, "replace FILE when it exists", OPT_FORCE},
-	{NULL, NULL, NULL, 0},
-};
-
 struct pcap {
 	const char *trace, *path;
+	char log[TTD_PATH_MAX];
+	int status;
+	struct files files;
 	bool force;
 	FILE *to;
 	uint64_t boot_ns; /* the guest's wall clock at guest time 0 */
 	uint64_t frames;
 	struct wbuf block; /* being put together */
 	struct diag *diag;
+};
+
+static const struct option_row options[] = {
+	{"output", "FILE", "the file to make (default: standard output, when it is no terminal)", 'o',
+		TAKE_TEXT(struct pcap, path)},
+	{"force", NULL, "replace FILE when it exists", TAKE_BOOL(struct pcap, force)},
+	FILES_ROWS(struct pcap, files),
+	OPTIONS_END,
 };
 
 /* ---- blocks ---- */
@@ -148,47 +154,49 @@ static int report(struct pcap *c, const struct ttd_result *r)
 	case TTD_REPLAY_DAMAGED:
 		diag_print(c->diag, DIAG_ERROR, "%s", r->text);
 		diag_print(c->diag, DIAG_NOTE, "%s before that are in the capture", frames);
-		return r->outcome == TTD_REPLAY_DIVERGED ? ST_DIVERGED : ST_DAMAGED;
+		return r->outcome == TTD_REPLAY_DIVERGED ? TTD_DIVERGED : TTD_DAMAGED;
 	default:
 		diag_print(c->diag, DIAG_NOTE, "%s", frames);
-		return ST_OK;
+		return TTD_OK;
 	}
 }
 
-static int replay(struct pcap *c, const char *trace)
+/* Confined from here on: all else of the trace is read after that. */
+static struct ttd_vm *create(struct pcap *c)
 {
+	struct ttd_confinement confined = TTD_CONFINEMENT_INIT;
 	struct ttd_replay rep = TTD_REPLAY_INIT;
-	struct console *console;
-	struct ttd_error te;
-	struct ttd_result r;
+	struct ttd_error te = TTD_ERROR_INIT;
 	struct ttd_vm *vm;
-	struct err e;
-	int status;
 
-	console = console_open(c->diag, false, &e);
-	if (console == NULL)
-		return diag_err(c->diag, &e);
-	rep.trace = trace;
+	confined.outputs = &c->path;
+	confined.noutputs = c->path != NULL;
+	rep.confine = &confined;
+	rep.trace = c->log;
+	rep.files = files_get(&c->files);
 	rep.progress = progress;
 	rep.progress_ctx = c->diag;
 	vm = ttd_vm_create_replay(&rep, &te);
-	if (vm == NULL || ttd_vm_confine(vm, 0, &te) != 0) {
+	if (vm == NULL)
 		diag_print(c->diag, DIAG_ERROR, "%s", te.text);
-		status = (int)te.status;
-	} else if (ttd_vm_watch_packets(vm, put_frame, c) != 0) {
+	c->status = (int)te.status;
+	return vm;
+}
+
+static int replay(struct pcap *c, struct ttd_vm *vm, struct console *console)
+{
+	struct ttd_result r;
+
+	if (ttd_vm_capture_packets(vm, put_frame, c) != 0) {
 		diag_print(c->diag, DIAG_ERROR, "out of memory");
-		status = ST_HOST;
-	} else {
-		console_attach(console, vm);
-		ttd_vm_run(vm);
-		console_attach(console, NULL);
-		ttd_vm_finish(vm, &r);
-		diag_progress_end(c->diag);
-		status = report(c, &r);
+		return TTD_HOST;
 	}
-	ttd_vm_destroy(vm);
-	console_close(console);
-	return status;
+	console_attach(console, vm);
+	ttd_vm_run(vm);
+	console_attach(console, NULL);
+	ttd_vm_finish(vm, &r);
+	diag_progress_end(c->diag);
+	return report(c, &r);
 }
 
 /* ---- the command ---- */
@@ -203,9 +211,9 @@ static unsigned interfaces(const struct ttd_trace_info *t)
 }
 
 /* The log's first record is the date at boot. */
-static int find_boot(struct pcap *c, const char *trace, struct ttd_error *te)
+static int find_boot(struct pcap *c, struct ttd_error *te)
 {
-	struct ttd_log *log = ttd_log_open(trace, TTD_LOG_RECORDING, te);
+	struct ttd_log *log = ttd_log_open(c->log, TTD_LOG_RECORDING, te);
 	struct ttd_event ev;
 
 	if (log == NULL)
@@ -225,81 +233,92 @@ static int open_file(struct pcap *c)
 		if (!isatty(STDOUT_FILENO))
 			return 0;
 		diag_print(c->diag, DIAG_ERROR, "pcap: standard output is a terminal; give -o FILE");
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
-	fd = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | (c->force ? O_TRUNC : O_EXCL), 0600);
+	fd = names_open(c->path, O_WRONLY | O_CREAT | O_EXCL);
+	if (fd < 0 && errno == EEXIST && c->force)
+		fd = names_open(c->path, O_WRONLY | O_TRUNC);
 	c->to = fd >= 0 ? fdopen(fd, "wb") : NULL;
 	if (c->to != NULL)
 		return 0;
 	diag_print(c->diag, DIAG_ERROR, "%s: %s%s", c->path, strerror(errno),
 		errno == EEXIST ? "; give --force to replace it" : "");
-	return ST_HOST;
+	return TTD_HOST;
 }
 
-static int write_all(struct pcap *c, struct ttd_trace_info *t)
+static int write_all(struct pcap *c, const struct ttd_trace_info *t, struct ttd_vm *vm,
+	struct console *console)
 {
 	int status = open_file(c);
 	bool bad;
 
-	if (status != ST_OK)
+	if (status != TTD_OK)
 		return status;
 	put_section(c);
 	for (unsigned i = 0; i < interfaces(t); i++)
 		put_interface(c, i);
-	status = replay(c, c->trace);
+	status = replay(c, vm, console);
 	bad = c->block.bad || ferror(c->to);
 	bad |= (c->to == stdout ? fflush(c->to) : fclose(c->to)) != 0;
-	if (bad && status == ST_OK) {
+	if (bad && status == TTD_OK) {
 		diag_print(c->diag, DIAG_ERROR, "%s: the capture cannot be written",
 			c->path != NULL ? c->path : "standard output");
-		status = ST_HOST;
+		status = TTD_HOST;
 	}
 	return status;
 }
 
-static int with_trace(struct pcap *c)
+static int with_machine(struct pcap *c, struct ttd_vm *vm, struct console *console)
 {
 	struct ttd_trace_info t;
-	struct ttd_error te;
-	int status;
+	struct ttd_error te = TTD_ERROR_INIT;
 
-	if (ttd_trace_info(c->trace, &t, &te) != 0 || find_boot(c, c->trace, &te) != 0) {
+	if (ttd_trace_info(c->log, &t, &te) != 0 || find_boot(c, &te) != 0) {
 		diag_print(c->diag, DIAG_ERROR, "%s", te.text);
 		return (int)te.status;
 	}
-	if (interfaces(&t) == 0) {
-		diag_print(c->diag, DIAG_ERROR, "pcap: %s has no network interface; record with --vif",
-			t.name);
-		return ST_USAGE;
+	if (interfaces(&t) != 0)
+		return write_all(c, &t, vm, console);
+	diag_print(c->diag, DIAG_ERROR, "pcap: %s has no network interface; record with --vif",
+		t.name);
+	return TTD_USAGE;
+}
+
+static int with_trace(struct pcap *c)
+{
+	char dir[TTD_PATH_MAX];
+	struct ttd_error te = TTD_ERROR_INIT;
+	struct console *console;
+	struct ttd_vm *vm;
+	struct ttd_error e = TTD_ERROR_INIT;
+
+	if (ttd_trace_find(c->trace, dir, c->log, &te) != 0) {
+		diag_print(c->diag, DIAG_ERROR, "%s", te.text);
+		return (int)te.status;
 	}
-	status = write_all(c, &t);
+	console = console_open(c->diag, false, &e);
+	if (console == NULL)
+		return diag_err(c->diag, &e);
+	vm = create(c);
+	if (vm != NULL)
+		c->status = with_machine(c, vm, console);
+	ttd_vm_destroy(vm);
+	console_close(console);
 	wbuf_free(&c->block);
-	return status;
+	return c->status;
 }
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct pcap c = {.diag = diag};
-	struct option_state s;
-	struct err e;
-	int id;
+	int first, status = command_parse(cmd, diag, argc, argv, &c, &first);
 
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) != OPTION_END) {
-		switch (id) {
-		case 'o': c.path = s.value; break;
-		case OPT_FORCE: c.force = true; break;
-		case OPTION_HELP: command_help(cmd, stdout); return ST_OK;
-		default: return diag_err(diag, &e);
-		}
-	}
-	if (argc - s.first > 1) {
-		diag_print(diag, DIAG_ERROR, "pcap: one trace at a time, not '%s' too",
-			argv[s.first + 1]);
-		return ST_USAGE;
-	}
-	c.trace = s.first < argc ? argv[s.first] : NULL;
-	return with_trace(&c);
+	if (status == COMMAND_GO)
+		status = command_trace(cmd, diag, argc, argv, first, &c.trace);
+	if (status == COMMAND_GO)
+		status = with_trace(&c);
+	files_free(&c.files);
+	return status;
 }
 
 const struct command command_pcap = {

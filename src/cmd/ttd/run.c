@@ -8,137 +8,43 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/diskspec.h"
+#include "cmd/loglimit.h"
 #include "cmd/ttd/command.h"
 #include "cmd/ttd/console.h"
+#include "cmd/ttd/outcome.h"
 #include "cmd/ttd/stats.h"
+#include "util/clock.h"
 #include "util/parse.h"
-
-enum {
-	OPT_KERNEL = 0x100, OPT_RAMDISK, OPT_MEMORY, OPT_EXTRA, OPT_CLOCK, OPT_NAME,
-	OPT_REFERENCE, OPT_STATS, OPT_JSON, OPT_STOP_AT, OPT_ON_REBOOT, OPT_FORCE,
-	OPT_INTERVAL, OPT_NO_WITNESS, OPT_ON_FULL, OPT_SYNC, OPT_VIF, OPT_NO_SANDBOX,
-	OPT_DISK, OPT_DIRECT, OPT_CHECKPOINT_EVERY, OPT_CHECKPOINT_SPACE,
-	OPT_DEVICED, OPT_FALLBACK
-};
-
-#define RUN_OPTIONS \
-	{"kernel", "FILE", "Linux kernel with Xen PV support: bzImage or vmlinux", OPT_KERNEL}, \
-	{"ramdisk", "FILE", "initial ramdisk", OPT_RAMDISK}, \
-	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", OPT_MEMORY}, \
-	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", OPT_EXTRA}, \
-	{"vif", "SPEC", "a network interface: user, tap, mac=...,hostfwd=...; repeatable", OPT_VIF}, \
-	{"disk", "SPEC", "a disk, as \"FILE,raw,xvda,rw\"; may be given several times", OPT_DISK}, \
-	{"clock", "host|virtual", "guest time follows the host's, or instructions only", OPT_CLOCK}, \
-	{"name", "NAME", "name of the guest (default guest)", OPT_NAME}, \
-	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", OPT_ON_REBOOT}, \
-	{"stop-at", "ICOUNT", "stop after exactly so many instructions", OPT_STOP_AT}, \
-	{"stats", NULL, "print position, memory digest and counters at the end", OPT_STATS}, \
-	{"json", NULL, "with --stats: as one line of JSON", OPT_JSON}, \
-	{"reference", NULL, "slow engine, one instruction at a time", OPT_REFERENCE}, \
-	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", OPT_NO_SANDBOX}
-
-static const struct option_row run_options[] = {
-	RUN_OPTIONS,
-	{"direct", NULL, "what the guest writes goes to its disks, not to overlays", OPT_DIRECT},
-	{NULL, NULL, NULL, 0},
-};
-
-static const struct option_row record_options[] = {
-	{"output", "TRACE", "name or path of the trace (default NAME-N)", 'o'},
-	{"force", NULL, "replace a trace that exists", OPT_FORCE},
-	RUN_OPTIONS,
-	{"interval", "ICOUNT", "instructions between digests (default 268435456)", OPT_INTERVAL},
-	{"no-witnesses", NULL, "log inputs only; a replay then notices little", OPT_NO_WITNESS},
-	{"on-full", "stop|go-on", "when the log cannot be written (default stop)", OPT_ON_FULL},
-	{"sync", NULL, "every write of the log waits for the disk", OPT_SYNC},
-	{"checkpoint-every", "TIME|ICOUNT|off", "how far checkpoints are apart (default 500ms)",
-		OPT_CHECKPOINT_EVERY},
-	{"checkpoint-space", "MB", "how much they may take about (default 1024)",
-		OPT_CHECKPOINT_SPACE},
-	{"deviced", NULL, "ttd-deviced writes the log, where it was told to", OPT_DEVICED},
-	{"fallback", NULL, "when ttd-deviced dies, write the log without it", OPT_FALLBACK},
-	{NULL, NULL, NULL, 0},
-};
+#include "util/text.h"
 
 struct run_options {
 	struct ttd_config cfg;
 	const char *vifs[TTD_VIFS_MAX];
 	struct disk_list disks;
 	const char *extra;
-	bool restart, stats, json;
-	bool record, direct;
-	bool sandbox; /* to be confined before the guest runs; once */
+	struct stats_options stats;
+	bool restart, record, direct;
+	bool no_sandbox; /* or it is confined already: before the guest runs, once */
 	struct ttd_record rec;
 	struct console *console;
 	struct ttd_control *control; /* NULL: other processes cannot see it */
 	struct diag *diag;
 };
 
-/* One of two words. */
-static int choice(const struct option_state *s, const char *name, const char *const words[2],
-	int *out, struct err *e)
+static int take_log_limit(void *to, const struct option_value *v, struct ttd_error *e)
 {
-	char why[80];
-
-	for (int i = 0; i < 2; i++) {
-		if (strcmp(s->value, words[i]) == 0) {
-			*out = i;
-			return 0;
-		}
-	}
-	snprintf(why, sizeof why, "give %s or %s", words[0], words[1]);
-	return option_bad_value(s, name, why, e);
+	return parse_log_limit(v->text, to) == 0 ? 0 : option_bad_value(v, LOG_LIMIT_HOW, e);
 }
 
-/* A name that may become a file's and an argument's. */
-static bool name_ok(const char *s)
+static int take_space(void *to, const struct option_value *v, struct ttd_error *e)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._+-";
+	uint64_t mb;
 
-	return *s != '\0' && *s != '-' && *s != '.' && strlen(s) <= 64 &&
-		strspn(s, allowed) == strlen(s);
-}
-
-static int take_number(struct run_options *o, const struct option_state *s, int id,
-	struct err *e)
-{
-	uint64_t v;
-
-	if (id == OPT_MEMORY) {
-		if (parse_u64(s->value, TTD_MEMORY_MIN, TTD_MEMORY_MAX, &v) != 0)
-			return option_bad_value(s, "memory", "give megabytes from 64 to 65536", e);
-		o->cfg.memory_mb = (uint32_t)v;
-		return 0;
-	}
-	if (id == OPT_INTERVAL) {
-		if (parse_u64(s->value, 1000, INT64_MAX, &v) != 0)
-			return option_bad_value(s, "interval",
-				"give a number of instructions, at least 1000", e);
-		o->rec.interval = v;
-		return 0;
-	}
-	if (id == OPT_CHECKPOINT_SPACE) {
-		if (parse_u64(s->value, 1, UINT32_MAX, &v) != 0)
-			return option_bad_value(s, "checkpoint-space", "give megabytes", e);
-		o->rec.checkpoints.max_bytes = v << 20;
-		return 0;
-	}
-	if (parse_u64(s->value, 1, INT64_MAX, &v) != 0)
-		return option_bad_value(s, "stop-at", "give a number of instructions, at least 1", e);
-	o->cfg.stop_icount = v;
-	return 0;
-}
-
-static int take_every(struct run_options *o, const struct option_state *s, struct err *e)
-{
-	struct ttd_error te;
-
-	if (ttd_checkpointing_parse(s->value, &o->rec.checkpoints, &te) != 0)
-		return option_bad_value(s, "checkpoint-every", te.text, e);
+	if (parse_u64(v->text, 1, UINT32_MAX, &mb) != 0)
+		return option_bad_value(v, "give megabytes", e);
+	*(uint64_t *)to = mb << 20;
 	return 0;
 }
 
@@ -147,179 +53,186 @@ static void vif_warn(void *ctx, const char *line)
 	diag_print(ctx, DIAG_WARNING, "%s", line);
 }
 
-static int take_vif(struct run_options *o, const struct option_state *s, struct err *e)
+static int take_vif(void *to, const struct option_value *v, struct ttd_error *e)
 {
-	struct ttd_error te;
+	struct run_options *o = to;
+	struct ttd_error te = TTD_ERROR_INIT;
 
 	if (o->cfg.nvifs == TTD_VIFS_MAX)
-		return option_bad_value(s, "vif", "there are too many", e);
-	if (ttd_vif_check(s->value, vif_warn, o->diag, &te) != 0) {
-		err_set(e, (enum status)te.status, "%s: --vif: %s", s->cmd->name, te.text);
-		return OPTION_WRONG;
-	}
-	o->vifs[o->cfg.nvifs++] = s->value;
+		return option_bad_value(v, "there are too many", e);
+	if (ttd_vif_check(v->text, vif_warn, o->diag, &te) != 0)
+		return err_set(e, te.status, "%s: --vif: %s", v->cmd->name, te.text);
+	o->vifs[o->cfg.nvifs++] = v->text;
 	o->cfg.vifs = o->vifs;
 	return 0;
 }
 
-static int take_option(struct run_options *o, const struct option_state *s, int id,
-	struct err *e)
+static int take_disk(void *to, const struct option_value *v, struct ttd_error *e)
 {
-	static const char *const clocks[] = {"host", "virtual"};
-	static const char *const reboots[] = {"restart", "exit"};
-	static const char *const fulls[] = {"stop", "go-on"};
-	int n = 0;
+	return disk_list_add(to, "--disk", v->text, e);
+}
 
-	switch (id) {
-	case OPT_KERNEL: o->cfg.kernel = s->value; break;
-	case OPT_RAMDISK: o->cfg.ramdisk = s->value; break;
-	case OPT_EXTRA: o->extra = s->value; break;
-	case OPT_REFERENCE: o->cfg.reference = 1; break;
-	case OPT_NO_SANDBOX: o->sandbox = false; break;
-	case 'o': o->rec.trace = s->value; break;
-	case OPT_FORCE: o->rec.force = 1; break;
-	case OPT_NO_WITNESS: o->rec.no_witnesses = 1; break;
-	case OPT_SYNC: o->rec.sync = 1; break;
-	case OPT_DEVICED: o->rec.deviced = 1; break;
-	case OPT_FALLBACK: o->rec.fallback = 1; break;
-	case OPT_ON_FULL:
-		if (choice(s, "on-full", fulls, &n, e) != 0)
-			return OPTION_WRONG;
-		o->rec.on_full_stop = n == 0;
-		break;
-	case OPT_VIF: return take_vif(o, s, e);
-	case OPT_DISK:
-		return disk_list_add(&o->disks, "--disk", s->value, e) != 0 ? OPTION_WRONG : 0;
-	case OPT_DIRECT: o->direct = true; break;
-	case OPT_CHECKPOINT_EVERY: return take_every(o, s, e);
-	case OPT_STATS: o->stats = true; break;
-	case OPT_JSON: o->stats = o->json = true; break;
-	case OPT_NAME:
-		if (!name_ok(s->value))
-			return option_bad_value(s, "name",
-				"use at most 64 letters, digits and . _ + -", e);
-		o->cfg.name = s->value;
-		break;
-	case OPT_CLOCK:
-		if (choice(s, "clock", clocks, &n, e) != 0)
-			return OPTION_WRONG;
-		o->cfg.clock = n == 1 ? TTD_CLOCK_VIRTUAL : TTD_CLOCK_HOST;
-		break;
-	case OPT_ON_REBOOT:
-		if (choice(s, "on-reboot", reboots, &n, e) != 0)
-			return OPTION_WRONG;
-		o->restart = n == 0;
-		break;
-	default:
-		return take_number(o, s, id, e);
-	}
+static int take_name(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	if (!text_is_name(v->text))
+		return option_bad_value(v, "use at most 64 letters, digits and . _ + - ~", e);
+	*(const char **)to = v->text;
 	return 0;
 }
 
+static int take_clock(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	struct run_options *o = to;
+	int n = option_choice(v, e);
+
+	o->cfg.clock = n == 1 ? TTD_CLOCK_VIRTUAL : TTD_CLOCK_HOST;
+	return n < 0 ? -1 : 0;
+}
+
+static int take_cpu(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	static const char *const models[] = { "v2", "v3", "max" };
+	struct run_options *o = to;
+	int n = option_choice(v, e);
+
+	if (n >= 0)
+		o->cfg.cpu = models[n];
+	return n < 0 ? -1 : 0;
+}
+
+static int take_reboot(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	struct run_options *o = to;
+	int n = option_choice(v, e);
+
+	o->restart = n == 0;
+	return n < 0 ? -1 : 0;
+}
+
+static int take_full(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	struct run_options *o = to;
+	int n = option_choice(v, e);
+
+	o->rec.on_full_stop = n == 0;
+	return n < 0 ? -1 : 0;
+}
+
+#define MEMORY(field) TAKE_U32(struct run_options, cfg.field, TTD_MEMORY_MIN, TTD_MEMORY_MAX, \
+	"give megabytes from 64 to 65536")
+#define RUN_OPTIONS \
+	{"kernel", "FILE", "Linux kernel with Xen PV support: bzImage or vmlinux", \
+		TAKE_TEXT(struct run_options, cfg.kernel)}, \
+	{"ramdisk", "FILE", "initial ramdisk", TAKE_TEXT(struct run_options, cfg.ramdisk)}, \
+	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", MEMORY(memory_mb)}, \
+	{"maxmem", "MB", "that ttd mem-set may give it (default the memory)", MEMORY(maxmem_mb)}, \
+	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", \
+		TAKE_TEXT(struct run_options, extra)}, \
+	{"cmdline", "CMDLINE", "the kernel's whole command line, in place of --extra", \
+		TAKE_TEXT(struct run_options, cfg.cmdline)}, \
+	{"vif", "SPEC", "a network interface, as user,hostfwd=...,restrict=1 or tap; repeatable", \
+		TAKE_BY(take_vif)}, \
+	{"disk", "SPEC", "a disk, as \"FILE,raw,xvda,rw\"; may be given several times", \
+		TAKE_INTO(take_disk, struct run_options, disks)}, \
+	{"clock", "host|virtual", "guest time follows the host's, or instructions only", \
+		TAKE_BY(take_clock)}, \
+	{"cpu", "v2|v3|max", "the guest's CPU: x86-64-v2, v3, or all of the host's (default v3)", \
+		TAKE_BY(take_cpu)}, \
+	{"name", "NAME", "name of the guest (default guest)", \
+		TAKE_INTO(take_name, struct run_options, cfg.name)}, \
+	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", \
+		TAKE_BY(take_reboot)}, \
+	{"stop-at", "ICOUNT", "stop after exactly this many instructions", \
+		TAKE_U64(struct run_options, cfg.stop_icount, 1, INT64_MAX, \
+			"give a number of instructions, at least 1")}, \
+	STATS_ROWS(struct run_options, stats), \
+	{"strict-mmu", NULL, "refuse what Xen would in page tables, and say why", \
+		TAKE_INT(struct run_options, cfg.strict_mmu)}, \
+	{"reference", NULL, "slow engine, one instruction at a time", \
+		TAKE_INT(struct run_options, cfg.reference)}, \
+	{"untrusted", NULL, "check each access of the guest's programs, which is slower", \
+		TAKE_INT(struct run_options, cfg.untrusted)}, \
+	{"space-after", "N", NULL, TAKE_U64(struct run_options, cfg.space_after, 1, INT64_MAX, \
+		"give a number of instructions, at least 1")}, \
+	{"no-sandbox", NULL, "do not confine the process; for debugging ttd", \
+		TAKE_BOOL(struct run_options, no_sandbox)}
+
+static const struct option_row run_options[] = {
+	RUN_OPTIONS,
+	{"direct", NULL, "what the guest writes goes to its disks, not to overlays",
+		TAKE_BOOL(struct run_options, direct)},
+	OPTIONS_END,
+};
+
+#define REC(kind, field) TAKE_##kind(struct run_options, rec.field)
+static const struct option_row record_options[] = {
+	{"output", "TRACE", "name or path of the trace (default NAME-N)", 'o', REC(TEXT, trace)},
+	{"force", NULL, "replace a trace that exists", REC(INT, force)},
+	RUN_OPTIONS,
+	{"interval", "ICOUNT", "instructions between digests (default 268435456)",
+		TAKE_U64(struct run_options, rec.interval, 1000, INT64_MAX,
+			"give a number of instructions, at least 1000")},
+	{"no-witnesses", NULL, "log inputs only; a replay then notices little", REC(INT, no_witnesses)},
+	{"on-full", "stop|go-on", "when the log cannot be written (default stop)", TAKE_BY(take_full)},
+	{"log-limit", "SIZE|off", "end when the log has SIZE (default: before the disk is full)",
+		TAKE_INTO(take_log_limit, struct run_options, rec.log_limit)},
+	{"sync", NULL, "every write of the log waits for the disk", REC(INT, sync)},
+	{"checkpoint-every", "TIME|ICOUNT|off", "how far checkpoints are apart (default 500ms)",
+		TAKE_INTO(take_every, struct run_options, rec.checkpoints)},
+	{"checkpoint-space", "MB", "how much they may take about (default 1024)",
+		TAKE_INTO(take_space, struct run_options, rec.checkpoints.max_bytes)},
+	{"deviced", NULL, "ttd-deviced writes the log, where it was told to", REC(INT, deviced)},
+	{"fallback", NULL, "when ttd-deviced dies, write the log without it", REC(INT, fallback)},
+	OPTIONS_END,
+};
+
 /* The daemon decides where its logs are, and whether they replace others. */
-static bool deviced_ok(const struct run_options *o, struct err *e)
+static bool deviced_ok(const struct run_options *o, struct ttd_error *e)
 {
 	if (!o->rec.deviced)
 		return !o->rec.fallback ||
-			err_set(e, ST_USAGE, "--fallback is of use with --deviced only") == 0;
+			err_set(e, TTD_USAGE, "--fallback is of use with --deviced only") == 0;
 	if (o->rec.trace != NULL || o->rec.force || o->rec.sync) {
-		err_set(e, ST_USAGE, "--output, --force and --sync are ttd-deviced's to say: give "
+		err_set(e, TTD_USAGE, "--output, --force and --sync are ttd-deviced's to say: give "
 			"them to it, or leave --deviced out");
 		return false;
 	}
 	if (!ttd_deviced_runs()) {
-		err_set(e, ST_HOST, "ttd-deviced does not run; start it, or leave --deviced out");
+		err_set(e, TTD_HOST, "ttd-deviced does not run; start it, or leave --deviced out");
 		return false;
 	}
 	return true;
 }
 
-/* 0, OPTION_HELP, or OPTION_WRONG and *e. */
-static int read_options(struct run_options *o, const struct command *cmd, int argc, char **argv,
-	struct err *e)
+/* What does not go together.  -1: *e. */
+static int check(struct run_options *o, const struct command *cmd, struct ttd_error *e)
 {
-	struct option_state s;
-	int id;
-
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, e)) != OPTION_END) {
-		if (id == OPTION_HELP || id == OPTION_WRONG)
-			return id;
-		if (take_option(o, &s, id, e) != 0)
-			return OPTION_WRONG;
-	}
-	if (s.first < argc) {
-		err_set(e, ST_USAGE, "%s: '%s' is not an option; see ttd %s --help", cmd->name,
-			argv[s.first], cmd->name);
-		return OPTION_WRONG;
-	}
 	for (unsigned i = 0; i < o->disks.n; i++)
 		o->disks.disk[i].direct = o->direct;
 	o->cfg.disks = o->disks.disk;
 	o->cfg.ndisks = o->disks.n;
-	if (o->cfg.kernel == NULL) {
-		err_set(e, ST_USAGE, "%s: no kernel; give --kernel FILE", cmd->name);
-		return OPTION_WRONG;
-	}
-	return deviced_ok(o, e) ? 0 : OPTION_WRONG;
+	if (o->cfg.maxmem_mb != 0 && o->cfg.maxmem_mb < o->cfg.memory_mb)
+		return err_set(e, TTD_USAGE, "%s: --maxmem %u is less than --memory %u", cmd->name,
+			o->cfg.maxmem_mb, o->cfg.memory_mb);
+	if (o->cfg.kernel == NULL)
+		return err_set(e, TTD_USAGE, "%s: no kernel; give --kernel FILE", cmd->name);
+	if (o->extra != NULL && o->cfg.cmdline != NULL)
+		return err_set(e, TTD_USAGE, "%s: --cmdline is the whole command line: leave --extra out",
+			cmd->name);
+	return deviced_ok(o, e) ? 0 : -1;
 }
 
-static double now(void)
+static int report(struct diag *diag, const struct run_options *o, struct ttd_vm *vm,
+	enum ttd_end end)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-/* What the end of a run means; the terminal is the user's again. */
-static int report(struct diag *diag, const struct run_options *o, struct console *console,
-	struct ttd_vm *vm, enum ttd_end end)
-{
-	int why = console_why(console);
-
-	switch (end) {
-	case TTD_END_CRASH:
-		diag_print(diag, DIAG_ERROR, "%s crashed: %s", o->cfg.name,
-			ttd_vm_crash_reason(vm));
-		return ST_CRASHED;
-	case TTD_END_SUSPEND:
-		diag_print(diag, DIAG_ERROR, "%s suspended itself; it cannot be resumed",
-			o->cfg.name);
-		return ST_HOST;
-	case TTD_END_STOPPED:
-		if (why == CONSOLE_OUTPUT_GONE) {
-			diag_print(diag, DIAG_ERROR, "%s: stopped: cannot write to standard output",
-				o->cfg.name);
-			return ST_HOST;
-		}
-		/* As a shell reports a process that the signal ended. */
-		return why > 0 ? 128 + why : ST_OK;
-	default:
-		return ST_OK;
-	}
-}
-
-/* Says what became of the recording; a log with a hole at its end is an error. */
-static int report_trace(struct diag *diag, struct ttd_vm *vm, int status)
-{
+	struct outcome oc = {.say = outcome_print, .ctx = diag, .name = o->cfg.name,
+		.why = console_why(o->console)};
+	enum ttd_status status = outcome_run(&oc, vm, end);
 	struct ttd_result r;
 
-	ttd_vm_finish(vm, &r);
-	if (r.outcome == TTD_RECORDED) {
-		diag_print(diag, DIAG_NOTE, "recorded %s: %" PRIu64 " instructions, %" PRIu64
-			" inputs, %" PRIu64 " witnesses, %" PRIu64 " bytes", r.trace, r.icount,
-			r.inputs, r.witnesses, r.log_bytes);
-		if (r.checkpoints != 0)
-			diag_print(diag, DIAG_NOTE, "%" PRIu64 " checkpoints, %" PRIu64
-				" MB for %" PRIu64 " MB that were written; they took %.2f s of CPU time",
-				r.checkpoints, (r.checkpoint_bytes + (1 << 19)) >> 20,
-				(r.checkpoint_written + (1 << 19)) >> 20, (double)r.checkpoint_ns / 1e9);
-		return status;
-	}
-	diag_print(diag, DIAG_ERROR, "%s; what was recorded before replays: %s",
-		r.text[0] != '\0' ? r.text : "the log is not complete", r.trace);
-	return status == ST_OK ? ST_HOST : status;
+	if (o->record && ttd_vm_finish(vm, &r) == 0)
+		status = outcome_recorded(&oc, &r, status);
+	return (int)status;
 }
 
 static void trace_note(void *ctx, const char *line)
@@ -349,9 +262,9 @@ static bool again(const struct run_options *o, const struct console *console, en
 static int confine(struct run_options *o, struct ttd_vm *vm, struct ttd_error *te)
 {
 	bool more = o->restart && o->rec.trace == NULL;
-	bool now = o->sandbox;
+	bool now = !o->no_sandbox;
 
-	o->sandbox = false;
+	o->no_sandbox = true;
 	return now ? ttd_vm_confine(vm, more ? TTD_CONFINE_AGAIN : 0, te) : 0;
 }
 
@@ -375,10 +288,10 @@ static void attach(struct run_options *o, struct ttd_vm *vm)
 /* Boots once, or for as long as the guest reboots. */
 static int run_guest(struct diag *diag, struct run_options *o, struct console *console)
 {
-	struct ttd_error te;
+	struct ttd_error te = TTD_ERROR_INIT;
 	struct ttd_vm *vm;
 	enum ttd_end end;
-	double start;
+	double start, took;
 	int status;
 
 	for (;;) {
@@ -389,24 +302,20 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 			diag_print(diag, DIAG_ERROR, "%s", te.text);
 			return (int)te.status;
 		}
-		start = now();
+		start = clock_seconds();
 		attach(o, vm);
 		end = ttd_vm_run(vm);
-		start = now() - start;
+		took = clock_seconds() - start;
 		attach(o, NULL);
 		if (!again(o, console, end))
 			break;
-		if (o->record)
-			report_trace(diag, vm, ST_OK);
+		report(diag, o, vm, end);
 		diag_print(diag, DIAG_NOTE, "%s: rebooting", o->cfg.name);
 		ttd_vm_destroy(vm);
 	}
 	console_restore(console);
-	status = report(diag, o, console, vm, end);
-	if (o->record)
-		status = report_trace(diag, vm, status);
-	if (o->stats)
-		stats_print(vm, end, start, o->json, stderr);
+	status = report(diag, o, vm, end);
+	stats_print(&o->stats, vm, end, took, stderr);
 	ttd_vm_destroy(vm);
 	console_close(console);
 	return status;
@@ -414,30 +323,30 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true, .rec = TTD_RECORD_INIT,
-		.sandbox = true};
+	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true, .rec = TTD_RECORD_INIT};
 	struct console *console;
 	char *cmdline = NULL;
-	struct err e;
-	int status;
+	struct ttd_error e = TTD_ERROR_INIT;
+	int first, status;
 
 	o.cfg.name = "guest";
 	o.record = cmd == &command_record;
 	o.rec.on_full_stop = 1;
 	o.diag = diag;
-	status = read_options(&o, cmd, argc, argv, &e);
-	if (status == OPTION_HELP) {
-		command_help(cmd, stdout);
-		return ST_OK;
-	}
-	if (status == OPTION_WRONG)
+	status = command_parse(cmd, diag, argc, argv, &o, &first);
+	if (status == COMMAND_GO)
+		status = command_none(cmd, diag, argc, argv, first);
+	if (status != COMMAND_GO)
+		return status;
+	if (check(&o, cmd, &e) != 0)
 		return diag_err(diag, &e);
 	if (asprintf(&cmdline, "console=hvc0%s%s", o.extra != NULL ? " " : "",
 		    o.extra != NULL ? o.extra : "") < 0) {
 		diag_print(diag, DIAG_ERROR, "out of memory");
-		return ST_HOST;
+		return TTD_HOST;
 	}
-	o.cfg.cmdline = cmdline;
+	if (o.cfg.cmdline == NULL)
+		o.cfg.cmdline = cmdline;
 	console = console_open(diag, true, &e);
 	if (console == NULL) {
 		free(cmdline);
@@ -456,6 +365,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 
 const struct command command_run = {
 	.name = "run",
+	.runs_guest = true,
 	.synopsis = "--kernel FILE [OPTION]...",
 	.summary = "Boot a guest on this terminal; Ctrl-] leaves it.",
 	.options = run_options,
@@ -470,6 +380,7 @@ const struct command command_run = {
 
 const struct command command_record = {
 	.name = "record",
+	.runs_guest = true,
 	.synopsis = "--kernel FILE [OPTION]...",
 	.summary = "The same as run, and record it to a trace for ttd replay.",
 	.options = record_options,

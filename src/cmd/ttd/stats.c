@@ -4,60 +4,48 @@
  */
 #include "cmd/ttd/stats.h"
 
-#include <inttypes.h>
+#include "cmd/ttd/fields.h"
 
-static const char *const end_names[] = {
-	[TTD_END_POWEROFF] = "poweroff",
-	[TTD_END_REBOOT] = "reboot",
-	[TTD_END_SUSPEND] = "suspend",
-	[TTD_END_CRASH] = "crash",
-	[TTD_END_STOPPED] = "stopped",
-};
-
-struct out {
-	FILE *to;
-	bool json;
+static const struct field position[] = {
+	FIELD(ttd_position, U64, icount), FIELD(ttd_position, U64, brctr),
+	FIELD(ttd_position, DIGEST, mem_digest), FIELD(ttd_position, U64, guest_ns),
 };
 
 static void number(void *ctx, const char *name, uint64_t value)
 {
-	struct out *o = ctx;
-
-	if (o->json)
-		fprintf(o->to, ",\"%s\":%" PRIu64, name, value);
-	else
-		fprintf(o->to, "%-28s %" PRIu64 "\n", name, value);
+	fields_number(ctx, name, value);
 }
 
-/* Names and values are ours: nothing in them needs quoting. */
-static void text(struct out *o, const char *name, const char *value)
+void stats_print(const struct stats_options *s, struct ttd_vm *vm, enum ttd_end end,
+	double seconds, FILE *to)
 {
-	if (o->json)
-		fprintf(o->to, ",\"%s\":\"%s\"", name, value);
-	else
-		fprintf(o->to, "%-28s %s\n", name, value);
-}
-
-void stats_print(struct ttd_vm *vm, enum ttd_end end, double seconds, bool json, FILE *to)
-{
-	struct out o = {.to = to, .json = json};
+	struct fields f = {.j.to = to, .json = s->json, .width = 28};
 	struct ttd_position pos;
-	char digest[17];
 
+	if (!s->print && !s->json)
+		return;
 	ttd_vm_position(vm, &pos);
-	snprintf(digest, sizeof digest, "%016" PRIx64, pos.mem_digest);
-	if (json)
-		fprintf(to, "{\"ttd\":\"%s\"", ttd_version());
-	text(&o, "end", end_names[end]);
-	number(&o, "icount", pos.icount);
-	number(&o, "brctr", pos.brctr);
-	text(&o, "mem_digest", digest);
-	number(&o, "guest_ns", pos.guest_ns);
-	number(&o, "host_ms", (uint64_t)(seconds * 1000));
-	number(&o, "insns_per_second",
+	if (s->json) {
+		json_open(&f.j, NULL, '{');
+		fields_text(&f, "ttd", ttd_version());
+	}
+	fields_text(&f, "end", ttd_end_name(end));
+	fields_show(&f, FIELDS(position), &pos);
+	fields_number(&f, "host_ms", (uint64_t)(seconds * 1000));
+	fields_number(&f, "insns_per_second",
 		seconds > 0 ? (uint64_t)((double)pos.icount / seconds) : 0);
-	ttd_vm_counters(vm, number, &o);
-	if (json)
-		fputs("}\n", to);
+	ttd_vm_counters(vm, number, &f);
+	if (s->json) {
+		json_close(&f.j, '}');
+		json_end(&f.j);
+	}
 	fflush(to);
+}
+
+int take_every(void *to, const struct option_value *v, struct ttd_error *e)
+{
+	struct ttd_error te = TTD_ERROR_INIT;
+
+	return ttd_checkpointing_parse(v->text, to, &te) == 0 ? 0
+		: option_bad_value(v, te.text, e);
 }

@@ -9,40 +9,19 @@
 #include <time.h>
 
 #include "cmd/ttd/command.h"
-
-enum { OPT_JSON = 0x100 };
-
-static const char *const ends[] = {
-	[TTD_END_POWEROFF] = "poweroff", [TTD_END_REBOOT] = "reboot",
-	[TTD_END_SUSPEND] = "suspend", [TTD_END_CRASH] = "crash", [TTD_END_STOPPED] = "stopped",
-};
+#include "cmd/ttd/fields.h"
+#include "cmd/ttd/reader.h"
+#include "util/json.h"
+#include "util/text.h"
 
 static const char *end_of(const struct ttd_trace_info *t)
 {
-	if (!t->complete)
-		return "cut short";
-	return (size_t)t->end < sizeof ends / sizeof *ends ? ends[t->end] : "unknown";
+	return t->complete ? ttd_end_name(t->end) : "cut short";
 }
 
-/* Options without values only.  OPTION_END and *first, or how to leave. */
-static int simple_options(const struct command *cmd, int argc, char **argv, bool *json,
-	int *first, struct diag *diag, int *status)
-{
-	struct option_state s;
-	struct err e;
-	int id;
-
-	option_start(&s, cmd, argc, argv);
-	while ((id = option_next(&s, &e)) == OPT_JSON)
-		*json = true;
-	*first = s.first;
-	*status = ST_OK;
-	if (id == OPTION_HELP)
-		command_help(cmd, stdout);
-	if (id == OPTION_WRONG)
-		*status = diag_err(diag, &e);
-	return id;
-}
+struct simple {
+	bool json, no_sandbox;
+};
 
 static void created(const struct ttd_trace_info *t, char *text, size_t n)
 {
@@ -55,93 +34,92 @@ static void created(const struct ttd_trace_info *t, char *text, size_t n)
 
 /* ---- ls ---- */
 
+struct table {
+	bool begun;
+};
+
+/* Above the first row: an error leaves no table. */
+static void ls_head(struct table *t)
+{
+	if (!t->begun)
+		printf("%-20s %-19s %15s %12s  %s\n", "TRACE", "RECORDED", "INSTRUCTIONS", "BYTES",
+			"END");
+	t->begun = true;
+}
+
 static void ls_one(void *ctx, const char *name)
 {
+	char when[32], shown[TEXT_ROOM(256)];
 	struct ttd_trace_info t;
-	struct ttd_error e;
-	char when[32];
+	struct ttd_error e = TTD_ERROR_INIT;
 
-	(void)ctx;
+	ls_head(ctx);
+	text_shown(shown, sizeof shown, name);
 	if (ttd_trace_info(name, &t, &e) != 0) {
-		printf("%-20s %s\n", name, e.text);
+		printf("%-20s %s\n", shown, e.text);
 		return;
 	}
 	created(&t, when, sizeof when);
-	printf("%-20s %s %15" PRIu64 " %12" PRIu64 "  %s\n", name, when, t.icount, t.log_bytes,
+	printf("%-20s %s %15" PRIu64 " %12" PRIu64 "  %s\n", shown, when, t.icount, t.log_bytes,
 		end_of(&t));
 }
 
 static int ls(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct ttd_error e;
-	bool json = false;
-	int first, status;
+	struct ttd_confinement all = TTD_CONFINEMENT_INIT;
+	struct table table = {0};
+	struct ttd_error e = TTD_ERROR_INIT;
+	struct simple o = {0};
+	int first, status = command_parse(cmd, diag, argc, argv, &o, &first);
 
-	if (simple_options(cmd, argc, argv, &json, &first, diag, &status) != OPTION_END)
+	if (status == COMMAND_GO)
+		status = command_none(cmd, diag, argc, argv, first);
+	if (status != COMMAND_GO)
 		return status;
-	if (first < argc) {
-		diag_print(diag, DIAG_ERROR, "ls: '%s' is not an option; see ttd ls --help",
-			argv[first]);
-		return ST_USAGE;
+	all.flags = TTD_CONFINE_ALL;
+	status = reader_confine(&all, o.no_sandbox, diag);
+	if (status != TTD_OK)
+		return status;
+	if (ttd_trace_each(ls_one, &table, &e) == 0) {
+		ls_head(&table);
+		return TTD_OK;
 	}
-	printf("%-20s %-19s %15s %12s  %s\n", "TRACE", "RECORDED", "INSTRUCTIONS", "BYTES", "END");
-	if (ttd_trace_each(ls_one, NULL, &e) == 0)
-		return ST_OK;
 	diag_print(diag, DIAG_ERROR, "%s", e.text);
 	return (int)e.status;
 }
 
 /* ---- info ---- */
 
-struct out {
-	bool json, comma;
+#define INFO(kind, name) FIELD(ttd_trace_info, kind, name)
+#define INFO_AS(kind, name, field) FIELD_AS(ttd_trace_info, kind, name, field)
+#define INFO_IF(kind, name, field) FIELD_IF(ttd_trace_info, kind, name, field)
+
+static const struct field which[] = {
+	INFO_AS(TEXT, "trace", name), INFO(TEXT, path), INFO(TEXT, log), INFO(TEXT, run_id),
 };
-
-static void key(struct out *o, const char *name)
-{
-	if (o->json)
-		printf("%s\"%s\":", o->comma ? "," : "{", name);
-	else
-		printf("%-16s ", name);
-	o->comma = true;
-}
-
-static void put_text(struct out *o, const char *name, const char *s)
-{
-	key(o, name);
-	if (!o->json) {
-		printf("%s\n", s);
-		return;
-	}
-	putchar('"');
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			printf("\\u%04x", (unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
-
-static void put_number(struct out *o, const char *name, uint64_t n)
-{
-	key(o, name);
-	printf("%" PRIu64 "%s", n, o->json ? "" : "\n");
-}
-
-/* As text in JSON too: readers round large numbers. */
-static void put_hex(struct out *o, const char *name, uint64_t n)
-{
-	char text[17];
-
-	snprintf(text, sizeof text, "%016" PRIx64, n);
-	put_text(o, name, text);
-}
+static const struct field recorded[] = {
+	INFO_AS(TEXT, "ttd", version), INFO(U32, format), INFO(U32, engine), INFO(U32, abi),
+	INFO_AS(TEXT, "host_cpu", vendor), INFO(TEXT, guest_cpu), INFO(TEXT, domain), INFO(TEXT, kernel),
+	INFO_AS(TEXT, "kernel_xxh128", kernel_digest), INFO(TEXT, ramdisk),
+	INFO_AS(TEXT, "ramdisk_xxh128", ramdisk_digest), INFO(TEXT, cmdline),
+	INFO(U32, memory_mb), INFO_IF(U32, "strict_mmu", strict_mmu),
+};
+static const struct field ended[] = {
+	INFO_IF(TEXT, "crash", end_text), INFO(U64, icount), INFO(U64, brctr), INFO(U64, log_bytes),
+	INFO_IF(U64, "torn_bytes", torn),
+};
+static const struct field finished[] = {
+	INFO(U64, inputs), INFO(U64, witnesses), INFO(U64, digests), INFO(DIGEST, memory_digest),
+	INFO(DIGEST, state_digest),
+};
+static const struct field kept[] = {
+	INFO(U64, checkpoints), INFO(U64, checkpoint_bytes), INFO(U64, checkpoint_first),
+	INFO(U64, checkpoint_last),
+};
+static const struct field note[] = { INFO_IF(TEXT, "checkpoint_note", checkpoint_text) };
 
 /* One a line: vif0, vif1... */
-static void put_vifs(struct out *o, const char *lines)
+static void put_vifs(struct fields *o, const char *lines)
 {
 	char name[16], one[TTD_PATH_MAX];
 
@@ -150,191 +128,163 @@ static void put_vifs(struct out *o, const char *lines)
 
 		snprintf(name, sizeof name, "vif%u", i);
 		snprintf(one, sizeof one, "%.*s", (int)n, lines);
-		put_text(o, name, one);
+		fields_text(o, name, one);
 		lines += n + (lines[n] == '\n');
 	}
 }
 
-/* One line for each; in JSON a list of objects. */
-static void print_disks(struct out *o, const char *log)
+static void print_disk(struct fields *o, const struct ttd_trace_disk *d)
 {
-	struct ttd_trace_disk d;
-	struct ttd_error e;
+	static const struct field rows[] = {
+		FIELD(ttd_trace_disk, TEXT, name), FIELD_AS(ttd_trace_disk, TEXT, "base", target),
+		FIELD(ttd_trace_disk, U64, bytes), FIELD(ttd_trace_disk, INT, read_only),
+		FIELD(ttd_trace_disk, TEXT, overlay),
+		FIELD_AS(ttd_trace_disk, U64, "written_bytes", written),
+		FIELD_AS(ttd_trace_disk, DIGEST, "content_digest", content),
+	};
 
-	if (o->json)
-		key(o, "disks");
-	for (unsigned i = 0; ttd_trace_disk(log, i, &d, &e) == 1; i++) {
-		struct out in = {.json = true};
-
-		if (!o->json) {
-			printf("%-16s %s %s, %" PRIu64 " bytes%s%s, %" PRIu64 " bytes written\n", "disk",
-				d.name, d.target, d.bytes, d.read_only ? ", read-only" : "",
-				!d.read_only && !d.has_overlay ? ", its overlay is gone" : "", d.written);
-			continue;
-		}
-		putchar(i == 0 ? '[' : ',');
-		put_text(&in, "name", d.name);
-		put_text(&in, "base", d.target);
-		put_number(&in, "bytes", d.bytes);
-		put_number(&in, "read_only", (uint64_t)d.read_only);
-		put_text(&in, "overlay", d.has_overlay ? d.overlay : "");
-		put_number(&in, "written_bytes", d.written);
-		put_hex(&in, "content_digest", d.content);
-		putchar('}');
+	if (!o->json) {
+		printf("%-16s ", "disk");
+		text_print(stdout, d->name, strlen(d->name));
+		putchar(' ');
+		text_print(stdout, d->target, strlen(d->target));
+		printf(", %" PRIu64 " bytes%s%s, %" PRIu64 " bytes written\n", d->bytes,
+			d->read_only ? ", read-only" : "",
+			!d->read_only && !d->has_overlay ? ", its overlay is gone" : "", d->written);
+		return;
 	}
-	if (o->json)
-		printf("%s]", ttd_trace_disk(log, 0, &d, &e) == 1 ? "" : "[");
+	json_open(&o->j, NULL, '{');
+	fields_show(o, FIELDS(rows), d);
+	json_close(&o->j, '}');
 }
 
-static void print_info(struct out *o, const struct ttd_trace_info *t)
+/* One line for each; in JSON a list of objects. */
+static void print_disks(struct fields *o, const char *trace)
+{
+	struct ttd_trace_disk d;
+	struct ttd_error e = TTD_ERROR_INIT;
+
+	if (o->json)
+		json_open(&o->j, "disks", '[');
+	for (unsigned i = 0; ttd_trace_disk(trace, i, &d, &e) == 1; i++)
+		print_disk(o, &d);
+	if (o->json)
+		json_close(&o->j, ']');
+}
+
+static void print_info(struct fields *o, const struct ttd_trace_info *t, const char *trace)
 {
 	char when[32];
 
 	created(t, when, sizeof when);
-	put_text(o, "trace", t->name);
-	put_text(o, "path", t->path);
-	put_text(o, "log", t->log);
-	put_text(o, "session", t->session);
-	put_text(o, "recorded", when);
-	put_text(o, "ttd", t->version);
-	put_number(o, "format", t->format);
-	put_number(o, "engine", t->engine);
-	put_number(o, "abi", t->abi);
-	put_text(o, "host_cpu", t->vendor);
-	put_text(o, "domain", t->domain);
-	put_text(o, "kernel", t->kernel);
-	put_text(o, "kernel_xxh128", t->kernel_digest);
-	put_text(o, "ramdisk", t->ramdisk);
-	put_text(o, "ramdisk_xxh128", t->ramdisk_digest);
-	put_text(o, "cmdline", t->cmdline);
-	put_number(o, "memory_mb", t->memory_mb);
-	print_disks(o, t->log);
-	put_text(o, "clock", t->clock == TTD_CLOCK_VIRTUAL ? "virtual" : "host");
+	fields_show(o, FIELDS(which), t);
+	fields_text(o, "recorded", when);
+	fields_show(o, FIELDS(recorded), t);
+	if (t->maxmem_mb != t->memory_mb)
+		fields_number(o, "maxmem_mb", t->maxmem_mb);
+	print_disks(o, trace);
+	fields_text(o, "clock", t->clock == TTD_CLOCK_VIRTUAL ? "virtual" : "host");
 	put_vifs(o, t->vifs);
-	put_text(o, "end", end_of(t));
-	if (t->end_text[0] != '\0')
-		put_text(o, "crash", t->end_text);
-	put_number(o, "icount", t->icount);
-	put_number(o, "brctr", t->brctr);
-	put_number(o, "log_bytes", t->log_bytes);
-	if (t->torn != 0)
-		put_number(o, "torn_bytes", t->torn);
-	if (t->complete) {
-		put_number(o, "inputs", t->inputs);
-		put_number(o, "witnesses", t->witnesses);
-		put_number(o, "digests", t->digests);
-		put_hex(o, "memory_digest", t->memory_digest);
-		put_hex(o, "state_digest", t->state_digest);
-	}
-	if (t->checkpoint_bytes != 0) {
-		put_number(o, "checkpoints", t->checkpoints);
-		put_number(o, "checkpoint_bytes", t->checkpoint_bytes);
-		put_number(o, "checkpoint_first", t->checkpoint_first);
-		put_number(o, "checkpoint_last", t->checkpoint_last);
-	}
-	if (t->checkpoint_text[0] != '\0')
-		put_text(o, "checkpoint_note", t->checkpoint_text);
+	fields_text(o, "end", end_of(t));
+	fields_show(o, FIELDS(ended), t);
+	if (t->complete)
+		fields_show(o, FIELDS(finished), t);
+	if (t->checkpoint_bytes != 0)
+		fields_show(o, FIELDS(kept), t);
+	fields_show(o, FIELDS(note), t);
 }
 
 /* In JSON the lists come last: one object for each. */
-struct list {
-	struct out *o;
-	unsigned n;
-};
-
-static void item(struct list *l, struct out *in)
-{
-	if (l->o->json && l->n++ > 0)
-		putchar(',');
-	*in = (struct out){.json = l->o->json};
-}
-
 static void print_need(void *ctx, const struct ttd_need *n)
 {
-	struct list *l = ctx;
-	struct out in;
+	static const struct field rows[] = {
+		FIELD(ttd_need, TEXT, what), FIELD(ttd_need, TEXT, path),
+		FIELD(ttd_need, BOOL, found), FIELD_IF(ttd_need, TEXT, "why", why),
+	};
+	char path[TEXT_ROOM(sizeof n->path)];
+	struct fields *o = ctx;
 
-	if (!l->o->json) {
-		printf("%-16s %s %s: %s\n", "needs", n->what, n->path, n->found ? "is there"
-			: n->why);
+	if (!o->json) {
+		printf("%-16s %s %s: %s\n", "needs", n->what, text_shown(path, sizeof path, n->path),
+			n->found ? "is there" : n->why);
 		return;
 	}
-	item(l, &in);
-	put_text(&in, "what", n->what);
-	put_text(&in, "path", n->path);
-	printf(",\"found\":%s", n->found ? "true" : "false");
-	if (!n->found)
-		put_text(&in, "why", n->why);
-	putchar('}');
+	json_open(&o->j, NULL, '{');
+	fields_show(o, FIELDS(rows), n);
+	json_close(&o->j, '}');
 }
 
 static void print_packed(void *ctx, const struct ttd_packed_file *f)
 {
-	struct list *l = ctx;
-	struct out in;
+	struct fields *o = ctx;
 
-	if (!l->o->json) {
+	if (!o->json) {
 		printf("%-16s %s: %s, %" PRIu64 " bytes", "holds", f->name, f->kind, f->size);
 		printf(f->held < f->size ? ", %" PRIu64 " of them here\n" : "\n", f->held);
 		return;
 	}
-	item(l, &in);
-	put_text(&in, "name", f->name);
-	put_text(&in, "kind", f->kind);
-	put_number(&in, "size", f->size);
-	put_number(&in, "held", f->held);
-	put_text(&in, "xxh128", f->digest);
-	putchar('}');
+	json_open(&o->j, NULL, '{');
+	json_text(&o->j, "name", f->name);
+	json_text(&o->j, "kind", f->kind);
+	json_unsigned(&o->j, "size", f->size);
+	json_unsigned(&o->j, "held", f->held);
+	json_text(&o->j, "xxh128", f->digest);
+	json_close(&o->j, '}');
 }
 
 /* What a packed trace holds, or what another one needs besides its folder. */
-static int print_lists(struct out *o, const char *trace, struct ttd_error *e)
+static int print_lists(struct fields *o, const char *trace, struct ttd_error *e)
 {
-	struct list l = {.o = o};
 	int rc = 1;
 
 	if (trace != NULL) {
 		if (o->json)
-			printf(",\"holds\":[");
-		rc = ttd_pack_each(trace, print_packed, &l, e);
+			json_open(&o->j, "holds", '[');
+		rc = ttd_pack_each(trace, print_packed, o, e);
 		if (o->json)
-			putchar(']');
+			json_close(&o->j, ']');
 	}
 	if (rc <= 0)
 		return rc;
-	l.n = 0;
 	if (o->json)
-		printf(",\"needs\":[");
-	rc = ttd_trace_needs(trace, print_need, &l, e);
+		json_open(&o->j, "needs", '[');
+	rc = ttd_trace_needs(trace, print_need, o, e);
 	if (o->json)
-		putchar(']');
+		json_close(&o->j, ']');
 	return rc;
 }
 
 static int info(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct ttd_trace_info t;
-	struct ttd_error e;
-	struct out o = {0};
-	int first, status;
+	struct ttd_error e = TTD_ERROR_INIT;
+	struct fields o = {.j.to = stdout, .width = 16};
+	struct simple options = {0};
+	const char *trace;
+	int first, status = command_parse(cmd, diag, argc, argv, &options, &first);
 
-	if (simple_options(cmd, argc, argv, &o.json, &first, diag, &status) != OPTION_END)
+	if (status == COMMAND_GO)
+		status = command_trace(cmd, diag, argc, argv, first, &trace);
+	if (status != COMMAND_GO)
 		return status;
-	if (argc - first > 1) {
-		diag_print(diag, DIAG_ERROR, "info: one trace at a time, not '%s' too",
-			argv[first + 1]);
-		return ST_USAGE;
-	}
-	if (ttd_trace_info(first < argc ? argv[first] : NULL, &t, &e) != 0) {
+	status = reader_confine_to(trace, NULL, TTD_CONFINE_PACKED, options.no_sandbox, diag);
+	if (status != TTD_OK)
+		return status;
+	if (ttd_trace_info(trace, &t, &e) != 0) {
 		diag_print(diag, DIAG_ERROR, "%s", e.text);
 		return (int)e.status;
 	}
-	print_info(&o, &t);
-	status = print_lists(&o, first < argc ? argv[first] : NULL, &e);
+	o.json = options.json;
 	if (o.json)
-		puts("}");
+		json_open(&o.j, NULL, '{');
+	print_info(&o, &t, trace);
+	status = print_lists(&o, trace, &e);
+	if (o.json) {
+		json_close(&o.j, '}');
+		json_end(&o.j);
+	}
 	if (status == 0)
-		return ST_OK;
+		return TTD_OK;
 	diag_print(diag, DIAG_ERROR, "%s", e.text);
 	return (int)e.status;
 }
@@ -343,16 +293,16 @@ static int info(const struct command *cmd, struct diag *diag, int argc, char **a
 
 static int rm(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
-	struct ttd_error e;
-	bool json = false;
-	int first, status;
+	struct ttd_error e = TTD_ERROR_INIT;
+	int first, status = command_parse(cmd, diag, argc, argv, NULL, &first);
 
-	if (simple_options(cmd, argc, argv, &json, &first, diag, &status) != OPTION_END)
+	if (status != COMMAND_GO)
 		return status;
 	if (first == argc) {
 		diag_print(diag, DIAG_ERROR, "rm: name a trace; ttd ls shows them");
-		return ST_USAGE;
+		return TTD_USAGE;
 	}
+	status = TTD_OK;
 	for (; first < argc; first++) {
 		if (ttd_trace_remove(argv[first], &e) == 0)
 			continue;
@@ -362,21 +312,28 @@ static int rm(const struct command *cmd, struct diag *diag, int argc, char **arg
 	return status;
 }
 
+static const struct option_row ls_options[] = {
+	READER_ROW(struct simple, no_sandbox),
+	OPTIONS_END,
+};
+
 static const struct option_row info_options[] = {
-	{"json", NULL, "as one line of JSON", OPT_JSON},
-	{NULL, NULL, NULL, 0},
+	{"json", NULL, "as one line of JSON", TAKE_BOOL(struct simple, json)},
+	READER_ROW(struct simple, no_sandbox),
+	OPTIONS_END,
 };
 
 const struct command command_ls = {
 	.name = "ls",
 	.synopsis = "",
 	.summary = "List the traces.",
+	.options = ls_options,
 	.run = ls,
 };
 
 const struct command command_info = {
 	.name = "info",
-	.synopsis = "[TRACE] [--json]",
+	.synopsis = "[TRACE] [OPTION]...",
 	.summary = "Show what a trace is of; the latest if none is named.",
 	.options = info_options,
 	.run = info,

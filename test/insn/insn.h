@@ -192,7 +192,17 @@ void count_mnemonics(const struct tcase *c, unsigned *seen);
 bool vendor_decides(const struct tcase *c, const struct result *r);
 /* The same of a hand-written case, by its name. */
 bool vendor_decides_hand(const char *name);
-bool host_faults_int1(void);
+
+/* ---- what the host does not do (host.c) ---- */
+
+struct host {
+	bool faults_int1, no_32, no_wild_stack;
+};
+extern struct host host;
+
+void host_look(void);
+/* A program that ended so would be killed by this host, and an engine with it. */
+bool host_loses(const struct result *r);
 
 /* ---- checking one case (check.c) ---- */
 

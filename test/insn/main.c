@@ -40,6 +40,7 @@ struct progress {
 	char tag[MAX_TAGS][TAG];
 	unsigned tag_count[MAX_TAGS];
 	uint64_t end[33]; /* how cases ended, by vector */
+	double until;
 	bool hand_done;
 	unsigned hand_ran, hand_failed;
 };
@@ -139,7 +140,7 @@ next_batch:;
 	}
 }
 
-static void runner(const struct options *o, struct progress *p, double end)
+static void runner(const struct options *o, struct progress *p)
 {
 	struct rig rig;
 
@@ -149,8 +150,10 @@ static void runner(const struct options *o, struct progress *p, double end)
 		p->hand_failed = run_hand_cases(&rig, o->name, &p->hand_ran);
 		p->hand_done = true;
 	}
+	if (p->until == 0) /* the hand-written ones take as long as they do */
+		p->until = now() + o->seconds;
 	if (o->random)
-		run_random(&rig, o, p, end);
+		run_random(&rig, o, p, p->until);
 	alarm(0);
 	fflush(stdout);
 	native_stop(rig.native);
@@ -202,7 +205,7 @@ static int supervise(const struct options *o)
 {
 	struct progress *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	double start = now(), end = start + o->seconds;
+	double start = now();
 
 	if (p == MAP_FAILED)
 		return 2;
@@ -214,7 +217,7 @@ static int supervise(const struct options *o)
 		fflush(NULL);
 		pid = fork();
 		if (pid == 0)
-			runner(o, p, end);
+			runner(o, p);
 		waitpid(pid, &status, 0);
 		if (WIFEXITED(status)) {
 			if (WEXITSTATUS(status))
@@ -310,5 +313,6 @@ int main(int argc, char **argv)
 		list_case(&o);
 		return 0;
 	}
+	host_look();
 	return supervise(&o);
 }

@@ -7,11 +7,7 @@
  * the CPU; the two engines are still compared with each other.
  */
 #include <cpuid.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <ucontext.h>
-#include <unistd.h>
 
 #include "insn.h"
 
@@ -27,6 +23,7 @@ static const char *const by_name[] = {
 	"ac-aligned",             /* movups and the like are not checked */
 	"avx-xsave-straddle",     /* CR2 is the last byte, or the first of the page */
 	"ac-edge",                /* #AC comes before the end of the address space */
+	"ac-cmps-order",          /* #AC of the one operand, or the page fault of the other */
 };
 
 static bool host_is_intel(void)
@@ -93,34 +90,6 @@ bool vendor_decides(const struct tcase *c, const struct result *r)
 			return true;
 	}
 	return false;
-}
-
-static void at_trap(int sig, siginfo_t *si, void *uc)
-{
-	const uint8_t *at = (const uint8_t *)((ucontext_t *)uc)->uc_mcontext.gregs[REG_RIP];
-
-	(void)sig;
-	(void)si;
-	_exit(*at == 0xf1); /* is it still before it? */
-}
-
-/*
- * int1 is a trap: rip is after it.  Some hypervisors give it to their guests as a fault,
- * so that it happens for ever.
- */
-bool host_faults_int1(void)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		struct sigaction sa = { .sa_sigaction = at_trap, .sa_flags = SA_SIGINFO };
-
-		sigaction(SIGTRAP, &sa, NULL);
-		__asm__ volatile (".byte 0xf1; nop");
-		_exit(0);
-	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
 bool vendor_decides_hand(const char *name)

@@ -18,7 +18,13 @@
  *  S2. The alternate stack has SS_AUTODISARM.  Without, the kernel takes an rsp within
  *      that stack for a handler that is running, and goes on there.
  *
- * Both are looked at when a thread begins to run a CPU, at the start of each run, and
+ *  S3. A handler never returns to an rsp that is not canonical, but to glue.wild, which
+ *      loads it.  Hosts that are guests of PVM raise #GP at the instruction that a program
+ *      goes on with, whenever it was interrupted with such an rsp: by a tick, the first use
+ *      of a page, a signal; or #UD, where their emulator does not know it.  So #GP means
+ *      the instruction only when it comes again.
+ *
+ * S1 and S2 are looked at when a thread begins to run a CPU, at the start of each run, and
  * every CHECK instructions, for handlers come and go.
  */
 #define _GNU_SOURCE
@@ -32,7 +38,7 @@
 
 #include "cpu/priv.h"
 
-enum { SIGNALS = 64, CHECK_SHIFT = 26 /* some 50 ms */ };
+enum { SIGNALS = 64, CHECK_SHIFT = 26 /* some 50 ms */, WILD_TRIES = 4 };
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM ((int)(1U << 31))
@@ -71,6 +77,8 @@ static int vector_of(int sig, const siginfo_t *si, const ucontext_t *uc)
 		return (int)trap;
 	if (sig == SIGSEGV && trap == VEC_PF)
 		return VEC_PF;
+	if (sig == SIGILL && trap == VEC_UD)
+		return VEC_UD; /* S3 */
 	return -1;
 }
 
@@ -122,29 +130,78 @@ static void space_fault(struct cpu *c, const struct site *s, greg_t *r, int vect
 	r[REG_RIP] = (greg_t)region_addr(c->glue.space);
 }
 
+/* ---- S3 ---- */
+
+static void keep_wild(struct cpu *c, greg_t *r)
+{
+	if (mem_canonical((gva_t)r[REG_RSP]))
+		return;
+	c->wild.rsp = (uint64_t)r[REG_RSP];
+	c->wild.rip = (uint64_t)r[REG_RIP];
+	r[REG_RSP] = 0;
+	r[REG_RIP] = (greg_t)region_addr(c->glue.wild);
+}
+
+/* Did the host not let us go on?  Three times at most, then it is the instruction's. */
+static bool stopped_by_host(struct cpu *c, greg_t *r, int vector)
+{
+	uint64_t pc = (uint64_t)r[REG_RIP], count = (uint64_t)r[REG_R15];
+	struct wild *w = &c->wild;
+
+	if ((vector != VEC_GP && vector != VEC_UD) || mem_canonical((gva_t)r[REG_RSP]))
+		return false;
+	if (pc >= region_addr(c->glue.wild) && pc < (uint64_t)c->glue_end) {
+		r[REG_RIP] = (greg_t)w->rip;
+		return true;
+	}
+	if (pc != w->pc || count != w->count)
+		w->tries = 0;
+	w->pc = pc;
+	w->count = count;
+	w->tries = (w->tries + 1) % WILD_TRIES;
+	return w->tries != 0;
+}
+
+/* ---- the handler ---- */
+
+static bool take_fault(struct cpu *c, greg_t *r, int vector)
+{
+	uint64_t pc = (uint64_t)r[REG_RIP];
+	const struct site *s;
+
+	if (pc < (uint64_t)c->glue_end || pc >= (uint64_t)c->code_p || vector == VEC_UD)
+		return false;
+	s = site_of(c, pc);
+	if (site_block(s)->mode & BM_SPACE && !(site_block(s)->mode & BM_CAREFUL)) {
+		space_fault(c, s, r, vector);
+		return true;
+	}
+	if (vector == VEC_PF)
+		return false;
+	r[REG_R10] = (greg_t)lo(s);
+	r[REG_R11] = vector;
+	r[REG_RIP] = (greg_t)region_addr(c->glue.fault);
+	return true;
+}
+
+static bool in_code(const struct cpu *c, uint64_t pc)
+{
+	return (pc >= (uint64_t)c->code && pc < (uint64_t)c->code_end) ||
+		(pc >= (uint64_t)c->cold && pc < (uint64_t)c->cold_end);
+}
+
 static void handler(int sig, siginfo_t *si, void *arg)
 {
 	ucontext_t *uc = arg;
 	greg_t *r = uc->uc_mcontext.gregs;
-	uint64_t pc = (uint64_t)r[REG_RIP];
 	struct cpu *c = current;
 	int vector = vector_of(sig, si, uc);
 
-	if (c != NULL && vector >= 0 && pc >= (uint64_t)c->glue_end && pc < (uint64_t)c->code_p) {
-		const struct site *s = site_of(c, pc);
-
-		if (site_block(s)->mode & BM_SPACE && !(site_block(s)->mode & BM_CAREFUL)) {
-			space_fault(c, s, r, vector);
-			return;
-		}
-		if (vector != VEC_PF) {
-			r[REG_R10] = (greg_t)lo(s);
-			r[REG_R11] = vector;
-			r[REG_RIP] = (greg_t)region_addr(c->glue.fault);
-			return;
-		}
-	}
-	pass_on(sig, si, arg);
+	if (c != NULL && vector >= 0 && in_code(c, (uint64_t)r[REG_RIP]) &&
+		(stopped_by_host(c, r, vector) || take_fault(c, r, vector)))
+		keep_wild(c, r);
+	else
+		pass_on(sig, si, arg);
 }
 
 /* ---- S1 ---- */
@@ -172,7 +229,7 @@ static void take_over(int sig)
 
 static void look_at_signals(void)
 {
-	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE };
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 	struct kernel_sigaction sa;
 
 	pthread_mutex_lock(&looking);

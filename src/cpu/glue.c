@@ -171,6 +171,16 @@ static uint32_t build_outside(struct cpu *c, struct out *o)
 	return at;
 }
 
+/* Where a handler returns to when rsp is no canonical address: fault.c. */
+static uint32_t build_wild(struct cpu *c, struct out *o)
+{
+	uint32_t at = lo(o->p);
+
+	e_load(o, RSP, EA_ABS(&c->wild.rsp));
+	e_jmp_mem(o, EA_ABS(&c->wild.rip));
+	return at;
+}
+
 typedef uint64_t hot_fn(struct cpu *c, uint64_t a, uint64_t b);
 
 static uint32_t build_stub(struct cpu *c, struct out *o, hot_fn *fn, uint32_t call)
@@ -260,5 +270,6 @@ void glue_build(struct cpu *c)
 		*stubs[i].at = build_stub(c, &o, stubs[i].fn, call);
 	for (int mode = 0; mode < 2; mode++)
 		c->glue.stack[mode] = build_stack(c, &o, (enum mem_mode)mode);
+	c->glue.wild = build_wild(c, &o); /* the last: up to glue_end */
 	c->glue_end = o.p - c->code_write;
 }

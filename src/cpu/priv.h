@@ -185,6 +185,13 @@ struct space_policy {
 	} of[POLICY_ROOTS];
 };
 
+/* Going on where rsp is no canonical address: fault.c. */
+struct wild {
+	uint64_t rsp, rip;  /* that it goes on with */
+	uint64_t pc, count; /* where #GP came last, */
+	unsigned tries;     /* this many times in a row */
+};
+
 struct cpu {
 	struct cpu_state s; /* first: gpr[] are the homes and the spill area */
 
@@ -250,8 +257,9 @@ struct cpu {
 		uint32_t link_host, link_saved, indirect, stop, special, syscall, fault, misaligned;
 		uint32_t end, string, rdtsc, pushf, iret, to_seg, outside;
 		uint32_t stack[2], stack_miss; /* by mem_mode */
-		uint32_t space, space_careful;
+		uint32_t space, space_careful, wild;
 	} glue;
+	struct wild wild;
 
 	struct block *plain_next; /* run this one next instead of the block at rip */
 

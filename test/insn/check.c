@@ -94,8 +94,6 @@ enum verdict check_case(struct rig *rig, struct tcase *c, const struct result *n
 	if (!rig->engines)
 		return check_native(rig, c, nat, why, size);
 	c->no_cpu |= (!c->code64 && host.no_32) || host_loses(nat);
-	if (host_loses(nat))
-		return SAME;
 	return check_engines(rig, c, nat, why, size) ? SAME : DIFFERENT;
 }
 

@@ -2,8 +2,7 @@
  * host.c - what this host's hypervisor keeps from its programs.
  *
  * Each is looked at once, in a child of its own, before anything is compared.  What the CPU
- * cannot be asked here is compared between the two engines only, or not at all where the
- * engine's process would die like any other; and it is said.
+ * cannot be asked here is compared between the two engines only; and it is said.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -107,9 +106,10 @@ void host_look(void)
 	if (host.faults_int1)
 		printf("int1 is a fault on this host, by its hypervisor: not compared\n");
 	if (host.no_32)
-		printf("this host runs no 32-bit code: there the engines are compared with each other\n");
+		printf("this host runs no 32-bit code: the engines are compared with each other\n");
 	if (host.no_wild_stack)
-		printf("this host ends programs whose rsp is not canonical: not compared\n");
+		printf("this host ends programs that are interrupted while their rsp is not canonical: "
+			"the engines are compared with each other\n");
 }
 
 bool host_loses(const struct result *r)

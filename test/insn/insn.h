@@ -201,7 +201,7 @@ struct host {
 extern struct host host;
 
 void host_look(void);
-/* A program that ended so would be killed by this host, and an engine with it. */
+/* Did the program end where this host kills it when it is interrupted? */
 bool host_loses(const struct result *r);
 
 /* ---- checking one case (check.c) ---- */

@@ -30,6 +30,7 @@ int child_answer(void (*work)(void *ctx, void *answer), void *ctx, void *answer,
 		return errno;
 	pid = fork();
 	if (pid == 0) {
+		close(fd[0]); /* or nobody would end it when its parent has ended */
 		work(ctx, answer);
 		_exit(write_full(fd[1], answer, size) != 0);
 	}

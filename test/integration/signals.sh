@@ -121,5 +121,19 @@ for place in "${places[@]}"; do
 	done
 	"$ttd" rm long >/dev/null
 done
+# Children end with those who started them.
+left() {
+	local f
+	for f in $(grep -lsz "^TTD_TMP=$TTD_TMP\$" /proc/[0-9]*/environ); do
+		[ "$(cat "${f%environ}comm" 2>/dev/null)" = ttd ] && return 0
+	done
+	return 1
+}
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	left || break
+	sleep 1
+done
+! left || wrong "a process of a command that was ended goes on"
+
 echo "$runs runs ended"
 exit $bad

@@ -57,7 +57,7 @@ _ttd()
 		_ttd_words "$("${COMP_WORDS[0]}" list 2>/dev/null | sed '1d; s/ .*//')" "$cur"
 		return
 		;;
-	replay:* | info:* | rm:* | diff:* | report:* | pcap:* | pack:* | commit:* | export:* | ps:* | dmesg:* | regs:* | bt:* | symbols:*)
+	replay:* | info:* | rm:* | diff:* | report:* | pcap:* | pack:* | commit:* | export:* | ps:* | dmesg:* | regs:* | bt:* | symbols:* | dump-core:*)
 		_ttd_words "$("${COMP_WORDS[0]}" ls 2>/dev/null | sed '1d; s/ .*//') latest" "$cur"
 		return
 		;;

@@ -157,6 +157,13 @@ TTD_API int ttd_view_backtrace(struct ttd_view *view, int tid,
 /* Writes an ELF file with the kernel's and modules' symbols and code, for gdb. */
 TTD_API int ttd_view_write_symbols(const struct ttd_view *view, const char *path,
 	struct ttd_error *err);
+/*
+ * Writes registers and all memory as kdump does for a native machine (ELF, with VMCOREINFO),
+ * for crash, drgn and gdb.  Page tables hold the guest's own page numbers in it, and the
+ * kernel's pointer xen_start_info, by which crash would not think so, is zero.
+ */
+TTD_API int ttd_view_write_core(const struct ttd_view *view, const char *path,
+	struct ttd_error *err);
 
 #ifdef __cplusplus
 }

@@ -77,6 +77,7 @@ try -f "$HOME" "$ttd" last-write 0xffffffff81000000 "$log"
 try "" "$HOME" "$ttd" regs "$log"
 try "" "$HOME" "$ttd" bt "$log"
 try "" "$HOME" "$ttd" symbols -o "$HOME/symbols" "$log"
+try "" "$HOME" "$ttd" dump-core -o "$HOME/core" "$log"
 try "" "$HOME" "$ttd" pcap -o "$HOME/x.pcapng" "$log"
 try "" "$HOME" "$ttd" replay disk
 # The child that unpacks a kernel, before there is any machine.

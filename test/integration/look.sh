@@ -125,6 +125,22 @@ if command -v gdb >/dev/null; then
 		{ wrong "gdb"; cat "$TTD_TMP/ours"; }
 fi
 
+# A core file: the same registers and memory, and the kernel's own description of itself.
+"$ttd" dump-core look -o "$TTD_TMP/core" || wrong "dump-core"
+readelf -ln "$TTD_TMP/core" >"$TTD_TMP/ours" 2>"$TTD_TMP/err" && [ ! -s "$TTD_TMP/err" ] || wrong "readelf"
+grep -q 'NT_PRSTATUS' "$TTD_TMP/ours" && grep -q '^  VMCOREINFO' "$TTD_TMP/ours" || wrong "the core's notes"
+grep -aq '^SYMBOL(swapper_pg_dir)=' "$TTD_TMP/core" || wrong "the core's VMCOREINFO"
+if command -v gdb >/dev/null; then
+	va=$(sed -n 's/^\([0-9a-f]*\) . linux_banner$/0x\1/p' "$TTD_TMP/nm")
+	gdb -nx -batch -ex 'info registers rip' -ex "x/32xb $va" "$TTD_TMP/symbols" "$TTD_TMP/core" \
+		2>/dev/null | sed -n 's/^rip  *\(0x[0-9a-f]*\).*/\1/p; s/.*>:\t//p' |
+		tr '\t' ' ' >"$TTD_TMP/ours"
+	"$ttd" regs look --json | sed -n 's/.*"rip":"\(0x[0-9a-f]*\)".*/\1/p' >"$TTD_TMP/bytes"
+	"$ttd" mem "$va" 32 look | sed 's/  |.*//; s/^[0-9a-f]*  *//; s/  */ 0x/g; s/^/0x/' |
+		xargs -n 8 >>"$TTD_TMP/bytes"
+	same "memory in the core" <"$TTD_TMP/bytes"
+fi
+
 # Stacks of the kernel, of every task but the one that runs: like /proc/PID/stack,
 # which leaves out the scheduler's functions.
 "$ttd" bt look --all --binary "$TTD_TMP/stack" >"$TTD_TMP/bt" 2>"$TTD_TMP/err" ||
@@ -182,7 +198,7 @@ rc=$?
 
 # What users may get wrong: one line, exit status 2.
 for args in "maps look" "maps 99999 look" "mem" "mem nothing look" "mem 0 x look" \
-	"mem 0x0 4 look --pid 99999" "ps look look" "bt look --pid 0" "bt look --pid 99999" "symbols look" \
+	"mem 0x0 4 look --pid 99999" "ps look look" "bt look --pid 0" "bt look --pid 99999" "symbols look" "dump-core look" \
 	"bt look --symbols $TTD_TMP/stack" "regs look --at x"; do
 	case $args in *--at*) ;; *) args="$args --at 1000000" ;; esac
 	# shellcheck disable=SC2086

@@ -88,5 +88,5 @@ done
 for c in ttd-read-log ttd-deviced; do
 	compare man/$c.1 - "$("$TTD_BUILD/$c" --help | options)" ''
 done
-[ "$(wc -w <<<"$commands")" -gt 25 ] && [ "$(wc -w <<<"$inspect")" -eq 8 ] || wrong "found few commands"
+[ "$(wc -w <<<"$commands")" -gt 25 ] && [ "$(wc -w <<<"$inspect")" -eq 9 ] || wrong "found few commands"
 exit $bad

@@ -105,7 +105,7 @@ extern const struct command command_run, command_record, command_replay, command
 extern const struct command command_create, command_list_domains, command_console, command_pause,
 	command_unpause, command_mem_set, command_shutdown, command_reboot, command_destroy;
 extern const struct command command_ps, command_maps, command_dmesg, command_regs, command_mem,
-	command_bt, command_symbols, command_last_write;
+	command_bt, command_symbols, command_dump_core, command_last_write;
 extern const struct command command_pcap;
 extern const struct command command_help_cmd;
 

@@ -37,7 +37,7 @@ static const struct command *const commands[] = {
 	&command_regs,
 	&command_mem,
 	&command_bt,
-	&command_symbols,
+	&command_symbols, &command_dump_core,
 	&command_pcap,
 	&command_last_write,
 	&command_help_cmd,

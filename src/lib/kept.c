@@ -44,7 +44,7 @@ static bool look(struct work *w, bool names)
 	close(fd);
 	if (!good || path_cache(w->folder, "kernels", true, &none) != 0 ||
 		symbols_cache_path(f.digest, true, w->names) != 0 ||
-		image_kept_path(w->unpacked, w->folder, f.digest) != 0)
+		image_kept_path(w->unpacked, w->folder, w->kernel, f.digest) != 0)
 		return false;
 	memcpy(w->digest, f.digest, sizeof w->digest);
 	w->unpack = memcmp(magic, "\177ELF", 4) != 0 &&

@@ -36,15 +36,16 @@ int image_unpack(const char *name, const uint8_t *p, size_t n, uint64_t max,
 	struct image *out, struct ttd_error *e);
 
 /*
- * The same, with a folder that keeps what was unpacked (NULL: none).  Nothing
- * that is wrong there is an error: then the kernel is unpacked.
+ * The same of the file `name`, with a folder that keeps what was unpacked (NULL: none).
+ * Nothing that is wrong there is an error: then the kernel is unpacked.
  */
 int image_unpack_kept(const char *folder, const char *name, const uint8_t *p, size_t n,
 	uint64_t max, struct image *out, struct ttd_error *e);
 
 enum { IMAGE_KEPT_PATH = 4096 };
-/* Where it is kept, by the XXH3-128 of the packed kernel (canonical).  -1: too long. */
-int image_kept_path(char path[IMAGE_KEPT_PATH], const char *folder, const uint8_t digest[16]);
+/* Where it is kept, by the file and its XXH3-128 (canonical).  -1: nowhere. */
+int image_kept_path(char path[IMAGE_KEPT_PATH], const char *folder, const char *kernel,
+	const uint8_t digest[16]);
 /* Removes the one longest unused, when there are more than are kept. */
 void image_kept_prune(const char *folder);
 

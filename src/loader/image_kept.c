@@ -4,8 +4,9 @@
  * xz takes half a second, and each run, replay and look at a recording builds
  * the guest anew.  So what a packed kernel unpacks to is kept in a folder: one
  * zstd frame (which has the size and a checksum of its content), named by the
- * XXH3-128 of the packed kernel.  A file appears there whole or not at all, and
- * only this many stay: those that were used last.
+ * XXH3-128 of the packed kernel and of which file that is.  The former alone would let a
+ * stranger's kernel be taken for the user's own: it is easy to make one of any digest.  A
+ * file appears there whole or not at all, and only this many stay: those that were used last.
  */
 #include "loader/image.h"
 
@@ -25,23 +26,42 @@
 
 enum { KEPT = 4, LEVEL = 1, PATH = IMAGE_KEPT_PATH };
 
-int image_kept_path(char path[IMAGE_KEPT_PATH], const char *folder, const uint8_t digest[16])
+static uint64_t ns(const struct timespec *t)
 {
+	return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
+}
+
+int image_kept_path(char path[IMAGE_KEPT_PATH], const char *folder, const char *kernel,
+	const uint8_t digest[16])
+{
+	XXH128_canonical_t c;
+	uint64_t what[7];
+	struct stat st;
 	char name[33];
 	int len;
 
+	if (stat(kernel, &st) != 0)
+		return -1;
+	memcpy(what, digest, 16);
+	what[2] = (uint64_t)st.st_dev;
+	what[3] = (uint64_t)st.st_ino;
+	what[4] = (uint64_t)st.st_size;
+	what[5] = ns(&st.st_mtim);
+	what[6] = ns(&st.st_ctim); /* which nobody can choose */
+	XXH128_canonicalFromHash(&c, XXH3_128bits(what, sizeof what));
 	for (unsigned i = 0; i < 16; i++)
-		snprintf(name + 2 * i, 3, "%02x", digest[i]);
+		snprintf(name + 2 * i, 3, "%02x", c.digest[i]);
 	len = snprintf(path, IMAGE_KEPT_PATH, "%s/%s.zst", folder, name);
 	return len > 0 && len < IMAGE_KEPT_PATH ? 0 : -1;
 }
 
-static int path_of(char path[PATH], const char *folder, const uint8_t *p, size_t n)
+static int path_of(char path[PATH], const char *folder, const char *kernel, const uint8_t *p,
+	size_t n)
 {
 	XXH128_canonical_t c;
 
 	XXH128_canonicalFromHash(&c, XXH3_128bits(p, n));
-	return image_kept_path(path, folder, c.digest);
+	return image_kept_path(path, folder, kernel, c.digest);
 }
 
 static int unpack_frame(const struct image *file, uint64_t max, struct image *out)
@@ -140,7 +160,7 @@ int image_unpack_kept(const char *folder, const char *name, const uint8_t *p, si
 	bool packed = n < 4 || memcmp(p, "\177ELF", 4) != 0;
 	char path[PATH];
 
-	if (folder == NULL || !packed || path_of(path, folder, p, n) != 0)
+	if (folder == NULL || !packed || path_of(path, folder, name, p, n) != 0)
 		return image_unpack(name, p, n, max, out, e);
 	if (find(path, max, out) == 0)
 		return 0;

@@ -230,12 +230,12 @@ static unsigned kept(char last[300])
 	return n;
 }
 
-static void unpack_kept(const struct wbuf *bz, const struct wbuf *want)
+static void unpack_kept(const char *file, const struct wbuf *bz, const struct wbuf *want)
 {
 	struct image out;
 	struct ttd_error e = { 0 };
 
-	if (image_unpack_kept(path_of("kept"), "k", bz->p, bz->len, 1 << 20, &out, &e) != 0)
+	if (image_unpack_kept(path_of("kept"), path_of(file), bz->p, bz->len, 1 << 20, &out, &e) != 0)
 		fail_msg("%s", e.text);
 	assert_int_equal(out.len, want->len);
 	assert_memory_equal(out.p, want->p, want->len);
@@ -246,6 +246,7 @@ static void unpack_kept(const struct wbuf *bz, const struct wbuf *want)
 static void test_kept(void **state)
 {
 	enum { KERNELS = 6, STAY = 4 };
+	static const char *const names[KERNELS] = { "0", "1", "2", "3", "4", "5" };
 	struct wbuf elf[KERNELS] = { { 0 } }, bz[KERNELS] = { { 0 } };
 	char first[300], file[300];
 	struct image packed;
@@ -256,30 +257,39 @@ static void test_kept(void **state)
 		make_elf(&elf[i], &(struct kopts){ .entry = BASE + 16 * i });
 		assert_true(compress_with("gzip -9", &elf[i], &packed));
 		make_bzimage(&bz[i], packed.p, packed.len);
+		write_file(path_of(names[i]), bz[i].p, bz[i].len);
 		image_free(&packed);
 	}
-	unpack_kept(&bz[0], &elf[0]); /* no folder: no harm */
+	unpack_kept("0", &bz[0], &elf[0]); /* no folder: no harm */
 	assert_int_equal(kept(file), 0);
 	assert_int_equal(mkdir(path_of("kept"), 0700), 0);
-	unpack_kept(&bz[0], &elf[0]);
+	unpack_kept("0", &bz[0], &elf[0]);
 	assert_int_equal(kept(first), 1);
-	unpack_kept(&bz[0], &elf[0]);
+	unpack_kept("0", &bz[0], &elf[0]);
+	/* Not by its digest alone: a stranger's could have any. */
+	write_file(path_of("other"), bz[0].p, bz[0].len);
+	unpack_kept("other", &bz[0], &elf[0]);
+	assert_int_equal(kept(file), 2);
+	assert_int_equal(rename(first, path_of("packed")), 0);
+	assert_int_equal(kept(file), 1);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rename(path_of("packed"), first), 0);
 	/* What stands there is what one gets ... */
 	assert_int_equal(rename(first, path_of("packed")), 0);
-	unpack_kept(&bz[1], &elf[1]);
+	unpack_kept("1", &bz[1], &elf[1]);
 	assert_int_equal(kept(file), 1);
 	assert_int_equal(rename(file, first), 0);
-	unpack_kept(&bz[0], &elf[1]);
+	unpack_kept("0", &bz[0], &elf[1]);
 	/* ... if it is whole; else it is made anew. */
 	assert_int_equal(image_read("kernel", first, 1 << 20, &packed, &e), 0);
 	packed.p[packed.len / 2] ^= 0x10;
 	write_file(first, packed.p, packed.len);
-	unpack_kept(&bz[0], &elf[0]);
+	unpack_kept("0", &bz[0], &elf[0]);
 	write_file(first, packed.p, packed.len / 2);
 	image_free(&packed);
-	unpack_kept(&bz[0], &elf[0]);
+	unpack_kept("0", &bz[0], &elf[0]);
 	for (unsigned i = 0; i < KERNELS; i++)
-		unpack_kept(&bz[i], &elf[i]);
+		unpack_kept(names[i], &bz[i], &elf[i]);
 	assert_int_equal(kept(file), STAY);
 	while (kept(file) != 0)
 		assert_int_equal(unlink(file), 0);

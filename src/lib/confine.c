@@ -139,8 +139,9 @@ static int confine_reader(const struct ttd_confinement *theirs, struct scouted *
 	if (OPTIONS_TAKE(&c, theirs, into, "TTD_CONFINEMENT_INIT", e) != 0)
 		return -1;
 	for (unsigned i = 0; i < c.ntraces; i++)
-		scout_trace(s, c.traces[i], !(c.flags & TTD_CONFINE_PACKED),
-			c.flags & TTD_CONFINE_NAMES);
+		if (scout_trace(s, c.traces[i], !(c.flags & TTD_CONFINE_PACKED),
+			c.flags & TTD_CONFINE_NAMES, e) != 0)
+			return -1;
 	if (c.flags & TTD_CONFINE_ALL)
 		scout_traces(s);
 	r = (struct reader){.inputs = c.inputs, .ninputs = c.ninputs, .outputs = c.outputs,

@@ -95,6 +95,14 @@ static struct overlay *open_overlay(const struct opened *o, const struct log_dis
 	return NULL;
 }
 
+/* NULL: it is none, or a link, which in a stranger's folder leads to whatever he likes. */
+static const char *file_here(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? path : NULL;
+}
+
 /* Afterwards the log and the overlays can be read, and what is to be written is written. */
 static int settle(struct opened *o, struct ttd_error *e)
 {
@@ -107,8 +115,8 @@ static int settle(struct opened *o, struct ttd_error *e)
 	c.outputs = outputs;
 	inputs[c.ninputs++] = o->rec.path;
 	for (unsigned i = 0; i < o->n; i++) {
-		inputs[c.ninputs++] = o->one[i].overlay;
-		inputs[c.ninputs++] = o->one[i].mark; /* of a commit before */
+		inputs[c.ninputs++] = file_here(o->one[i].overlay);
+		inputs[c.ninputs++] = file_here(o->one[i].mark); /* of a commit before */
 		outputs[c.noutputs++] = o->job->out != NULL ? o->job->out : o->one[i].mark;
 	}
 	if (ttd_confine(&c, e) != 0)

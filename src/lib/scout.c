@@ -191,17 +191,19 @@ static void named_files(struct scouted *s, const char *dir, const char *log, boo
 	free(m);
 }
 
-void scout_trace(struct scouted *s, const char *trace, bool unpack, bool names)
+int scout_trace(struct scouted *s, const char *trace, bool unpack, bool names,
+	struct ttd_error *e)
 {
 	char dir[TTD_PATH_MAX], log[TTD_PATH_MAX], file[TTD_PATH_MAX];
 	struct stat st;
-	struct ttd_error none;
 	bool packed = trace_packed(trace, file);
 
 	if (packed)
 		scout_add(s, file);
-	if ((packed && !unpack) || trace_find(trace, dir, log, &none) != 0)
-		return;
+	if (packed && !unpack)
+		return 0;
+	if (trace_find(trace, dir, log, e) != 0)
+		return -1;
 	scout_add(s, log);
 	named_files(s, dir, log, names);
 	/* A folder that was named is the trace's; and so is that of a pack. */
@@ -210,6 +212,7 @@ void scout_trace(struct scouted *s, const char *trace, bool unpack, bool names)
 		scout_add(s, dir);
 	else
 		around(s, dir, log);
+	return 0;
 }
 
 static void one_of_all(void *ctx, const char *name)

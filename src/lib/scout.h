@@ -28,10 +28,11 @@ int scout_meta(const char *log, struct log_meta *m, uint8_t run_id[RUN_ID],
 /*
  * Adds what reading the trace needs: its folder, or the log and what belongs to it where the
  * log was named; files that META names when the trace is this user's own.  A packed one is
- * unpacked into the cache, unless it is only to be looked at.  A trace that is not there adds
- * nothing: who opens it later says so.  `names`: those of its kernel are put into the cache.
+ * unpacked into the cache, unless it is only to be looked at.  -1: there is no such trace.
+ * `names`: those of its kernel are put into the cache.
  */
-void scout_trace(struct scouted *s, const char *trace, bool unpack, bool names);
+int scout_trace(struct scouted *s, const char *trace, bool unpack, bool names,
+	struct ttd_error *e);
 /* The folder of all traces. */
 void scout_traces(struct scouted *s);
 void scouted_free(struct scouted *s);

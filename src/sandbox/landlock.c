@@ -110,6 +110,18 @@ static void allow(int ruleset, const char *path, uint64_t access)
 	close(fd);
 }
 
+/* If it is a link there is nothing to allow either: opened is what it leads to. */
+static void allow_here(int ruleset, const char *path, uint64_t access)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		allow_open(ruleset, fd, access);
+	if (fd >= 0)
+		close(fd);
+}
+
 /*
  * What is in the folder, and all below it but for the file `hidden`, whose path goes on from
  * the folder's with `rest`.  There are no rules that forbid: so each thing is allowed that is
@@ -204,8 +216,12 @@ static int make_ruleset(const struct sandbox *s, int abi)
 	if (s->needs & SANDBOX_NET)
 		allow_all(fd, names, sizeof names / sizeof *names, FS_READ & a.fs);
 	/* Devices may be asked what the seccomp filter leaves: a disk's size. */
-	for (unsigned i = 0; i < s->nread; i++)
-		allow_read(fd, s->read[i], s->hidden, (FS_READ | FS_IOCTL_DEV) & a.fs);
+	for (unsigned i = 0; i < s->nread; i++) {
+		if (s->here[i])
+			allow_here(fd, s->read[i], FS_READ & a.fs);
+		else
+			allow_read(fd, s->read[i], s->hidden, (FS_READ | FS_IOCTL_DEV) & a.fs);
+	}
 	for (unsigned i = 0; abi >= 4 && i < s->nports; i++)
 		syscall(SYS_landlock_add_rule, fd, RULE_NET_PORT,
 			&(struct { uint64_t access, port; }){NET_BIND, s->port[i]}, 0);

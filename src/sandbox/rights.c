@@ -24,6 +24,8 @@ enum {
 };
 enum {
 	LOOK = 1 << 16, /* the process itself may open it, to read, and what is in it */
+	HERE = 1 << 17, /* the same, but not through a link: beside a stranger's log */
+	BY_ITSELF = LOOK | HERE,
 	READ = NAME_READ, OPEN = NAME_OPEN, CREATE = NAME_CREATE, REMOVE = NAME_REMOVE,
 	RENAME = NAME_RENAME,
 };
@@ -44,8 +46,8 @@ static const struct right table[] = {
 	{RUNS, 0, "{ramdisk}", LOOK, 0, 0, 0},
 	{RUNS, 0, "{cache}/kernels", LOOK, 0, 0, 0},
 	{RUNS, 0, "{log}", LOOK, 0, 0, 0},
-	{RUNS, 0, "{log}.checkpoints", LOOK, 0, 0, 0},
-	{RUNS, 0, "{overlay}", LOOK, 0, 0, 0},
+	{RUNS, 0, "{log}.checkpoints", HERE, 0, 0, 0},
+	{RUNS, 0, "{overlay}", HERE, 0, 0, 0},
 	{RUNS, 0, "{temp}", NAME_TMPFILE, 0, 0, 0},
 	{READS, 0, "{cache}/symbols", LOOK, 0, 0, 0},
 
@@ -179,10 +181,10 @@ static void add(const struct right *r, const struct subject *s, struct sandbox *
 	char path[TTD_PATH_MAX];
 
 	for (unsigned turn = 0; fill_in(s, r->path, turn, path); turn++) {
-		if (r->verbs & LOOK)
-			sandbox_read(box, path);
-		if ((r->verbs & ~(unsigned)LOOK) | r->made | r->young)
-			sandbox_name(box, &(struct sandbox_name){path, r->verbs & ~(unsigned)LOOK,
+		if (r->verbs & BY_ITSELF)
+			sandbox_read(box, path, r->verbs & HERE);
+		if ((r->verbs & ~(unsigned)BY_ITSELF) | r->made | r->young)
+			sandbox_name(box, &(struct sandbox_name){path, r->verbs & ~(unsigned)BY_ITSELF,
 				r->made, r->young});
 		if (strchr(r->path, '{') == NULL)
 			break;

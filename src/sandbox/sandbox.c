@@ -343,11 +343,11 @@ int sandbox_apply(const struct sandbox *s, struct ttd_error *e)
 	return 0;
 }
 
-void sandbox_read(struct sandbox *s, const char *path)
+void sandbox_read(struct sandbox *s, const char *path, bool here)
 {
 	if (path != NULL && *path != '\0' && s->nread < SANDBOX_PATHS &&
 		(s->read[s->nread] = strdup(path)) != NULL)
-		s->nread++;
+		s->here[s->nread++] = here;
 }
 
 void sandbox_name(struct sandbox *s, const struct sandbox_name *n)

@@ -48,14 +48,18 @@ struct sandbox {
 	unsigned needs;
 	unsigned nread, nnames;
 	char *read[SANDBOX_PATHS]; /* files and folders that can be opened, */
+	bool here[SANDBOX_PATHS];  /* if that is no link, */
 	const char *hidden;        /* but for this file, wherever it is; "" or NULL; borrowed */
 	struct sandbox_name name[SANDBOX_PATHS];
 	unsigned nports;
 	const uint16_t *port; /* SANDBOX_LISTEN: these by TCP; borrowed */
 };
 
-/* Both copy.  An empty path is none, and so is one too many: less is allowed then. */
-void sandbox_read(struct sandbox *s, const char *path);
+/*
+ * Both copy.  An empty path is none, and so is one too many: less is allowed then.  What may
+ * lie in a stranger's folder is read `here` only: a link there leads to whatever he likes.
+ */
+void sandbox_read(struct sandbox *s, const char *path, bool here);
 void sandbox_name(struct sandbox *s, const struct sandbox_name *n);
 void sandbox_free(struct sandbox *s);
 

@@ -71,6 +71,14 @@ static void unlink_log(const char *log)
 		names_remove(path);
 }
 
+/* Not a link: in a stranger's folder it leads to whatever he likes to be opened. */
+static bool is_file(DIR *d, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd(d), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
 static int find_log(const char *dir, char log[TTD_PATH_MAX], struct ttd_error *e)
 {
 	DIR *d = opendir(dir);
@@ -80,7 +88,7 @@ static int find_log(const char *dir, char log[TTD_PATH_MAX], struct ttd_error *e
 	if (d == NULL)
 		return err_set(e, TTD_HOST, "trace %s: %s", dir, strerror(errno));
 	while ((ent = readdir(d)) != NULL)
-		if (is_log(ent->d_name) && found++ == 0 &&
+		if (is_log(ent->d_name) && is_file(d, ent->d_name) && found++ == 0 &&
 			path_join(log, dir, "/", ent->d_name, e) != 0)
 			found = -1;
 	closedir(d);

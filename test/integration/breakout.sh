@@ -80,6 +80,25 @@ try "" "$HOME" "$ttd" symbols -o "$HOME/symbols" "$log"
 try "" "$HOME" "$ttd" dump-core -o "$HOME/core" "$log"
 try "" "$HOME" "$ttd" pcap -o "$HOME/x.pcapng" "$log"
 try "" "$HOME" "$ttd" replay disk
+# A stranger's folder, with links to what he would like to be read along.
+for x in replay disk; do
+	mkdir "$HOME/evil-$x"
+	cp "$TTD_TRACE_DIR/disk"/ttd.log.* "$HOME/evil-$x"
+done
+for f in checkpoints xvda.overlay xvda.overlay.commit; do
+	ln -sf .. "$HOME/evil-replay/ttd.log.guest.$f"
+done
+ln -sf .. "$HOME/evil-disk/ttd.log.guest.xvda.overlay.commit"
+for x in replay regs info commit; do
+	try "" "$HOME/evil-replay" "$ttd" $x "$HOME/evil-replay/"
+done
+try "" "$HOME/evil-replay" "$ttd" export "$HOME/evil-replay/" xvda "$HOME/evil.img"
+try "" "$HOME/evil-disk" "$ttd" commit "$HOME/evil-disk/"
+# Neither is its log one.
+mv "$HOME/evil-replay/ttd.log.guest" "$HOME/evil-replay/ttd.log.guest.replay.0"
+ln -s ../.bashrc "$HOME/evil-replay/ttd.log.guest"
+"$ttd" info "$HOME/evil-replay/" >"$TTD_TMP/out" 2>&1
+grep -q 'holds no log' "$TTD_TMP/out" || wrong "a link is taken for a log: $(cat "$TTD_TMP/out")"
 # The child that unpacks a kernel, before there is any machine.
 gzip -c "$TTD_BUILD/hostile" >"$TTD_TMP/packed"
 rm -rf "$XDG_CACHE_HOME/ttd/kernels"

@@ -48,8 +48,20 @@ expect 1 '/nonexistent/kernel' record --kernel /nonexistent/kernel
 expect 1 'there is no trace' replay
 expect 1 'trace .*/nope: ' replay nope
 expect 1 'trace .*/nope: ' rm nope
+mkdir "$TTD_TMP/none"
+expect 1 'none/: is no trace: it holds no log' info "$TTD_TMP/none/"
+expect 1 'none: is no trace: it holds no log' replay "$TTD_TMP/none"
 expect 1 'layers.mk' run --kernel layers.mk
 expect 1 'ttd: ' run --kernel /dev/null
+# The command line that the kernel gets: what is given is added to the console, or all of it.
+expect 2 '--cmdline is the whole command line' run --kernel /dev/null --cmdline a --extra b
+for how in extra cmdline; do
+	"$ttd" record -o whole-$how --name 'a~b' --kernel "$TTD_BUILD/hostile" --memory 64 \
+		--$how 'attack=timers' </dev/null >"$TTD_TMP/out" 2>&1 || { cat "$TTD_TMP/out"; bad=1; }
+done
+"$ttd" info whole-cmdline --json | grep -q '"cmdline":"attack=timers"' || { echo "--cmdline adds something"; bad=1; }
+"$ttd" info whole-extra --json | grep -q '"cmdline":"console=hvc0 attack=timers"' || { echo "--extra"; bad=1; }
+"$ttd" info whole-extra --json | grep -q '"domain":"a~b"' || { echo "a name with ~"; bad=1; }
 for c in run record replay ls info rm diff report help; do
 	"$ttd" help $c | grep -q "^usage: ttd $c" || { echo "ttd help $c"; bad=1; }
 	"$ttd" $c --help | grep -q "^usage: ttd $c" || { echo "ttd $c --help"; bad=1; }

@@ -130,6 +130,18 @@ run 0 'replay verified to its end' "$ttd" replay slow
 [ ! -e r/ttd/*.ring ] || wrong "a ring is left"
 attack=timers
 
+# What confining all threads takes.
+in_limits -i 0 1 'no signal can be queued (RLIMIT_SIGPENDING' "$ttd" run --kernel "$kernel" --memory 64
+no_proc() {
+	mount -t tmpfs none /proc 2>/dev/null || exit 0
+	bad=0
+	run 1 '/proc is not there' "$ttd" run --kernel "$kernel" --memory 64
+	exit $bad
+}
+export -f no_proc wrong evidence run
+export ttd kernel
+unshare -m true 2>/dev/null && { unshare -m bash -c no_proc || bad=1; }
+
 # ---- rings of recordings that were killed and never looked at
 for i in {1..12}; do
 	touch -d "$i hours ago" r/ttd/$i.ring

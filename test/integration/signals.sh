@@ -102,7 +102,10 @@ for place in "${places[@]}"; do
 		ends_by $sig
 		exec 3>&-
 	done
-	for sig in TERM PROF; do
+	# All that matter, and where the kernel sees rsp as it is those that programs use.
+	sigs="INT TERM USR1 PROF"
+	[ "$place" = "${places[0]}" ] || sigs="TERM PROF"
+	for sig in $sigs; do
 		begin replay long
 		started looping
 		ends_by $sig
@@ -112,11 +115,15 @@ for place in "${places[@]}"; do
 		begin last-write 0xffffffff81000000 long
 		sleep 0.3
 		ends_by $sig
-		for looks in regs bt ps; do
+		for looks in regs bt ps dmesg "mem rip 16" "maps 1"; do
+			# shellcheck disable=SC2086
 			begin $looks long --at end
 			sleep 0.3
 			ends_by $sig
 		done
+		begin pcap long -o "$TTD_TMP/x.pcapng" --force
+		sleep 0.3
+		ends_by $sig
 		domain "$place" $sig
 	done
 	"$ttd" rm long >/dev/null

@@ -167,9 +167,9 @@ static int in_child(struct child *c, unsigned needs)
 	pthread_t t;
 	int rc;
 
-	sandbox_read(&s, c->p->file);
-	sandbox_read(&s, "/nonexistent");
-	sandbox_read(&s, NULL);
+	sandbox_read(&s, c->p->file, false);
+	sandbox_read(&s, "/nonexistent", false);
+	sandbox_read(&s, NULL, false);
 	s.needs = needs;
 	s.port = &port;
 	s.nports = 1;
@@ -528,7 +528,7 @@ static int hidden_in(const struct place *p)
 	struct ttd_error e;
 	int rc;
 
-	sandbox_read(&s, p->dir);
+	sandbox_read(&s, p->dir, false);
 	s.hidden = p->a;
 	rc = sandbox_files(&s, &e);
 	if (rc != 0)

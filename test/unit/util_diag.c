@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "util/diag.h"
@@ -115,6 +117,30 @@ static void progress_line(void **state)
 	fclose(f);
 }
 
+/* What is longer than the terminal is wide would make new lines of old ones. */
+static void narrow_terminal(void **state)
+{
+	struct winsize size = {.ws_row = 5, .ws_col = 20};
+	int pty = posix_openpt(O_RDWR | O_NOCTTY);
+	struct diag d;
+	char buf[300] = "";
+	FILE *f;
+
+	(void)state;
+	if (pty < 0 || grantpt(pty) != 0 || unlockpt(pty) != 0)
+		skip();
+	f = fopen(ptsname(pty), "we");
+	if (f == NULL || ioctl(fileno(f), TIOCSWINSZ, &size) != 0)
+		skip();
+	diag_init(&d, f, "ttd");
+	d.terminal = true;
+	diag_progress(&d, "seeking backwards", 1, 4, "s");
+	assert_true(read(pty, buf, sizeof buf - 1) > 0);
+	assert_string_equal(buf, "\r\033[Kseeking backwards: ");
+	fclose(f);
+	close(pty);
+}
+
 static void numbers(void **state)
 {
 	static const char *const wrong[] = {"", "0x", "abc", "-1", "+1", " 1", "1 ", "1k", "0x1g",
@@ -143,6 +169,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(plain_when_not_terminal),
 		cmocka_unit_test(progress_line),
+		cmocka_unit_test(narrow_terminal),
 		cmocka_unit_test(numbers),
 	};
 

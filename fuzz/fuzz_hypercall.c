@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 #include "xen/internal.h"
 #include "xen/state.h"
 

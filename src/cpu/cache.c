@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 
 #include "cpu/emit.h"
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 #include "util/codemap.h"
 #include "util/hugemap.h"
 

@@ -6,7 +6,7 @@
  * before, so nothing can fault between its effects.  Its stores are made by
  * the dispatcher when the instruction is complete (step.c).
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 enum { BOUNCE_SLOT = 1024 };
 

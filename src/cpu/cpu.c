@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 #include "util/hugemap.h"
 
 enum {

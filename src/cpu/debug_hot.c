@@ -10,7 +10,7 @@
  * breakpoint goes, so that a debugged process can be switched away from and
  * back to without translating anything anew.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 static void forget_page(struct cpu *c, uint64_t va)
 {

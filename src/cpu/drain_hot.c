@@ -4,7 +4,7 @@
  * Also where the guest's vector registers are live (quick_hot.c), but never in the midst
  * of a block.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 static void unlink_in(const struct cpu *c, struct block *b, bool far_only)
 {

@@ -36,7 +36,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 enum { SIGNALS = 64, CHECK_SHIFT = 26 /* some 50 ms */, WILD_TRIES = 4 };
 

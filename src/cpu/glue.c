@@ -18,7 +18,7 @@
  * out saves all and looks whether it is plain again: enter_at() in run.c.
  */
 #include "cpu/emit.h"
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 static const int pushed[] = { RBX, RBP, R12, R13, R14, R15 };
 enum { NPUSHED = sizeof pushed / sizeof *pushed };

@@ -2,11 +2,11 @@
  * point.c - breakpoints and watches set from outside, for debuggers.  The guest
  * cannot tell: counts, state and memory are the same with and without them.
  *
- * A breakpoint is a place where translation stops (trans.c) and run.c looks.
- * Kernel code is translated for its address, so only that place is slow; user
+ * At a breakpoint translation stops (trans.c) and run.c looks.
+ * Kernel code is translated for its address, so only that address is slow; user
  * code for all mappings of a frame, so an instruction at the same offset of any
  * page is.  Where the look finds nothing, execution goes on in a block whose
- * first instruction has been looked at (BM_PASS).  Places stay marked in
+ * first instruction has been looked at (BM_PASS).  Stops stay marked in
  * translations when the breakpoint goes: a debugger takes its breakpoints out
  * and puts them back at every stop, and that should cost nothing.
  *
@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
-enum { PLACES_KEPT = 256 };
+enum { STOPS_KEPT = 256 };
 
 static int by_address(const void *a, const void *b)
 {
@@ -26,46 +26,46 @@ static int by_address(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool is_place(const struct points *p, uint64_t va)
+static bool is_stop(const struct points *p, uint64_t va)
 {
-	return p->nplaces != 0 &&
-		bsearch(&va, p->places, p->nplaces, sizeof va, by_address) != NULL;
+	return p->nstops != 0 &&
+		bsearch(&va, p->stops, p->nstops, sizeof va, by_address) != NULL;
 }
 
 static void mark(struct points *p)
 {
 	memset(p->offsets, 0, sizeof p->offsets);
-	for (size_t i = 0; i < p->nplaces; i++) {
-		unsigned off = p->places[i] & (PAGE_SIZE - 1);
+	for (size_t i = 0; i < p->nstops; i++) {
+		unsigned off = p->stops[i] & (PAGE_SIZE - 1);
 
 		p->offsets[off / 64] |= (uint64_t)1 << off % 64;
 	}
 }
 
-/* The places of all breakpoints, and of old ones unless they are too many. */
-static int add_places(struct cpu *c, const struct cpu_break *b, size_t n)
+/* The addresses of all breakpoints, and of old ones unless there are too many. */
+static int add_stops(struct cpu *c, const struct cpu_break *b, size_t n)
 {
 	struct points *p = &c->points;
-	size_t keep = p->nplaces + n > PLACES_KEPT ? 0 : p->nplaces, k = keep;
+	size_t keep = p->nstops + n > STOPS_KEPT ? 0 : p->nstops, k = keep;
 	uint64_t *v;
-	bool new = keep != p->nplaces;
+	bool new = keep != p->nstops;
 
 	for (size_t i = 0; i < n && !new; i++)
-		new = !is_place(p, b[i].va);
+		new = !is_stop(p, b[i].va);
 	if (!new)
 		return 0;
 	v = malloc((keep + n) * sizeof *v);
 	if (v == NULL)
 		return -1;
 	if (keep != 0)
-		memcpy(v, p->places, keep * sizeof *v);
+		memcpy(v, p->stops, keep * sizeof *v);
 	for (size_t i = 0; i < n; i++)
-		if (keep == 0 || !is_place(p, b[i].va))
+		if (keep == 0 || !is_stop(p, b[i].va))
 			v[k++] = b[i].va;
 	qsort(v, k, sizeof *v, by_address);
-	free(p->places);
-	p->places = v;
-	p->nplaces = k;
+	free(p->stops);
+	p->stops = v;
+	p->nstops = k;
 	mark(p);
 	cache_flush(c);
 	return 0;
@@ -78,7 +78,7 @@ int cpu_set_breaks(struct cpu *c, const struct cpu_break *b, size_t n)
 
 	if (n != 0) {
 		copy = malloc(n * sizeof *copy);
-		if (copy == NULL || add_places(c, b, n) != 0) {
+		if (copy == NULL || add_stops(c, b, n) != 0) {
 			free(copy);
 			return -1;
 		}
@@ -100,7 +100,7 @@ void cpu_pass_break(struct cpu *c)
 void points_free(struct cpu *c)
 {
 	free(c->points.breaks);
-	free(c->points.places);
+	free(c->points.stops);
 }
 
 /* Does a translation stop at this instruction to look?  page: of kernel code. */
@@ -108,9 +108,9 @@ bool points_stop_at(const struct cpu *c, bool kernel, uint64_t page, unsigned of
 {
 	const struct points *p = &c->points;
 
-	if (p->nplaces == 0 || !(p->offsets[off / 64] >> off % 64 & 1))
+	if (p->nstops == 0 || !(p->offsets[off / 64] >> off % 64 & 1))
 		return false;
-	return !kernel || is_place(p, page + off);
+	return !kernel || is_stop(p, page + off);
 }
 
 static void exit_debug(struct cpu *c)

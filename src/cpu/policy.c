@@ -6,7 +6,7 @@
  * more of these calls than its instructions are worth loses it for a time, each time a
  * longer one.  Nothing of this can be seen by the guest: it may depend on anything.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 enum {
 	LOOK = 1 << 20,       /* instructions between two looks */

@@ -10,7 +10,7 @@
  *
  * See slow_hot.c for what may be done here.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 void cpu_settle(struct cpu *c)
 {

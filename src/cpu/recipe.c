@@ -1,7 +1,7 @@
 /*
  * recipe.c - which instructions leave flags that registers still tell.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 static bool usable(int reg)
 {

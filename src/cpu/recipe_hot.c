@@ -1,7 +1,7 @@
 /*
  * recipe_hot.c - evaluates a flag recipe; called on the slow paths' way out.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 #define OP(name, T, suffix) \
 	static uint64_t name(T a, T b) \

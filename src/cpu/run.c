@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 #include "util/zero.h"
 
 uint64_t cpu_tsc(const struct cpu_state *s)

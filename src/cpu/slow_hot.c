@@ -7,7 +7,7 @@
  * nothing from libc.  A function returns nonzero to go on at cpu.resume, zero
  * to give control to the dispatcher with cpu.leave saying why.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 /* ---- blocks and links ---- */
 

@@ -7,7 +7,7 @@
 #ifndef TTD_CPU_SPECIAL_H
 #define TTD_CPU_SPECIAL_H
 
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 typedef bool special_fn(struct cpu *c, const struct insn *in, int arg);
 

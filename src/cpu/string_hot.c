@@ -11,7 +11,7 @@
  * A guest can make one instruction last for hours.  After the first REP_RUNS
  * pages of it a kick is obeyed in the middle, which cpu_exit.unfinished tells.
  */
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 
 #include <Zydis/Mnemonic.h>
 

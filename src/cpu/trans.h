@@ -5,7 +5,7 @@
 #define TTD_CPU_TRANS_H
 
 #include "cpu/emit.h"
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 #include "cpu/recipe.h"
 
 /* Host code that goes after the block: it runs rarely. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 #include "util/zero.h"
 
 static void forget_all(struct mem *m, mfn_t mfn)

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 static size_t page_left(gva_t va, size_t n)
 {

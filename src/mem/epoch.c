@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 #include "util/xxh.h"
 #include "util/zero.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 #include "util/hugemap.h"
 #include "util/xxh.h"
 

@@ -2,7 +2,7 @@
  * reach_hot.c - guest memory for those who complete an exit while the guest's vector
  * registers are live: a host address, or NULL where it takes more than a load or a store.
  */
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 uint8_t *mem_frame(const struct mem *m, mfn_t mfn)
 {

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 void mem_restore_frame(struct mem *m, mfn_t mfn, const uint8_t *page)
 {

@@ -9,7 +9,7 @@
  *  2. A frame in such a pair carries FRAME_ROOT and FRAME_PT, so that every change of it
  *     comes by root_changes(): all writes to page tables are made by this layer (M1, M2).
  */
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 /* Bits in which the kernel halves of two roots differ. */
 static uint64_t compare_halves(const struct mem *m, mfn_t a, mfn_t b)

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 #include "util/hugemap.h"
 #include "util/layout.h"
 

@@ -6,7 +6,7 @@
  */
 #include <sys/mman.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 #include "util/layout.h"
 #include "util/rawmap.h"
 

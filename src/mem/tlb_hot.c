@@ -4,7 +4,7 @@
  * Runs while the guest's vector registers are live: no libc calls, and the
  * file is compiled for general registers only.
  */
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 enum { PF_RSVD = 8 };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 int mem_set_watches(struct mem *m, const struct mem_watch *w, size_t n)
 {

@@ -2,7 +2,7 @@
  * watch_hot.c - which accesses are watched (watch.h).  Called only while some
  * range is, and only from paths that are slow anyway.
  */
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 static bool applies(const struct mem *m, const struct mem_watch *w, enum mem_mode mode)
 {

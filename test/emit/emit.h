@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cpu/priv.h"
+#include "cpu/internal.h"
 #include "cpu/trans.h"
 
 /* ---- main.c: what is being looked at ---- */

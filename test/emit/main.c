@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "cpu/priv.h"
-#include "mem/priv.h"
+#include "cpu/internal.h"
+#include "mem/internal.h"
 #include "test/emit/emit.h"
 
 enum { CODE_FRAME = 20, FRAMES = 64, BLOCKS = 7000 };

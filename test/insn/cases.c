@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cases.h"
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 /* As hand.inc lays them out. */
 struct __attribute__((packed)) hand {

@@ -11,7 +11,7 @@
 
 #include "cpu/cpu.h"
 #include "insn.h"
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 enum { RAM_PAGES = 64, FIRST_TABLE = NFRAMES };
 

@@ -28,7 +28,7 @@ refuse make -s build/obj/cmd/x/main.o
 echo '#include "../mem/mem.h"' >src/util/wrong.c
 seq 601 | sed 's,.*,/* & */,' >src/mem/long.c
 mkdir src/rogue
-echo '#include "mem/priv.h"' >src/gdb/wrong1.c
+echo '#include "mem/internal.h"' >src/gdb/wrong1.c
 echo '#include "mem/tlb.h"' >src/gdb/wrong2.c
 printf '/* of.h - for src/mem only */\nint of(void);\n' >src/mem/of.h
 echo '#include "mem/of.h"' >src/gdb/wrong3.c
@@ -46,12 +46,12 @@ src/util/wrong.c:1:.*relative include
 src/cmd/x/main.c:1:.*may include only
 src/mem/long.c: 601 lines, at most 600
 src/rogue: not a layer
-wrong1.c:1: mem/priv.h is for mem only
+wrong1.c:1: mem/internal.h is for mem only
 wrong2.c:1: mem/tlb.h is for mem  *cpu only
 wrong3.c:1: mem/of.h is for mem only
 lonely.c:1: lonely() is used by no other file
 tall.c:1: a function of 61 lines, at most 60
-label.c:4: label C1 is taken by src/cpu/priv.h
+label.c:4: label C1 is taken by src/cpu/internal.h
 label.c:2: there is no invariant M77
 form.c:1: 118 columns, at most 110
 form.c:2: ends with a space

@@ -13,7 +13,7 @@
 #include <xen/memory.h>
 #include <xen/vcpu.h>
 
-#include "mem/priv.h"
+#include "mem/internal.h"
 
 enum { LIST = 512, VICTIM = 100 }; /* offset in ARG's page; a pfn nobody uses */
 

@@ -1,8 +1,8 @@
 /*
- * priv.h - inside of struct mem, for src/mem only.
+ * internal.h - inside of struct mem, for src/mem only.
  */
-#ifndef TTD_MEM_PRIV_H
-#define TTD_MEM_PRIV_H
+#ifndef TTD_MEM_INTERNAL_H
+#define TTD_MEM_INTERNAL_H
 
 #include "mem/mem.h"
 #include "mem/space.h"

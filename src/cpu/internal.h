@@ -1,5 +1,5 @@
 /*
- * priv.h - the engine's own structures, for src/cpu only.
+ * internal.h - the engine's own structures, for src/cpu only.
  *
  * How translated code runs.  Guest registers live in the host registers of the
  * same name, rsp included; only r10, r11 and r15 have their home in memory
@@ -34,8 +34,8 @@
  *  C5. A block with code of two frames (its only instruction straddles) is
  *      found by the first and valid only if the second still follows.
  */
-#ifndef TTD_CPU_PRIV_H
-#define TTD_CPU_PRIV_H
+#ifndef TTD_CPU_INTERNAL_H
+#define TTD_CPU_INTERNAL_H
 
 #include <stddef.h>
 
@@ -165,8 +165,8 @@ enum { BREAKS = 16 };
 struct points {
 	struct cpu_break *breaks;
 	size_t nbreaks;
-	uint64_t *places;         /* sorted: where translations stop to look */
-	size_t nplaces;
+	uint64_t *stops;          /* sorted: where translations stop to look */
+	size_t nstops;
 	uint64_t offsets[PAGE_SIZE / 64]; /* their offsets in a page */
 	uint64_t passed, passed_rip; /* icount and rip of one that has been reported */
 	uint64_t insn_rip;        /* the instruction at work on a slow path */

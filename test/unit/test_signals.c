@@ -234,6 +234,22 @@ static void expect_gp(struct guest *g)
 	assert_int_equal(x->vector, 13);
 }
 
+/* A #GP of the instruction's own, where interrupts may raise one too (S3 in cpu/fault.c). */
+static void own_fault(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	start(&g, misaligned, sizeof misaligned, UINT64_C(0x8000000000000000));
+	for (int i = 0; i < 3; i++) {
+		expect_gp(&g);
+		assert_int_equal(cpu_state(g.c)->rip, CODE);
+		assert_int_equal(cpu_state(g.c)->gpr[RSP], UINT64_C(0x8000000000000000));
+		assert_int_equal(cpu_state(g.c)->icount, 0);
+	}
+	end(&g);
+}
+
 /* A fault of ours goes to the handler before ours, and ours is still there afterwards. */
 static void foreign_fault(void **state)
 {
@@ -320,6 +336,7 @@ int main(void)
 		cmocka_unit_test(no_address),
 		cmocka_unit_test(within_alternate),
 		cmocka_unit_test(late_handler),
+		cmocka_unit_test(own_fault),
 		cmocka_unit_test(foreign_fault),
 		cmocka_unit_test(sent_fault),
 		cmocka_unit_test(nobody_wants_it),

@@ -138,7 +138,7 @@ static void access_slow(struct tr *t, const struct site *s, unsigned tag, uint32
 
 struct tlb *access_tlb(struct tr *t)
 {
-	return mem_tlb(t->c->mem, block_mem_mode(t->b));
+	return mmu_tlb(t->c->mmu, block_mem_mode(t->b));
 }
 
 /* Careful: the bytes are brought to a bounce buffer, r11 = its address. */

@@ -20,7 +20,7 @@ static mfn_t translate_page(struct cpu *c, enum mem_mode mode, uint64_t va,
 {
 	if (access == MEM_WRITE && c->store_through)
 		access = MEM_READ;
-	return mem_translate(c->mem, mode, va, access, f);
+	return mmu_translate(c->mmu, mode, va, access, f);
 }
 
 static uint64_t careful(struct cpu *c, uint64_t site, uint64_t va, enum mem_access access)

@@ -54,7 +54,7 @@ static void reset_fp(struct cpu *c)
 	c->whole_fx = 1;
 }
 
-struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct ttd_error *e)
+struct cpu *cpu_create(struct mmu *u, enum cpu_tier tier, struct ttd_error *e)
 {
 	struct cpu *c;
 
@@ -65,8 +65,9 @@ struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct ttd_error *e)
 		err_set(e, TTD_HOST, "cannot get memory for the CPU");
 		return NULL;
 	}
-	c->mem = m;
-	c->space_here = mem_space_here(m);
+	c->mmu = u;
+	c->mem = mmu_mem(u);
+	c->space_here = mem_space_here(u);
 	c->tier = tier;
 	c->host_mxcsr = FX_MXCSR_RESET;
 	cpu_begin(c);

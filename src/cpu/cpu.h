@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "cpu/isa.h"
-#include "mem/mem.h"
+#include "mem/mmu.h"
 #include "mem/watch.h"
 #include "util/bytes.h"
 #include "util/fx.h"
@@ -190,7 +190,7 @@ enum cpu_tier {
 struct cpu;
 
 /* Fails with a clear error on a host without BMI2.  One vCPU per mem. */
-struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct ttd_error *e);
+struct cpu *cpu_create(struct mmu *u, enum cpu_tier tier, struct ttd_error *e);
 /* The processor that this runs on: its vendor as CPUID has it, and its signature (leaf 1, eax). */
 void cpu_host(char vendor[16], uint32_t *signature);
 void cpu_destroy(struct cpu *c);

@@ -17,7 +17,7 @@ static void forget_page(struct cpu *c, uint64_t va)
 	unsigned i = TLB_INDEX(va);
 
 	for (unsigned mode = 0; mode < 2; mode++)
-		tlb_drop(mem_tlb(c->mem, (enum mem_mode)mode), i);
+		tlb_drop(mmu_tlb(c->mmu, (enum mem_mode)mode), i);
 }
 
 /* Does a translation stop to look at this offset of a page? */
@@ -65,7 +65,7 @@ void cpu_set_debug(struct cpu *c, const uint64_t dr[4], uint64_t dr7)
 	}
 }
 
-/* mem_tlb_fill(), but 1 (take the careful path) for a page that is watched. */
+/* mmu_fill(), but 1 (take the careful path) for a page that is watched. */
 int debug_fill(struct cpu *c, enum mem_mode mode, uint64_t va, enum mem_access access,
 	struct mem_fault *f)
 {
@@ -73,7 +73,7 @@ int debug_fill(struct cpu *c, enum mem_mode mode, uint64_t va, enum mem_access a
 		if (c->watch[i].on && !c->watch[i].exec &&
 		    ((c->watch[i].va ^ va) & PAGE_MASK) == 0)
 			return 1;
-	return mem_tlb_fill(c->mem, mode, va, access, f);
+	return mmu_fill(c->mmu, mode, va, access, f);
 }
 
 void debug_access(struct cpu *c, uint64_t va, unsigned size, bool write)
@@ -86,7 +86,7 @@ void debug_access(struct cpu *c, uint64_t va, unsigned size, bool write)
 			c->hits |= (uint8_t)(1u << i);
 	}
 	if (!write) /* mem tells of writes */
-		mem_watch_access(c->mem, (enum mem_mode)c->s.mode, va, size, false);
+		mmu_watch_access(c->mmu, (enum mem_mode)c->s.mode, va, size, false);
 }
 
 /* true: a breakpoint on the instruction at rip; cpu.x is the exit. */

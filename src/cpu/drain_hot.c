@@ -67,7 +67,7 @@ void cache_drain(struct cpu *c)
 		killed = true;
 	}
 	for (int mode = 0; mode < 2; mode++) {
-		uint64_t gen = mem_fetch_gen(c->mem, (enum mem_mode)mode);
+		uint64_t gen = mmu_fetch_gen(c->mmu, (enum mem_mode)mode);
 		bool moved = gen != c->fetch_gen[mode];
 
 		c->fetch_gen[mode] = gen;

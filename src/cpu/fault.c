@@ -121,7 +121,7 @@ static void space_fault(struct cpu *c, const struct site *s, greg_t *r, int vect
 	enum space_answer a = SPACE_CAREFUL;
 
 	if (vector == VEC_PF)
-		a = mem_space_fault(c->mem, va, s->size, access, &c->space_fault);
+		a = mem_space_fault(c->mmu, va, s->size, access, &c->space_fault);
 	if (a == SPACE_MAPPED)
 		return;
 	c->space_careful = a == SPACE_CAREFUL;

@@ -211,7 +211,7 @@ static uint64_t link_saved(struct cpu *c, uint64_t l, uint64_t unused)
  */
 static uint32_t build_stack(struct cpu *c, struct out *o, enum mem_mode mode)
 {
-	struct tlb *t = mem_tlb(c->mem, mode);
+	struct tlb *t = mmu_tlb(c->mmu, mode);
 	uint32_t at = lo(o->p);
 	uint8_t *miss;
 

@@ -24,9 +24,9 @@
  *      serves every mapping of its frame.  Code of kernel mode, and that of the mapped
  *      space (BM_SPACE), has its address built in and is keyed by it.
  *  C4. Direct links join blocks of one page and of different pages; the latter, and
- *      both jump caches, are dropped when mem_fetch_gen() says that a fetch translation
+ *      both jump caches, are dropped when mmu_fetch_gen() says that a fetch translation
  *      changed.  In user mode a link between pages joins two frames that are both
- *      executed at one address only (mem_fetched_once()): what is wrong for the block
+ *      executed at one address only (mmu_fetched_once()): what is wrong for the block
  *      when it runs at another is killed before it does.
  *  C6. In code of the mapped space an instruction's site stands before its first access of
  *      memory, and nothing of it is visible to the guest before its last access has
@@ -224,6 +224,7 @@ struct cpu {
 	bool quick;         /* what runs now may go on after one */
 
 	struct mem *mem;
+	struct mmu *mmu;    /* its own, of *mem */
 	const bool *space_here; /* mem_space_here() */
 	struct mem_fault space_fault; /* of the mapped space, */
 	bool space_careful;           /* or this */

@@ -133,7 +133,7 @@ bool points_break(struct cpu *c)
 		const struct cpu_break *b = &p->breaks[i];
 
 		if (b->va != c->s.rip || (b->modes != 0 && !(b->modes >> c->s.mode & 1)) ||
-		    (b->root != MFN_NONE && b->root != mem_root(c->mem, MEM_KERNEL)))
+		    (b->root != MFN_NONE && b->root != mmu_root(c->mmu, MEM_KERNEL)))
 			continue;
 		cpu_pass_break(c);
 		exit_debug(c);

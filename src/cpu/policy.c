@@ -62,7 +62,7 @@ static bool is_idle(const struct space_policy *p, mfn_t mapped, uint64_t now)
 static void look(struct cpu *c, uint64_t ran)
 {
 	struct space_policy *p = &c->policy;
-	mfn_t root = mem_root(c->mem, MEM_USER), mapped = mem_space_root(c->mem);
+	mfn_t root = mmu_root(c->mmu, MEM_USER), mapped = mem_space_root(c->mem);
 	uint64_t now = c->s.icount;
 	unsigned k;
 
@@ -81,7 +81,7 @@ static void look(struct cpu *c, uint64_t ran)
 		p->of[bad].not_before = now + p->hold;
 		p->hold = p->hold < HOLD_MAX ? 2 * p->hold : p->hold;
 	} else if (p->of[k].ran >= p->after && now >= p->of[k].not_before && is_idle(p, mapped, now)) {
-		mem_space_begin(c->mem);
+		mem_space_begin(c->mmu);
 		p->begun = now;
 		p->of[k].not_before = now + p->hold; /* if it did not come to be */
 	}

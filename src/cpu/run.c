@@ -95,7 +95,7 @@ struct block *block_at(struct cpu *c, unsigned mode, const struct recipe *rec)
 
 	if (!cache_room(c))
 		cache_flush(c);
-	mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, c->s.rip, &f);
+	mfn = mmu_fetch(c->mmu, (enum mem_mode)c->s.mode, c->s.rip, &f);
 	if (mfn != MFN_NONE)
 		b = cache_find(c, c->s.rip, mode, mfn, rec);
 	if (mfn != MFN_NONE && b == NULL) {

@@ -22,7 +22,7 @@ struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
 		if (b->phys != phys || b->mode != mode || b->page != page ||
 		    (rec == NULL ? b->rec.kind != REC_NONE : !recipe_equal(&b->rec, rec)))
 			continue;
-		if (b->mfn2 != MFN_NONE && mem_fetch(c->mem, block_mem_mode(b),
+		if (b->mfn2 != MFN_NONE && mmu_fetch(c->mmu, block_mem_mode(b),
 		    (va & PAGE_MASK) + PAGE_SIZE, NULL) != b->mfn2)
 			continue;
 		return b;
@@ -34,8 +34,8 @@ struct block *cache_find(struct cpu *c, uint64_t va, unsigned mode, mfn_t mfn,
 static bool may_link(const struct cpu *c, const struct link *l, const struct block *to)
 {
 	return to->mfn2 == MFN_NONE && (!l->far ||
-		(mem_fetched_once(c->mem, l->from->phys >> PAGE_SHIFT) &&
-		mem_fetched_once(c->mem, to->phys >> PAGE_SHIFT)));
+		(mmu_fetched_once(c->mmu, l->from->phys >> PAGE_SHIFT) &&
+		mmu_fetched_once(c->mmu, to->phys >> PAGE_SHIFT)));
 }
 
 void cache_link(struct cpu *c, struct link *l, struct block *to)
@@ -104,7 +104,7 @@ void jc_check(struct cpu *c)
 
 static struct block *find(struct cpu *c, uint64_t va, unsigned mode)
 {
-	mfn_t mfn = mem_fetch(c->mem, (enum mem_mode)c->s.mode, va, NULL);
+	mfn_t mfn = mmu_fetch(c->mmu, (enum mem_mode)c->s.mode, va, NULL);
 	struct block *b;
 
 	c->stats.block_lookups++;
@@ -299,7 +299,7 @@ static bool fill_group(struct cpu *c, const struct site *s, uint64_t va)
 
 	c->stats.tlb_slow++;
 	return (va & (PAGE_SIZE - 1)) + size <= PAGE_SIZE &&
-		mem_no_effect(c->mem, mode, va, access) &&
+		mmu_no_effect(c->mmu, mode, va, access) &&
 		debug_fill(c, mode, va, access, NULL) == 0;
 }
 
@@ -326,7 +326,7 @@ uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va)
 
 	if (!fill_group(c, s, va))
 		return group_fails(c, s);
-	tlb_take_stack(mem_tlb(c->mem, block_mem_mode(site_block(s))), va);
+	tlb_take_stack(mmu_tlb(c->mmu, block_mem_mode(site_block(s))), va);
 	c->resume = region_addr(s[1].host);
 	return 1;
 }
@@ -393,7 +393,7 @@ uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux)
 static uint8_t *stack_bytes(struct cpu *c, uint64_t va, unsigned n, enum mem_access access)
 {
 	enum mem_mode mode = (enum mem_mode)c->s.mode;
-	struct tlb *t = mem_tlb(c->mem, mode);
+	struct tlb *t = mmu_tlb(c->mmu, mode);
 	unsigned i = TLB_INDEX(va);
 	uint64_t tag = access == MEM_WRITE ? t->e[i].wtag : t->e[i].rtag;
 

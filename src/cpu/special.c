@@ -83,8 +83,8 @@ int special_reach(struct cpu *c, uint64_t va, unsigned n, enum mem_access access
 
 	c->access_va = va;
 	if (mem_canonical(va) && mem_canonical(last) &&
-	    mem_translate(c->mem, (enum mem_mode)c->s.mode, va, access, &f) != MFN_NONE &&
-	    (((va ^ last) & PAGE_MASK) == 0 || mem_translate(c->mem, (enum mem_mode)c->s.mode,
+	    mmu_translate(c->mmu, (enum mem_mode)c->s.mode, va, access, &f) != MFN_NONE &&
+	    (((va ^ last) & PAGE_MASK) == 0 || mmu_translate(c->mmu, (enum mem_mode)c->s.mode,
 	    last & PAGE_MASK, access, &f) != MFN_NONE))
 		return 0;
 	special_fault(c, &f);
@@ -98,7 +98,7 @@ int special_load(struct cpu *c, uint64_t va, void *p, unsigned n)
 	if (check_address(c, va, n) != 0)
 		return -1;
 	debug_access(c, va, n, false);
-	if (mem_copy_in(c->mem, (enum mem_mode)c->s.mode, p, va, n, &f) == 0)
+	if (mmu_copy_in(c->mmu, (enum mem_mode)c->s.mode, p, va, n, &f) == 0)
 		return 0;
 	set_fault(c, &f);
 	return -1;
@@ -111,7 +111,7 @@ int special_store(struct cpu *c, uint64_t va, const void *p, unsigned n)
 	if (check_address(c, va, n) != 0)
 		return -1;
 	debug_access(c, va, n, true);
-	if (mem_copy_out(c->mem, (enum mem_mode)c->s.mode, va, p, n, &f) == 0)
+	if (mmu_copy_out(c->mmu, (enum mem_mode)c->s.mode, va, p, n, &f) == 0)
 		return 0;
 	set_fault(c, &f);
 	return -1;
@@ -226,7 +226,7 @@ static bool do_ud2(struct cpu *c, const struct insn *in, int unused)
 	struct mem_fault f;
 
 	(void)unused;
-	if (mem_copy_in(c->mem, (enum mem_mode)c->s.mode, bytes, c->s.rip, 7, &f) == 0 &&
+	if (mmu_copy_in(c->mmu, (enum mem_mode)c->s.mode, bytes, c->s.rip, 7, &f) == 0 &&
 	    memcmp(bytes, fep, 7) == 0) {
 		exit_priv(c, in, PRIV_CPUID);
 		c->x.len = 7;

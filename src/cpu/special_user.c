@@ -58,10 +58,10 @@ bool special_enter(struct cpu *c, const struct insn *in, int unused)
 	}
 	rsp = special_rsp(c, -(int)(n * depth) - (int)get16(in->bytes + in->imm_off));
 	/* The new top of stack must be writable. */
-	if (mem_translate(c->mem, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, NULL) == MFN_NONE) {
+	if (mmu_translate(c->mmu, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, NULL) == MFN_NONE) {
 		struct mem_fault f;
 
-		mem_translate(c->mem, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, &f);
+		mmu_translate(c->mmu, (enum mem_mode)c->s.mode, rsp, MEM_WRITE, &f);
 		return special_fault(c, &f);
 	}
 	memcpy(&c->s.gpr[RBP], &top, n);
@@ -150,7 +150,7 @@ bool special_maskmov(struct cpu *c, const struct insn *in, int size)
 	for (int i = 0; i < size; i++) {
 		struct mem_fault f;
 
-		if ((m[i] & 0x80) && mem_translate(c->mem, (enum mem_mode)c->s.mode,
+		if ((m[i] & 0x80) && mmu_translate(c->mmu, (enum mem_mode)c->s.mode,
 		    va + (uint64_t)i, MEM_WRITE, &f) == MFN_NONE)
 			return special_fault(c, &f);
 	}

@@ -38,7 +38,7 @@ static int load_lane(struct cpu *c, uint64_t va, void *p, unsigned n)
 	if (special_reach(c, va, n, MEM_READ) != 0)
 		return -1;
 	debug_access(c, va, n, false);
-	if (mem_copy_in(c->mem, (enum mem_mode)c->s.mode, p, va, n, &f) == 0)
+	if (mmu_copy_in(c->mmu, (enum mem_mode)c->s.mode, p, va, n, &f) == 0)
 		return 0;
 	special_fault(c, &f);
 	return -1;
@@ -87,7 +87,7 @@ static bool masked_store(struct cpu *c, const struct insn *in, unsigned size)
 		if (!mask_of(mask, i, size))
 			continue;
 		debug_access(c, at, size, true);
-		if (mem_copy_out(c->mem, (enum mem_mode)c->s.mode, at, v + i * size, size, &f) != 0)
+		if (mmu_copy_out(c->mmu, (enum mem_mode)c->s.mode, at, v + i * size, size, &f) != 0)
 			return special_fault(c, &f);
 	}
 	return special_done(c, in);

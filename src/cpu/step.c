@@ -32,7 +32,7 @@ bool insn_at(struct cpu *c, struct insn *in)
 	uint8_t bytes[INSN_MAX];
 	unsigned n = PAGE_SIZE - (c->s.rip & (PAGE_SIZE - 1));
 	enum mem_mode mode = (enum mem_mode)c->s.mode;
-	mfn_t mfn = mem_fetch(c->mem, mode, c->s.rip, NULL);
+	mfn_t mfn = mmu_fetch(c->mmu, mode, c->s.rip, NULL);
 
 	if (mfn == MFN_NONE)
 		return false;
@@ -41,7 +41,7 @@ bool insn_at(struct cpu *c, struct insn *in)
 	memcpy(bytes, mem_frame(c->mem, mfn) + PAGE_SIZE - n, n);
 	if (insn_decode(in, bytes, n, c->s.code64, c->isa) == 0)
 		return true;
-	mfn = mem_fetch(c->mem, mode, c->s.rip + n, NULL);
+	mfn = mmu_fetch(c->mmu, mode, c->s.rip + n, NULL);
 	if (mfn == MFN_NONE)
 		return false;
 	memcpy(bytes + n, mem_frame(c->mem, mfn), 15 - n);
@@ -230,7 +230,7 @@ bool step_careful(struct cpu *c)
 	for (unsigned i = 0; i < c->nbounce; i++) {
 		debug_access(c, c->bounce[i].va, c->bounce[i].size, c->bounce[i].write);
 		if (c->bounce[i].write) {
-			mem_watch_access(c->mem, (enum mem_mode)c->s.mode, c->bounce[i].va,
+			mmu_watch_access(c->mmu, (enum mem_mode)c->s.mode, c->bounce[i].va,
 				c->bounce[i].size, true);
 			commit_bounce(c, &c->bounce[i]);
 		}

@@ -144,7 +144,7 @@ static uint64_t before_wrap(uint64_t off, const struct str *s)
 static uint8_t *reach(struct cpu *c, const struct str *s, uint64_t va, enum mem_access access,
 	struct mem_fault *f, int *r)
 {
-	struct tlb *t = mem_tlb(c->mem, s->mode);
+	struct tlb *t = mmu_tlb(c->mmu, s->mode);
 	unsigned i = TLB_INDEX(va);
 	uint64_t tag = access == MEM_WRITE ? t->e[i].wtag : t->e[i].rtag;
 
@@ -357,7 +357,7 @@ static bool quick(struct cpu *c, uint32_t desc)
 	unsigned op = desc & 15, shift = (unsigned)__builtin_ctz(desc >> 4 & 15);
 	uint64_t rdi = c->s.gpr[RDI], rsi = c->s.gpr[RSI];
 	uint64_t n = (desc >> 8 & 3) != 0 ? c->s.gpr[RCX] : 1;
-	struct tlb *t = mem_tlb(c->mem, (enum mem_mode)c->s.mode);
+	struct tlb *t = mmu_tlb(c->mmu, (enum mem_mode)c->s.mode);
 	const struct tlb_entry *to = &t->e[TLB_INDEX(rdi)], *from = &t->e[TLB_INDEX(rsi)];
 	uint8_t *d, *s;
 
@@ -438,9 +438,9 @@ static int copy_element(struct cpu *c, const struct str *s, uint64_t va, uint64_
 	}
 	debug_access(c, va, s->size, access == MEM_WRITE);
 	if (access == MEM_WRITE)
-		return mem_copy_out(c->mem, s->mode, va, v, s->size, f) != 0 ? STR_FAULT : 0;
+		return mmu_copy_out(c->mmu, s->mode, va, v, s->size, f) != 0 ? STR_FAULT : 0;
 	*v = 0;
-	return mem_copy_in(c->mem, s->mode, v, va, s->size, f) != 0 ? STR_FAULT : 0;
+	return mmu_copy_in(c->mmu, s->mode, v, va, s->size, f) != 0 ? STR_FAULT : 0;
 }
 
 /*

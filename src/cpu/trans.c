@@ -56,7 +56,7 @@ static int decode(struct tr *t, uint64_t va, mfn_t mfn, unsigned limit, struct m
 				t->next_straddles = true; /* a block of its own */
 				return 0;
 			}
-			t->b->mfn2 = mem_fetch(t->c->mem, block_mem_mode(t->b),
+			t->b->mfn2 = mmu_fetch(t->c->mmu, block_mem_mode(t->b),
 				(va & PAGE_MASK) + PAGE_SIZE, f);
 			if (t->b->mfn2 == MFN_NONE)
 				return -1;
@@ -326,7 +326,7 @@ static void take_code(const struct tr *t, uint8_t **end)
 struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limit,
 	unsigned flags, const struct recipe *rec, struct mem_fault *f)
 {
-	mfn_t mfn = mem_fetch(c->mem, mode & BM_USER ? MEM_USER : MEM_KERNEL, va, f);
+	mfn_t mfn = mmu_fetch(c->mmu, mode & BM_USER ? MEM_USER : MEM_KERNEL, va, f);
 	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 	struct tr t;
 	struct block *b;

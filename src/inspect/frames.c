@@ -80,7 +80,7 @@ void frames_find(const struct guest_view *v, struct frame_use *u, unsigned n)
 		if (!guest_read(v, M2P + 8 * u[i].mfn, &u[i].pfn, 8))
 			u[i].pfn = UINT64_MAX;
 	}
-	walk(&w, mem_root(v->mem, MEM_KERNEL), 4, 0);
+	walk(&w, mmu_root(v->mmu, MEM_KERNEL), 4, 0);
 }
 
 /* ---- what the kernel knows of it ---- */

@@ -19,13 +19,14 @@
 #include "inspect/dwarf.h"
 #include "inspect/symbols.h"
 #include "inspect/types.h"
-#include "mem/mem.h"
+#include "mem/mmu.h"
 #include "util/err.h"
 
 enum { GUEST_TEXT = 256, GUEST_COMM = 64 };
 
 struct guest_view {
 	const struct mem *mem;
+	const struct mmu *mmu; /* of the vCPU that is looked at */
 	const struct cpu_state *cpu;
 	const struct symbols *symbols; /* may be NULL */
 	const struct types *types;     /* NULL: only what types.c knows anyway */

@@ -15,7 +15,7 @@ enum {
 
 /* ---- pages ---- */
 
-/* A walk from another root than the loaded one; no effect, like mem_peek(). */
+/* A walk from another root than the loaded one; no effect, like mmu_peek(). */
 static mfn_t walk(const struct mem *mem, mfn_t root, uint64_t va)
 {
 	mfn_t mfn = root;
@@ -43,7 +43,7 @@ static mfn_t walk(const struct mem *mem, mfn_t root, uint64_t va)
 mfn_t guest_frame(const struct guest_view *v, uint64_t va)
 {
 	return v->root != 0 ? walk(v->mem, v->root, va)
-		: mem_peek(v->mem, MEM_KERNEL, va & PAGE_MASK, NULL);
+		: mmu_peek(v->mmu, MEM_KERNEL, va & PAGE_MASK, NULL);
 }
 
 size_t guest_read_some(const struct guest_view *v, uint64_t va, void *p, size_t n)

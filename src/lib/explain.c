@@ -51,6 +51,7 @@ static void look(struct explain *x, struct ttd_vm *vm)
 	struct ttd_error none;
 
 	v->mem = domain_mem(vm->domain);
+	v->mmu = domain_mmu(vm->domain);
 	v->cpu = domain_cpu(vm->domain);
 	guest_locate(v, &files, &none);
 	x->symbols.table = (struct symbols *)(uintptr_t)v->symbols;

@@ -19,7 +19,7 @@
 
 static uint64_t root(const struct debuggee *g, enum mem_mode mode)
 {
-	mfn_t mfn = mem_root(domain_mem(g->domain), mode);
+	mfn_t mfn = mmu_root(domain_mmu(g->domain), mode);
 
 	return mfn != MFN_NONE ? mfn << PAGE_SHIFT : 0;
 }
@@ -117,15 +117,15 @@ static int set_regs(void *ctx, const struct gdb_regs *r, struct ttd_error *e)
 
 /* ---- memory ---- */
 
-/* The frame behind va in the current context; in user mode the kernel's is seen too. */
+/* The frame that va leads to in the current context; in user mode the kernel's is seen too. */
 static mfn_t frame_at(const struct debuggee *g, uint64_t va)
 {
-	const struct mem *m = domain_mem(g->domain);
+	const struct mmu *u = domain_mmu(g->domain);
 	mfn_t mfn = MFN_NONE;
 
 	if (domain_cpu(g->domain)->mode == MEM_USER)
-		mfn = mem_peek(m, MEM_USER, va, NULL);
-	return mfn != MFN_NONE ? mfn : mem_peek(m, MEM_KERNEL, va, NULL);
+		mfn = mmu_peek(u, MEM_USER, va, NULL);
+	return mfn != MFN_NONE ? mfn : mmu_peek(u, MEM_KERNEL, va, NULL);
 }
 
 static size_t page_part(uint64_t va, size_t n)
@@ -231,6 +231,7 @@ const struct guest_view *debuggee_view(struct debuggee *g)
 	if (!g->located) {
 		g->located = true;
 		g->view.mem = domain_mem(g->domain);
+		g->view.mmu = domain_mmu(g->domain);
 		g->view.cpu = domain_cpu(g->domain);
 		g->has_view = guest_locate(&g->view, &files, &none) == 0;
 	}

@@ -12,11 +12,12 @@
 
 enum { LEN_MAX = 4096, RANGES = 2 };
 
-/* The frames behind the addresses.  Two at most: LEN_MAX. */
+/* The frames that the addresses lead to.  Two at most: LEN_MAX. */
 static int to_machine(struct ttd_session *s, int space, uint64_t addr, size_t n,
 	struct mem_watch *w, size_t *count, struct ttd_error *e)
 {
 	const struct mem *m = domain_mem(s->vm->domain);
+	const struct mmu *u = domain_mmu(s->vm->domain);
 	enum mem_mode mode = (enum mem_mode)domain_cpu(s->vm->domain)->mode;
 
 	if (n == 0 || n > LEN_MAX || addr + n - 1 < addr)
@@ -24,11 +25,11 @@ static int to_machine(struct ttd_session *s, int space, uint64_t addr, size_t n,
 	for (*count = 0; n > 0; (*count)++) {
 		size_t part = PAGE_SIZE - (addr & (PAGE_SIZE - 1));
 		mfn_t mfn = space == TTD_SPACE_MACHINE ? addr >> PAGE_SHIFT
-			: mem_peek(m, mode, addr, NULL);
+			: mmu_peek(u, mode, addr, NULL);
 
 		/* A process's memory is also seen by the kernel that works for it. */
 		if (mfn == MFN_NONE)
-			mfn = mem_peek(m, mode == MEM_USER ? MEM_KERNEL : MEM_USER, addr, NULL);
+			mfn = mmu_peek(u, mode == MEM_USER ? MEM_KERNEL : MEM_USER, addr, NULL);
 		if (mfn == MFN_NONE || mem_frame(m, mfn) == NULL)
 			return err_set(e, TTD_USAGE, "there is no memory at %s address 0x%llx here",
 				space == TTD_SPACE_MACHINE ? "machine" : "virtual",

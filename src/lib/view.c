@@ -31,6 +31,7 @@ static struct ttd_view *create(struct ttd_vm *vm, const struct ttd_view_options 
 	view->vm = vm;
 	view->domain = vm->domain;
 	view->guest.mem = domain_mem(vm->domain);
+	view->guest.mmu = domain_mmu(vm->domain);
 	view->guest.cpu = domain_cpu(vm->domain);
 	if (view_files_open(view, opt != NULL ? &own : NULL, e) != 0) {
 		ttd_view_close(view);
@@ -120,7 +121,7 @@ const char *ttd_register_name(unsigned i)
 
 static uint64_t table_of(const struct ttd_view *view, enum mem_mode mode)
 {
-	mfn_t root = mem_root(view->guest.mem, mode);
+	mfn_t root = mmu_root(view->guest.mmu, mode);
 
 	return root != MFN_NONE ? root << PAGE_SHIFT : 0;
 }

@@ -19,8 +19,8 @@ static void forget_all(struct mem *m, mfn_t mfn)
 	root_changes(m, mfn);
 	mem_space_end(m);
 	tlb_flush_all(m);
-	fr->flags &= (uint8_t)~(FRAME_PT | FRAME_ROOT | FRAME_WMULTI);
-	fr->wslots = 0;
+	fr->flags &= (uint8_t)~(FRAME_PT | FRAME_ROOT);
+	frame_no_writer(fr);
 	fr->pt_epoch[HALF_USER] = fr->pt_epoch[HALF_KERNEL] = 0;
 }
 

@@ -14,13 +14,13 @@ static size_t page_left(gva_t va, size_t n)
 }
 
 /* Translates every page of the range first, so that a fault copies nothing. */
-static int touch(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem_access access,
+static int touch(struct mmu *u, enum mem_mode mode, gva_t va, size_t n, enum mem_access access,
 	struct mem_fault *f)
 {
 	while (n > 0) {
 		size_t k = page_left(va, n);
 
-		if (mem_translate(m, mode, va, access, f) == MFN_NONE)
+		if (mmu_translate(u, mode, va, access, f) == MFN_NONE)
 			return -1;
 		va += k;
 		n -= k;
@@ -32,7 +32,7 @@ static int touch(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem
  * Host address of a range in one page that the TLB knows, else NULL.  Nothing is
  * filled here: what stays out of the TLB, stays out (cpu/debug_hot.c).
  */
-static uint8_t *hit(struct mmu *u, enum mem_mode mode, gva_t va, size_t n, bool write)
+static uint8_t *hit(const struct mmu *u, enum mem_mode mode, gva_t va, size_t n, bool write)
 {
 	const struct tlb *t = &u->tlb[mode];
 	unsigned i = TLB_INDEX(va), off = va & (PAGE_SIZE - 1);
@@ -42,23 +42,23 @@ static uint8_t *hit(struct mmu *u, enum mem_mode mode, gva_t va, size_t n, bool 
 	return (uint8_t *)(uintptr_t)t->e[i].host + off;
 }
 
-int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t n,
+int mmu_copy_in(struct mmu *u, enum mem_mode mode, void *dst, gva_t src, size_t n,
 	struct mem_fault *f)
 {
-	const uint8_t *host = hit(&m->mmu, mode, src, n, false);
+	const uint8_t *host = hit(u, mode, src, n, false);
 	uint8_t *p = dst;
 
 	if (host != NULL) {
 		memcpy(dst, host, n);
 		return 0;
 	}
-	if (touch(m, mode, src, n, MEM_READ, f) != 0)
+	if (touch(u, mode, src, n, MEM_READ, f) != 0)
 		return -1;
 	while (n > 0) {
 		size_t k = page_left(src, n);
-		mfn_t mfn = mem_peek(m, mode, src, NULL);
+		mfn_t mfn = mmu_peek(u, mode, src, NULL);
 
-		memcpy(p, frame_host(m, mfn) + (src & ~PAGE_MASK), k);
+		memcpy(p, frame_host(u->mem, mfn) + (src & ~PAGE_MASK), k);
 		p += k;
 		src += k;
 		n -= k;
@@ -66,28 +66,28 @@ int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t 
 	return 0;
 }
 
-int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, size_t n,
+int mmu_copy_out(struct mmu *u, enum mem_mode mode, gva_t dst, const void *src, size_t n,
 	struct mem_fault *f)
 {
-	uint8_t *host = hit(&m->mmu, mode, dst, n, true);
+	uint8_t *host = hit(u, mode, dst, n, true);
 	const uint8_t *p = src;
 
 	if (host != NULL) {
 		memcpy(host, src, n);
 		return 0;
 	}
-	if (touch(m, mode, dst, n, MEM_WRITE, f) != 0)
+	if (touch(u, mode, dst, n, MEM_WRITE, f) != 0)
 		return -1;
-	if (m->watch.n != 0)
-		mem_watch_access(m, mode, dst, n, true);
+	if (u->mem->watch.n != 0)
+		mmu_watch_access(u, mode, dst, n, true);
 	while (n > 0) {
 		size_t k = page_left(dst, n);
 		/* A store into its own page tables may unmap the rest: give up there. */
-		mfn_t mfn = mem_translate(m, mode, dst, MEM_WRITE, f);
+		mfn_t mfn = mmu_translate(u, mode, dst, MEM_WRITE, f);
 
 		if (mfn == MFN_NONE)
 			return -1;
-		mem_guest_store(m, mfn, (unsigned)(dst & ~PAGE_MASK), p, k);
+		mem_guest_store(u->mem, mfn, (unsigned)(dst & ~PAGE_MASK), p, k);
 		p += k;
 		dst += k;
 		n -= k;
@@ -96,9 +96,10 @@ int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, 
 }
 
 /* M1, M4: whatever the TLB holds, a walk gives too; M2, M3: and no more. */
-static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
+static void check_entry(const struct mmu *u, enum mem_mode mode, unsigned i)
 {
-	struct tlb *t = &m->mmu.tlb[mode];
+	const struct mem *m = u->mem;
+	const struct tlb *t = &u->tlb[mode];
 	uint64_t pte;
 	mfn_t mfn;
 
@@ -106,7 +107,7 @@ static void check_entry(struct mem *m, enum mem_mode mode, unsigned i)
 		assert(t->e[i].wtag == TLB_EMPTY(i));
 		return;
 	}
-	mfn = mem_peek(m, mode, t->e[i].rtag, &pte);
+	mfn = mmu_peek(u, mode, t->e[i].rtag, &pte);
 	assert(mfn != MFN_NONE);
 	assert(t->e[i].host == (uint64_t)frame_host(m, mfn));
 	assert(t->e[i].delta == t->e[i].host - t->e[i].rtag);
@@ -130,10 +131,11 @@ static void check_stack(const struct tlb *t)
 
 void mem_check(struct mem *m)
 {
-	for (int mode = 0; mode < 2; mode++) {
-		for (unsigned i = 0; i < TLB_SIZE; i++)
-			check_entry(m, (enum mem_mode)mode, i);
-		check_stack(&m->mmu.tlb[mode]);
-	}
+	for EACH_MMU(u, m)
+		for (int mode = 0; mode < 2; mode++) {
+			for (unsigned i = 0; i < TLB_SIZE; i++)
+				check_entry(u, (enum mem_mode)mode, i);
+			check_stack(&u->tlb[mode]);
+		}
 	assert(space_holds(m));
 }

@@ -52,10 +52,12 @@ int mem_epoch_begin(struct mem *m, enum mem_listener who)
 	if (m->earlier[who] == NULL || m->written == NULL)
 		return -1;
 	pass_on(m, who);
-	for (int mode = 0; mode < 2; mode++) {
+	for (unsigned name = 1; name <= 2 * MEM_MMUS; name++) {
+		struct tlb *t = tlb_named(m, name);
+
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			m->mmu.tlb[mode].e[i].wtag = TLB_EMPTY(i);
-		tlb_drop_stack(&m->mmu.tlb[mode]);
+			t->e[i].wtag = TLB_EMPTY(i);
+		tlb_drop_stack(t);
 	}
 	space_unwrite_all(m);
 	return 0;

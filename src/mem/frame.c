@@ -17,8 +17,12 @@ static void *map(size_t n, bool low)
 	return huge_map(n, PROT_READ | PROT_WRITE, low);
 }
 
-static void mmu_reset(struct mmu *u)
+static void mmu_init(struct mem *m, unsigned number)
 {
+	struct mmu *u = &m->mmu[number];
+
+	u->mem = m;
+	u->number = (uint8_t)number;
 	for (int mode = 0; mode < 2; mode++) {
 		for (unsigned i = 0; i < TLB_SIZE; i++)
 			u->tlb[mode].e[i].rtag = u->tlb[mode].e[i].wtag = TLB_EMPTY(i);
@@ -28,7 +32,6 @@ static void mmu_reset(struct mmu *u)
 		u->fetch_gen[mode] = 1;
 	}
 	u->fetch_space = 1;
-	u->epoch[HALF_USER] = u->epoch[HALF_KERNEL] = 1;
 }
 
 struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct ttd_error *e)
@@ -52,7 +55,9 @@ struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct ttd_erro
 		mem_destroy(m);
 		return NULL;
 	}
-	mmu_reset(&m->mmu);
+	for (unsigned i = 0; i < MEM_MMUS; i++)
+		mmu_init(m, i);
+	m->epoch[HALF_USER] = m->epoch[HALF_KERNEL] = 1;
 	m->roots_gen = 1;
 	return m;
 }
@@ -81,12 +86,14 @@ void mem_fork(struct mem *m, bool too)
 
 uint64_t mem_ram_pages(const struct mem *m) { return m->ram_pages; }
 uint64_t mem_all_pages(const struct mem *m) { return m->all_pages; }
-struct tlb *mem_tlb(struct mem *m, enum mem_mode mode) { return &m->mmu.tlb[mode]; }
+struct mmu *mem_mmu(struct mem *m, unsigned vcpu) { return &m->mmu[vcpu]; }
+struct mem *mmu_mem(const struct mmu *u) { return u->mem; }
+struct tlb *mmu_tlb(struct mmu *u, enum mem_mode mode) { return &u->tlb[mode]; }
 const struct mem_stats *mem_stats(const struct mem *m) { return &m->stats; }
 
-uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode)
+uint64_t mmu_fetch_gen(const struct mmu *u, enum mem_mode mode)
 {
-	return m->mmu.fetch_gen[mode];
+	return u->fetch_gen[mode];
 }
 
 const uint8_t *mem_page(const struct mem *m, mfn_t mfn)

@@ -18,23 +18,25 @@ enum {
 };
 
 /*
- * What we know of a frame.  The pt_* fields remember where the walks of the
- * current epoch met it as a page table, so that a changed entry invalidates
- * just the addresses it translated.  An epoch is the time between two flushes
- * of a half: a frame last walked in an earlier epoch has nothing in the TLB.
+ * What we know of a frame.  The pt_* fields remember where walks of the current epoch met
+ * it as a page table, whichever MMU's they were, so that a changed entry invalidates
+ * just the addresses it translated.  An epoch is the time between two flushes of a half in
+ * all MMUs: a frame last walked in an earlier epoch has nothing in any TLB.
  */
 struct frame {
 	uint8_t flags;
 	uint8_t pt_level; /* 1..4 */
 	uint8_t pt_multi; /* met at several addresses or levels */
-	uint8_t wslots, wmodes; /* which slots name a write entry; its mode */
-	uint16_t widx[WSLOTS];
+	uint8_t wtlb[WSLOTS];  /* slots that name a write entry: of this TLB (TLB_NAME), 0 none, */
+	uint16_t widx[WSLOTS]; /* the one with this index */
 	uint16_t code_misses; /* stores beside the code since it was marked */
 	uint64_t pt_epoch[HALF_COUNT];
 	gva_t pt_va; /* address translated by its entry 0 */
 	uint64_t code_map; /* a bit per 64 bytes that hold translated code */
-	uint64_t fetch_space; /* when user mode fetched from it last, */
-	gva_t fetch_va;       /* and where; FETCH_MANY: at several addresses */
+	struct {
+		uint64_t space; /* when user mode fetched from it last, */
+		gva_t va;       /* and where; FETCH_MANY: at several addresses */
+	} fetched[MEM_MMUS];
 	uint64_t space_pt;    /* a table of the mapped space: address of its entry 0 | level */
 	uint32_t space_page;  /* where the frame is mapped: first of a chain in space.page; 0: nowhere */
 };
@@ -70,11 +72,6 @@ struct roots_seen {
 	mfn_t a, b; /* a < b */
 };
 
-/*
- * What a vCPU knows of its address spaces; today there is one vCPU.  All else in struct
- * mem is about frames, which the vCPUs of a guest share.  But struct frame's pt_epoch,
- * wslots and fetch_* remember what this one MMU did with the frame.
- */
 struct mmu {
 	struct tlb tlb[2];              /* by mode */
 	struct used used[2][HALF_COUNT];
@@ -82,9 +79,14 @@ struct mmu {
 	struct fetch_used fetch_used[2][HALF_COUNT];
 	uint64_t fetch_gen[2];
 	uint64_t fetch_space; /* one more each time user mode's fetch entries are emptied */
-	uint64_t epoch[HALF_COUNT];
 	mfn_t root[2];
+	bool space_here; /* the mapped space is this user root's */
+	uint8_t number;  /* in struct mem's mmu[] */
+	struct mem *mem;
 };
+/* A TLB's number in struct frame. */
+#define TLB_NAME(u, mode) ((uint8_t)((u)->number * 2 + (mode) + 1))
+_Static_assert(MEM_MMUS * 2 < 256, "it has a byte");
 
 /* The mapped address space: space.h. */
 enum {
@@ -104,7 +106,6 @@ struct space_page {
 struct space {
 	bool enabled;
 	bool refused;        /* for this guest, for good (MS3) */
-	bool here;
 	int fd;              /* the memory; valid where enabled */
 	mfn_t root;          /* MFN_NONE: there is none */
 	uint64_t cost;       /* since it began */
@@ -123,7 +124,8 @@ struct space_walk {
 };
 
 struct mem {
-	struct mmu mmu;                 /* first: lies in the region */
+	struct mmu mmu[MEM_MMUS];       /* first: lies in the region */
+	uint64_t epoch[HALF_COUNT];     /* see struct frame */
 	uint64_t roots_gen;
 	struct roots_seen roots_seen[ROOTS_SEEN];
 	uint8_t *ram;
@@ -186,11 +188,27 @@ static inline uint8_t *frame_host(const struct mem *m, mfn_t mfn)
 	return m->ram + ((mfn - MEM_FIRST_MFN) << PAGE_SHIFT);
 }
 
+/* No write entry leads to it any more. */
+static inline void frame_no_writer(struct frame *fr)
+{
+	fr->flags &= (uint8_t)~FRAME_WMULTI;
+	for (unsigned k = 0; k < WSLOTS; k++)
+		fr->wtlb[k] = 0;
+}
+
+/* For all MMUs of *m: each in turn is *u. */
+#define EACH_MMU(u, m) (struct mmu *u = (m)->mmu; u < (m)->mmu + MEM_MMUS; u++)
+
+static inline struct tlb *tlb_named(struct mem *m, unsigned name)
+{
+	return &m->mmu[(name - 1) / 2].tlb[(name - 1) % 2];
+}
+
 /* space.c, space_hot.c */
 void space_free(struct mem *m);
 void space_fork(const struct mem *m, bool too); /* mem_fork() */
 void space_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx);
-void space_root_set(struct mem *m);            /* the user root may have changed */
+void space_root_set(struct mmu *u);            /* its user root may have changed */
 void space_unwrite(struct mem *m, mfn_t mfn);  /* this frame is to be nowhere writable */
 void space_unwrite_all(struct mem *m);
 void space_pt_changed(struct mem *m, mfn_t mfn, unsigned index); /* an entry that was present is going to */
@@ -215,7 +233,7 @@ void watch_walk(struct mem *m, mfn_t table, unsigned off);
 /* tlb_hot.c */
 void tlb_code_changed(struct mem *m, mfn_t mfn, unsigned off, unsigned n);
 void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va);
-void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half);
+void tlb_flush_half(struct mmu *u, enum mem_mode mode, enum mem_half half);
 void tlb_flush_all(struct mem *m);
 void tlb_unwrite(struct mem *m, mfn_t mfn); /* drop every write entry of a frame */
 void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index, bool fetch);

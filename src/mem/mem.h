@@ -1,5 +1,5 @@
 /*
- * mem.h - guest frames and the coherent soft MMU of one guest.
+ * mem.h - the frames of one guest, and what all of its vCPUs share of its memory.
  *
  * Machine frames are numbered from MEM_FIRST_MFN; the first `ram_pages` are
  * the guest's RAM (at build time pfn N is mfn MEM_FIRST_MFN + N), the
@@ -7,17 +7,13 @@
  * (shared_info, grant table, machine-to-phys table).  All start zeroed.  A frame
  * of RAM may be absent: the guest gave it up, or was not given it yet.
  *
- * Virtual addresses are translated by walking the guest's own page tables,
- * which hold MFNs.  There are two roots, one for kernel and one for user mode
- * (Xen's NEW_BASEPTR and NEW_USER_BASEPTR).  As on 64-bit Xen PV the U/S bit
- * gates nothing: a kernel page is hidden from user mode by being absent from
- * the user root.  RW and NX are enforced in both modes.
+ * What goes by virtual address is in mem/mmu.h: each vCPU has a struct mmu.
  *
- * Invariants (mem_check() asserts what can be asserted cheaply):
+ * Invariants, of all MMUs (mem_check() asserts what can be asserted cheaply):
  *  M1. Coherence: a TLB entry exists only if a walk right now would give the
  *      same translation.  Hence every change of a page-table entry passes
- *      mem_write_frame() or mem_copy_out(), and every change of a root passes
- *      mem_set_root(); both invalidate before they return.
+ *      mem_write_frame() or mmu_copy_out(), and every change of a root passes
+ *      mmu_set_root(); both invalidate before they return.
  *  M2. A frame that a walk used as a page table carries FRAME_PT and is in no
  *      write TLB, so that translated stores to it take the slow path.
  *  M3. A frame with translated code carries FRAME_CODE and is in no write TLB.
@@ -63,21 +59,6 @@ enum { PAGE_SHIFT = 12, PAGE_SIZE = 4096 };
 #define PTE_NX ((uint64_t)1 << 63)
 #define PTE_MFN(pte) (((pte) & 0x000ffffffffff000ull) >> PAGE_SHIFT)
 
-enum mem_mode { MEM_KERNEL = 0, MEM_USER = 1 };
-
-/* Kinds of access; also the W and I bits of a #PF error code. */
-enum mem_access { MEM_READ = 0, MEM_WRITE = 2, MEM_FETCH = 16 };
-
-/* #PF error code bits (SDM vol. 3, 4.7). */
-enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_I = 16 };
-
-/* Where and why an access by virtual address failed. */
-struct mem_fault {
-	gva_t va;        /* first byte that could not be accessed: CR2 */
-	uint32_t error;  /* #PF error code, PF_* bits */
-	bool noncanon;   /* not canonical: #GP (or #SS), not #PF */
-};
-
 enum mem_frame_flag {
 	FRAME_PT = 1,       /* used as a page table by some walk, or pinned */
 	FRAME_CODE = 2,     /* translations were made from it */
@@ -86,6 +67,9 @@ enum mem_frame_flag {
 };
 
 struct mem;
+struct mmu;
+
+enum { MEM_MMUS = 1 }; /* one for each vCPU */
 
 /* ram_pages >= 1; extra_pages may be 0.  NULL and *e on failure. */
 struct mem *mem_create(uint64_t ram_pages, uint64_t extra_pages, struct ttd_error *e);
@@ -134,46 +118,18 @@ void mem_set_absent(struct mem *m, const uint64_t *absent);
 int mem_write_frame(struct mem *m, mfn_t mfn, unsigned off, const void *p, size_t n);
 
 /*
- * For who must not use vector registers nor libc (*_hot.c).  mem_reach(): the host address of
- * n bytes of virtual memory that may be accessed there now, once, its A and D bits set as by
- * mem_copy_in() and mem_copy_out(); NULL: those have to do it.  mem_poke() writes a byte as
+ * For what must use neither vector registers nor libc (*_hot.c): mem_poke() writes a byte as
  * mem_write_frame() does, where mem_may_poke() says that this takes no more than a store.
- * mem_frame(), mem_is_ram(), mem_root() and mem_set_root() are for them, too.
+ * mem_frame() and mem_is_ram() are made for that, too.
  */
-uint8_t *mem_reach(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem_access access);
 bool mem_may_poke(const struct mem *m, mfn_t mfn);
 void mem_poke(struct mem *m, mfn_t mfn, unsigned off, uint8_t value);
-
-/* Page-table roots.  MFN_NONE as user root: none; user accesses all fault. */
-void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root);
-mfn_t mem_root(const struct mem *m, enum mem_mode mode);
-/* Is the kernel's half of this root, but for A and D bits, that of kernel mode's root? */
-bool mem_same_kernel(struct mem *m, mfn_t root);
 
 /*
  * The read-only window at `va` that kernel mode sees whatever its tables say
  * (the machine-to-phys table in Xen's hole), n frames from mfn.  One only.
  */
 void mem_set_window(struct mem *m, gva_t va, mfn_t mfn, uint64_t n);
-
-/*
- * Translates va for one access in `mode`, setting A and D bits as hardware
- * would.  Returns the MFN, or MFN_NONE and *f (f may be NULL).
- */
-mfn_t mem_translate(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
-	struct mem_fault *f);
-
-/* The same without any effect on the guest: no A or D bit, no TLB entry. */
-mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte);
-
-/*
- * Copies between guest virtual memory and the host; pages may differ.  All
- * pages are translated before the first byte is copied.  0, or -1 and *f.
- */
-int mem_copy_in(struct mem *m, enum mem_mode mode, void *dst, gva_t src, size_t n,
-	struct mem_fault *f);
-int mem_copy_out(struct mem *m, enum mem_mode mode, gva_t dst, const void *src, size_t n,
-	struct mem_fault *f);
 
 /* XXH3 digest of all frames, RAM then extra. */
 uint64_t mem_digest(const struct mem *m);
@@ -216,14 +172,13 @@ const struct mem_change *mem_changed(const struct mem *m, size_t *n);
 void mem_each_used(const struct mem *m, void (*fn)(void *ctx, mfn_t mfn), void *ctx);
 
 /*
- * Going back to a checkpoint: mem_restore_frame() for each frame that may
- * differ (4096 bytes), then mem_restore_end() with the roots, and with a bit
- * per frame for FRAME_PT, of which the guest can tell (xen/ptwr.c).  Between
- * the first and the last call nothing else may be done.  Translations of code
- * that did not change stay.
+ * Going back to a checkpoint: mem_restore_frame() for each frame that may differ (4096
+ * bytes), then mem_restore_end() with a bit per frame for FRAME_PT, of which the guest can
+ * tell (xen/ptwr.c), and then mmu_restore() of each MMU.  Between the first and the last
+ * call nothing else may be done.  Translations of code that did not change stay.
  */
 void mem_restore_frame(struct mem *m, mfn_t mfn, const uint8_t *page);
-void mem_restore_end(struct mem *m, mfn_t kernel, mfn_t user, const uint8_t *pt);
+void mem_restore_end(struct mem *m, const uint8_t *pt);
 /* The bits for mem_restore_end(), (mem_all_pages() + 7) / 8 bytes. */
 void mem_pt_bits(const struct mem *m, uint8_t *pt);
 

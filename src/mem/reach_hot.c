@@ -14,17 +14,17 @@ bool mem_is_ram(const struct mem *m, mfn_t mfn)
 	return mfn - MEM_FIRST_MFN < m->ram_pages && frame_here(m, mfn);
 }
 
-mfn_t mem_root(const struct mem *m, enum mem_mode mode) { return m->mmu.root[mode]; }
+mfn_t mmu_root(const struct mmu *u, enum mem_mode mode) { return u->root[mode]; }
 
-uint8_t *mem_reach(struct mem *m, enum mem_mode mode, gva_t va, size_t n, enum mem_access access)
+uint8_t *mmu_reach(struct mmu *u, enum mem_mode mode, gva_t va, size_t n, enum mem_access access)
 {
-	const struct tlb *t = &m->mmu.tlb[mode];
+	const struct tlb *t = &u->tlb[mode];
 	unsigned i = TLB_INDEX(va), off = va & (PAGE_SIZE - 1);
 
-	if (n > PAGE_SIZE - off || m->watch.n != 0)
+	if (n > PAGE_SIZE - off || u->mem->watch.n != 0)
 		return NULL;
 	if ((access == MEM_WRITE ? t->e[i].wtag : t->e[i].rtag) != (va & PAGE_MASK) &&
-	    mem_tlb_fill(m, mode, va, access, NULL) != 0)
+	    mmu_fill(u, mode, va, access, NULL) != 0)
 		return NULL;
 	return (uint8_t *)(uintptr_t)t->e[i].host + off;
 }

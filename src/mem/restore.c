@@ -19,14 +19,12 @@ void mem_restore_frame(struct mem *m, mfn_t mfn, const uint8_t *page)
 	memcpy(to, page, PAGE_SIZE);
 }
 
-void mem_restore_end(struct mem *m, mfn_t kernel, mfn_t user, const uint8_t *pt)
+void mem_restore_end(struct mem *m, const uint8_t *pt)
 {
 	mem_space_end(m);
 	tlb_flush_all(m);
 	m->restored = true;
 	m->roots_gen++;
-	m->mmu.root[MEM_KERNEL] = kernel;
-	m->mmu.root[MEM_USER] = user;
 	for (uint64_t i = 0; i < m->all_pages; i++) {
 		struct frame *fr = &m->frames[i];
 		bool is_pt = pt[i / 8] >> i % 8 & 1;
@@ -36,6 +34,12 @@ void mem_restore_end(struct mem *m, mfn_t kernel, mfn_t user, const uint8_t *pt)
 		fr->flags ^= FRAME_PT;
 		fr->pt_epoch[HALF_USER] = fr->pt_epoch[HALF_KERNEL] = 0;
 	}
+}
+
+void mmu_restore(struct mmu *u, mfn_t kernel, mfn_t user)
+{
+	u->root[MEM_KERNEL] = kernel;
+	u->root[MEM_USER] = user;
 }
 
 void mem_pt_bits(const struct mem *m, uint8_t *pt)

@@ -70,41 +70,48 @@ static void inherit_kernel_half(struct mem *m, mfn_t old, mfn_t root, uint64_t d
 /* Nothing in a TLB comes from this root any more. */
 static void forget_root(struct mem *m, mfn_t mfn)
 {
-	if (!frame_ok(m, mfn) || m->mmu.root[MEM_KERNEL] == mfn || m->mmu.root[MEM_USER] == mfn)
+	if (!frame_ok(m, mfn))
 		return;
+	for EACH_MMU(u, m)
+		if (u->root[MEM_KERNEL] == mfn || u->root[MEM_USER] == mfn)
+			return;
 	frame_of(m, mfn)->pt_epoch[HALF_USER] = 0;
 	frame_of(m, mfn)->pt_epoch[HALF_KERNEL] = 0;
 }
 
-static bool half_unused(const struct mmu *u, enum mem_half half)
+static bool half_unused(struct mem *m, enum mem_half half)
 {
-	return u->used[MEM_KERNEL][half].n == 0 && u->used[MEM_USER][half].n == 0 &&
-		u->fetch_used[MEM_KERNEL][half].n == 0 && u->fetch_used[MEM_USER][half].n == 0;
+	for EACH_MMU(u, m)
+		if (u->used[MEM_KERNEL][half].n != 0 || u->used[MEM_USER][half].n != 0 ||
+		    u->fetch_used[MEM_KERNEL][half].n != 0 || u->fetch_used[MEM_USER][half].n != 0)
+			return false;
+	return true;
 }
 
-bool mem_same_kernel(struct mem *m, mfn_t root)
+bool mmu_same_kernel(struct mmu *u, mfn_t root)
 {
-	mfn_t now = m->mmu.root[MEM_KERNEL];
+	mfn_t now = u->root[MEM_KERNEL];
 
-	return now == root || (halves_differ(m, now, root) & ~(PTE_A | PTE_D)) == 0;
+	return now == root || (halves_differ(u->mem, now, root) & ~(PTE_A | PTE_D)) == 0;
 }
 
-void mem_set_root(struct mem *m, enum mem_mode mode, mfn_t root)
+void mmu_set_root(struct mmu *u, enum mem_mode mode, mfn_t root)
 {
-	mfn_t old = m->mmu.root[mode];
+	struct mem *m = u->mem;
+	mfn_t old = u->root[mode];
 	uint64_t differ;
 
 	if (old == root)
 		return;
 	differ = halves_differ(m, old, root);
-	m->mmu.root[mode] = root;
-	space_root_set(m);
-	tlb_flush_half(m, mode, HALF_USER);
+	u->root[mode] = root;
+	space_root_set(u);
+	tlb_flush_half(u, mode, HALF_USER);
 	if ((differ & ~(PTE_A | PTE_D)) == 0)
 		inherit_kernel_half(m, old, root, differ);
 	else
-		tlb_flush_half(m, mode, HALF_KERNEL);
+		tlb_flush_half(u, mode, HALF_KERNEL);
 	forget_root(m, old);
-	if (half_unused(&m->mmu, HALF_USER))
-		m->mmu.epoch[HALF_USER]++; /* no table of the old space matters now */
+	if (half_unused(m, HALF_USER))
+		m->epoch[HALF_USER]++; /* no table of the old space matters now */
 }

@@ -18,7 +18,7 @@
 #ifndef TTD_MEM_SPACE_H
 #define TTD_MEM_SPACE_H
 
-#include "mem/mem.h"
+#include "mem/mmu.h"
 #include "util/layout.h"
 
 /*
@@ -29,8 +29,8 @@
 int mem_space_enable(struct mem *m, bool anywhere);
 bool mem_space_enabled(const struct mem *m);
 
-/* Is the current user root the one that is mapped, and is it to be used? */
-const bool *mem_space_here(const struct mem *m);
+/* Is the user root of this MMU the one that is mapped, and is it to be used? */
+const bool *mem_space_here(const struct mmu *u);
 
 /*
  * A guest's program has, or will have, n bytes there.  (It is told of all addresses that user
@@ -50,8 +50,8 @@ static inline void mem_space_result(struct mem *m, uint64_t result, uint64_t sec
 		mem_space_meets(m, result, second);
 }
 
-/* Begins a space for the current user root; ends the one there is. */
-void mem_space_begin(struct mem *m);
+/* Begins a space for the user root of this MMU; ends the one there is. */
+void mem_space_begin(struct mmu *u);
 void mem_space_end(struct mem *m);
 mfn_t mem_space_root(const struct mem *m); /* MFN_NONE: there is none */
 /* How often the host's page tables had to be changed: faults, pages unmapped. */
@@ -63,7 +63,7 @@ uint64_t mem_space_cost(const struct mem *m);
  * No libc: called in a signal handler.
  */
 enum space_answer { SPACE_MAPPED, SPACE_CAREFUL, SPACE_FAULT };
-enum space_answer mem_space_fault(struct mem *m, gva_t va, unsigned size, enum mem_access access,
+enum space_answer mem_space_fault(struct mmu *u, gva_t va, unsigned size, enum mem_access access,
 	struct mem_fault *f);
 
 struct space_stats {

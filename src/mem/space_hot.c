@@ -107,16 +107,18 @@ void mem_space_end(struct mem *m)
 	s->top = 1;
 	s->ntables = 0;
 	s->root = MFN_NONE;
-	s->here = false;
+	for EACH_MMU(u, m)
+		u->space_here = false;
 }
 
 /* Has the root a table for addresses close to what of ours is above? */
-static bool is_near(const struct mem *m)
+static bool is_near(const struct mmu *u)
 {
+	const struct mem *m = u->mem;
 	const gva_t step = (gva_t)1 << (PAGE_SHIFT + 9);
 
 	for (gva_t va = m->space.near_from; va < m->space.near_to; va += step) {
-		mfn_t mfn = m->mmu.root[MEM_USER];
+		mfn_t mfn = u->root[MEM_USER];
 
 		for (unsigned level = 4; level > 1 && frame_here(m, mfn); level--) {
 			const uint64_t *table = (const void *)frame_host(m, mfn);
@@ -130,16 +132,18 @@ static bool is_near(const struct mem *m)
 	return false;
 }
 
-void mem_space_begin(struct mem *m)
+void mem_space_begin(struct mmu *u)
 {
+	struct mem *m = u->mem;
 	struct space *s = &m->space;
 
 	mem_space_end(m);
-	if (!s->enabled || s->refused || m->watch.n != 0 || m->mmu.root[MEM_USER] == MFN_NONE ||
-	    is_near(m))
+	if (!s->enabled || s->refused || m->watch.n != 0 || u->root[MEM_USER] == MFN_NONE ||
+	    is_near(u))
 		return;
-	s->root = m->mmu.root[MEM_USER];
-	s->here = true;
+	s->root = u->root[MEM_USER];
+	for EACH_MMU(each, m)
+		space_root_set(each);
 	s->cost = 0;
 	s->stats.begun++;
 }
@@ -154,9 +158,11 @@ void mem_space_meets(struct mem *m, gva_t from, uint64_t n)
 
 /* ---- keeping MS1 and MS2 ---- */
 
-void space_root_set(struct mem *m)
+void space_root_set(struct mmu *u)
 {
-	m->space.here = m->space.root != MFN_NONE && m->space.root == m->mmu.root[MEM_USER];
+	mfn_t root = u->mem->space.root;
+
+	u->space_here = root != MFN_NONE && root == u->root[MEM_USER];
 }
 
 void space_unwrite(struct mem *m, mfn_t mfn)
@@ -311,7 +317,7 @@ static bool map_around(struct mem *m, const struct space_walk *w, gva_t va)
 	return true;
 }
 
-/* The walk changes nothing (mem_no_effect()), and its tables are known from now on. */
+/* The walk changes nothing (mmu_no_effect()), and its tables are known from now on. */
 static bool walk_known(struct mem *m, gva_t va, struct space_walk *w)
 {
 	mfn_t mfn = m->space.root;
@@ -358,18 +364,19 @@ static enum space_answer map_page(struct mem *m, gva_t va, enum mem_access acces
 	return SPACE_MAPPED;
 }
 
-enum space_answer mem_space_fault(struct mem *m, gva_t va, unsigned size, enum mem_access access,
+enum space_answer mem_space_fault(struct mmu *u, gva_t va, unsigned size, enum mem_access access,
 	struct mem_fault *f)
 {
+	struct mem *m = u->mem;
 	unsigned off = va & (PAGE_SIZE - 1);
 
 	m->space.stats.faults++;
 	m->space.cost++;
-	if (!mem_no_effect(m, MEM_USER, va, access)) {
+	if (!mmu_no_effect(u, MEM_USER, va, access)) {
 		/* What crosses a page sets the bits of both, or of none: which was first? */
 		if (size > 1 && (off == 0 || off + size > PAGE_SIZE))
 			return SPACE_CAREFUL;
-		if (mem_translate(m, MEM_USER, va, access, f) == MFN_NONE)
+		if (mmu_translate(u, MEM_USER, va, access, f) == MFN_NONE)
 			return SPACE_FAULT;
 		if (mem_code_dirty(m))
 			return SPACE_CAREFUL; /* the bits were instructions */
@@ -400,7 +407,7 @@ bool space_holds(struct mem *m)
 	return pages == s->count && tables == s->ntables && (s->root != MFN_NONE || pages == 0);
 }
 
-const bool *mem_space_here(const struct mem *m) { return &m->space.here; }
+const bool *mem_space_here(const struct mmu *u) { return &u->space_here; }
 bool mem_space_enabled(const struct mem *m) { return m->space.enabled && !m->space.refused; }
 mfn_t mem_space_root(const struct mem *m) { return m->space.root; }
 uint64_t mem_space_cost(const struct mem *m) { return m->space.cost; }

@@ -1,27 +1,28 @@
 /*
  * tlb.h - the soft TLB as translated code sees it.  For src/mem and src/cpu.
  *
- * One struct tlb per mode.  Translated code looks an address up with
+ * An MMU has one struct tlb for each mode, with a read tag and a write tag in each entry.
+ * Translated code looks an address up by
  *	i = (va >> 12) & 0xffff;  x = va ^ e[i].tag;  hit when x <= 4096 - size
- * so one compare decides tag and page crossing, and x is then the offset in
- * the page whose host address is e[i].host; e[i].delta is the distance from guest
- * to host addresses.  (An entry is in one cache line: a
- * kernel touches a hundred pages between two switches.)  An empty entry holds a tag whose
- * index bits are wrong for its place: it matches no address at all.
+ * One compare decides two things: whether the tag matches, and whether the access stays in
+ * the page.  After a hit x is the offset in the page, e[i].host is the page's address in the
+ * host, and e[i].delta is what has to be added to a guest address to get the host's.  An empty
+ * entry has a tag with wrong index bits, which match no address that could come to this entry.
+ * All of an entry is in one cache line: a kernel touches a hundred pages between two switches.
  *
- * The page of the stack has an entry of its own besides, for no page is used as
- * often: tag, and the distance from guest to host addresses.  Translated code asks
+ * The page of the stack is used more than any other, and has an entry of its own as well.
+ * Translated code asks
  *	x = va ^ stack.tag;  hit when x < stack.limit[k]
- * for an access of up to 2^k bytes; where there is no such page the limits are 0
- * and nothing hits.  The distance outlives that, until another page is taken: a
- * check may have passed whose accesses are still to come.
+ * for an access of at most 2^k bytes.  Limits of 0 mean that there is no such page: nothing
+ * hits.  stack.delta stays valid even then, until another page becomes the stack's, because
+ * code whose check has passed may not have made its accesses yet.
  *
- * Everything here lives in the region (util/region.h), where 32 bits name a place.
+ * Everything here lives in the region (util/region.h), where an address has 32 bits.
  */
 #ifndef TTD_MEM_TLB_H
 #define TTD_MEM_TLB_H
 
-#include "mem/mem.h"
+#include "mem/mmu.h"
 
 enum {
 	TLB_BITS = 16,
@@ -48,7 +49,7 @@ struct tlb {
 enum mem_half { HALF_USER, HALF_KERNEL, HALF_COUNT };
 static inline enum mem_half mem_half(gva_t va) { return va >> 63 ? HALF_KERNEL : HALF_USER; }
 
-struct tlb *mem_tlb(struct mem *m, enum mem_mode mode);
+struct tlb *mmu_tlb(struct mmu *u, enum mem_mode mode);
 
 /* What limit[k] is when there is a page. */
 static inline uint32_t tlb_stack_limit(unsigned k)
@@ -81,31 +82,31 @@ void tlb_take_stack(struct tlb *t, gva_t va);
 /*
  * Fills the entry of va for an access (MEM_READ or MEM_WRITE) that missed.
  * 0: the read tag, and for a write the write tag, now match.  1: the page is
- * accessible but its frame must not be written behind our back (M2, M3): the
+ * accessible but its frame must not be written without our knowing (M2, M3): the
  * store has to be made through mem_write_frame(); or mem_code_dirty() holds, or it is
  * watched (watch.h).  -1: *f says the fault.
  * No libc, no vector registers: called with guest FP state live.
  */
-int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+int mmu_fill(struct mmu *u, enum mem_mode mode, gva_t va, enum mem_access access,
 	struct mem_fault *f);
 
 /* Would the access succeed and change nothing, not even an A or D bit? */
-bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access);
+bool mmu_no_effect(const struct mmu *u, enum mem_mode mode, gva_t va, enum mem_access access);
 
-/* MFN behind a fetch from va, through the fetch TLB. */
-mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f);
+/* The MFN that a fetch from va reads, by way of the fetch TLB. */
+mfn_t mmu_fetch(struct mmu *u, enum mem_mode mode, gva_t va, struct mem_fault *f);
 
 /*
- * Changes whenever a fetch translation of the mode that mem_fetch() gave out
+ * Changes whenever a fetch translation of the mode that mmu_fetch() gave out
  * may have become wrong: everything keyed by virtual address is then stale.
  */
-uint64_t mem_fetch_gen(const struct mem *m, enum mem_mode mode);
+uint64_t mmu_fetch_gen(const struct mmu *u, enum mem_mode mode);
 /*
  * Has user mode fetched from this frame by one address only, since its translations
  * were last dropped?  When that changes, code made from the frame is void: it is queued
  * as if its bytes had changed.
  */
-bool mem_fetched_once(const struct mem *m, mfn_t mfn);
+bool mmu_fetched_once(const struct mmu *u, mfn_t mfn);
 
 /*
  * Bytes [from, to) of a frame were translated: sets FRAME_CODE.  Stores that

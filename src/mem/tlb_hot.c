@@ -37,15 +37,15 @@ void tlb_note_pt(struct mem *m, mfn_t mfn, unsigned level, gva_t va)
 		fr->flags |= FRAME_PT;
 		tlb_unwrite(m, mfn);
 	}
-	if (fr->pt_epoch[HALF_USER] != m->mmu.epoch[HALF_USER] &&
-	    fr->pt_epoch[HALF_KERNEL] != m->mmu.epoch[HALF_KERNEL]) {
+	if (fr->pt_epoch[HALF_USER] != m->epoch[HALF_USER] &&
+	    fr->pt_epoch[HALF_KERNEL] != m->epoch[HALF_KERNEL]) {
 		fr->pt_level = (uint8_t)level;
 		fr->pt_va = base;
 		fr->pt_multi = 0;
 	} else if (fr->pt_level != level || fr->pt_va != base) {
 		fr->pt_multi = 1;
 	}
-	fr->pt_epoch[half] = m->mmu.epoch[half];
+	fr->pt_epoch[half] = m->epoch[half];
 }
 
 /* Bytes [off, off + n) change: queues the frame if code was made from them. */
@@ -71,9 +71,10 @@ bool mem_code_dirty(const struct mem *m)
 }
 
 /* Walks the tables; touches nothing but *w. */
-static int walk(const struct mem *m, enum mem_mode mode, gva_t va, struct walk *w)
+static int walk(const struct mmu *u, enum mem_mode mode, gva_t va, struct walk *w)
 {
-	mfn_t mfn = m->mmu.root[mode];
+	const struct mem *m = u->mem;
+	mfn_t mfn = u->root[mode];
 
 	w->writable = true;
 	w->nx = false;
@@ -115,9 +116,10 @@ static int window_walk(const struct mem *m, gva_t va, struct walk *w)
 }
 
 /* Walk, permission check, A and D bits.  0, or -1 and *f. */
-static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+static int access_walk(struct mmu *u, enum mem_mode mode, gva_t va, enum mem_access access,
 	struct walk *w, struct mem_fault *f)
 {
+	struct mem *m = u->mem;
 	bool window = in_window(m, mode, va);
 	int r;
 
@@ -130,7 +132,7 @@ static int access_walk(struct mem *m, enum mem_mode mode, gva_t va, enum mem_acc
 			f->noncanon = true;
 		return -1;
 	}
-	r = window ? window_walk(m, va, w) : walk(m, mode, va, w);
+	r = window ? window_walk(m, va, w) : walk(u, mode, va, w);
 	if (r >= 0)
 		return fault(f, mode, va, access, (uint32_t)r);
 	if ((access == MEM_WRITE && !w->writable) || (access == MEM_FETCH && w->nx))
@@ -165,46 +167,50 @@ static void use(struct mmu *u, enum mem_mode mode, gva_t va, unsigned i)
 }
 
 /* Does slot k of the frame name a write entry that is still there? */
-static bool wslot_live(const struct mmu *u, const struct frame *fr, unsigned k, uint64_t host)
+static bool wslot_live(struct mem *m, const struct frame *fr, unsigned k, uint64_t host)
 {
-	const struct tlb *t = &u->tlb[fr->wmodes >> k & 1];
 	unsigned i = fr->widx[k];
+	const struct tlb *t;
 
-	return (fr->wslots >> k & 1) && t->e[i].wtag != TLB_EMPTY(i) && t->e[i].host == host;
+	if (fr->wtlb[k] == 0)
+		return false;
+	t = tlb_named(m, fr->wtlb[k]);
+	return t->e[i].wtag != TLB_EMPTY(i) && t->e[i].host == host;
 }
 
 /* Remembers the entry in a free slot of its frame, so that it can be dropped. */
-static void note_write_entry(struct mmu *u, struct frame *fr, enum mem_mode mode, unsigned i,
-	uint64_t host)
+static void note_write_entry(struct mem *m, struct frame *fr, uint8_t tlb, unsigned i, uint64_t host)
 {
 	unsigned k;
 
 	for (k = 0; k < WSLOTS; k++) {
-		bool same = fr->widx[k] == i && (fr->wmodes >> k & 1) == mode;
+		bool same = fr->widx[k] == i && fr->wtlb[k] == tlb;
 
-		if (same || !wslot_live(u, fr, k, host))
+		if (same || !wslot_live(m, fr, k, host))
 			break;
 	}
 	if (k == WSLOTS) {
 		fr->flags |= FRAME_WMULTI;
 		return;
 	}
-	fr->wslots |= (uint8_t)(1u << k);
-	fr->wmodes = (uint8_t)((fr->wmodes & ~(1u << k)) | (unsigned)mode << k);
+	fr->wtlb[k] = tlb;
 	fr->widx[k] = (uint16_t)i;
 }
 
-static void fill_write(struct mem *m, enum mem_mode mode, mfn_t mfn, gva_t page, unsigned i)
+static void fill_write(struct mmu *u, enum mem_mode mode, mfn_t mfn, gva_t page, unsigned i)
 {
+	struct mem *m = u->mem;
+
 	note_write(m, mfn);
-	note_write_entry(&m->mmu, frame_of(m, mfn), mode, i, (uint64_t)frame_host(m, mfn));
-	m->mmu.tlb[mode].e[i].wtag = page;
+	note_write_entry(m, frame_of(m, mfn), TLB_NAME(u, mode), i, (uint64_t)frame_host(m, mfn));
+	u->tlb[mode].e[i].wtag = page;
 }
 
-int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+int mmu_fill(struct mmu *u, enum mem_mode mode, gva_t va, enum mem_access access,
 	struct mem_fault *f)
 {
-	struct tlb *t = &m->mmu.tlb[mode];
+	struct mem *m = u->mem;
+	struct tlb *t = &u->tlb[mode];
 	gva_t page = va & PAGE_MASK;
 	unsigned i = TLB_INDEX(va);
 	struct walk w;
@@ -212,7 +218,7 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 	unsigned watched = 0;
 
 	m->stats.fills++;
-	if (access_walk(m, mode, va, access, &w, f) != 0)
+	if (access_walk(u, mode, va, access, &w, f) != 0)
 		return -1;
 	if (mem_code_dirty(m))
 		return 1; /* the A and D bits just set were instructions */
@@ -226,12 +232,12 @@ int mem_tlb_fill(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access ac
 		t->e[i].rtag = page;
 		t->e[i].host = (uint64_t)frame_host(m, w.mfn);
 		t->e[i].delta = t->e[i].host - page;
-		use(&m->mmu, mode, va, i);
+		use(u, mode, va, i);
 	}
 	if (held)
 		return access == MEM_WRITE;
 	if (!window && w.writable && (*w.entry[1] & PTE_D))
-		fill_write(m, mode, w.mfn, page, i);
+		fill_write(u, mode, w.mfn, page, i);
 	return 0;
 }
 
@@ -246,15 +252,15 @@ void tlb_take_stack(struct tlb *t, gva_t va)
 		t->stack.limit[k] = writable ? tlb_stack_limit(k) : 0;
 }
 
-bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access)
+bool mmu_no_effect(const struct mmu *u, enum mem_mode mode, gva_t va, enum mem_access access)
 {
 	struct walk w;
 
 	if (!mem_canonical(va))
 		return false;
-	if (in_window(m, mode, va))
+	if (in_window(u->mem, mode, va))
 		return access == MEM_READ;
-	if (walk(m, mode, va, &w) >= 0 || (access == MEM_WRITE && !w.writable))
+	if (walk(u, mode, va, &w) >= 0 || (access == MEM_WRITE && !w.writable))
 		return false;
 	for (unsigned level = 4; level >= 1; level--)
 		if (!(*w.entry[level] & PTE_A))
@@ -262,27 +268,27 @@ bool mem_no_effect(const struct mem *m, enum mem_mode mode, gva_t va, enum mem_a
 	return access == MEM_READ || (*w.entry[1] & PTE_D);
 }
 
-mfn_t mem_translate(struct mem *m, enum mem_mode mode, gva_t va, enum mem_access access,
+mfn_t mmu_translate(struct mmu *u, enum mem_mode mode, gva_t va, enum mem_access access,
 	struct mem_fault *f)
 {
 	struct walk w;
 
-	return access_walk(m, mode, va, access, &w, f) == 0 ? w.mfn : MFN_NONE;
+	return access_walk(u, mode, va, access, &w, f) == 0 ? w.mfn : MFN_NONE;
 }
 
-mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte)
+mfn_t mmu_peek(const struct mmu *u, enum mem_mode mode, gva_t va, uint64_t *pte)
 {
 	struct walk w;
 
 	if (!mem_canonical(va))
 		return MFN_NONE;
-	if (in_window(m, mode, va)) {
-		window_walk(m, va, &w);
+	if (in_window(u->mem, mode, va)) {
+		window_walk(u->mem, va, &w);
 		if (pte != NULL)
 			*pte = (w.mfn << PAGE_SHIFT) | PTE_P | PTE_NX;
 		return w.mfn;
 	}
-	if (walk(m, mode, va, &w) >= 0)
+	if (walk(u, mode, va, &w) >= 0)
 		return MFN_NONE;
 	if (pte != NULL)
 		*pte = *w.entry[1];
@@ -290,24 +296,26 @@ mfn_t mem_peek(const struct mem *m, enum mem_mode mode, gva_t va, uint64_t *pte)
 }
 
 /* User mode fetches from this frame at that page. */
-static void note_fetch(struct mem *m, mfn_t mfn, gva_t page)
+static void note_fetch(struct mmu *u, mfn_t mfn, gva_t page)
 {
-	struct frame *fr = frame_of(m, mfn);
+	struct frame *fr = frame_of(u->mem, mfn);
+	unsigned n = u->number;
 
-	if (fr->fetch_space != m->mmu.fetch_space) {
-		fr->fetch_space = m->mmu.fetch_space;
-		fr->fetch_va = page;
-	} else if (fr->fetch_va != page && fr->fetch_va != FETCH_MANY) {
-		fr->fetch_va = FETCH_MANY;
-		tlb_code_changed(m, mfn, 0, PAGE_SIZE);
+	if (fr->fetched[n].space != u->fetch_space) {
+		fr->fetched[n].space = u->fetch_space;
+		fr->fetched[n].va = page;
+	} else if (fr->fetched[n].va != page && fr->fetched[n].va != FETCH_MANY) {
+		fr->fetched[n].va = FETCH_MANY;
+		tlb_code_changed(u->mem, mfn, 0, PAGE_SIZE);
 	}
 }
 
-bool mem_fetched_once(const struct mem *m, mfn_t mfn)
+bool mmu_fetched_once(const struct mmu *u, mfn_t mfn)
 {
-	const struct frame *fr = frame_of(m, mfn);
+	const struct frame *fr = frame_of(u->mem, mfn);
 
-	return fr->fetch_space == m->mmu.fetch_space && fr->fetch_va != FETCH_MANY;
+	return fr->fetched[u->number].space == u->fetch_space &&
+		fr->fetched[u->number].va != FETCH_MANY;
 }
 
 /* An entry changes hands.  Evicted, or left empty by an invalidation: it may be listed. */
@@ -324,41 +332,47 @@ static void take_fetch(struct mmu *u, enum mem_mode mode, struct fetch_entry *fe
 	list->idx[list->n++] = (uint16_t)(fe - u->fetch[mode]);
 }
 
-mfn_t mem_fetch(struct mem *m, enum mem_mode mode, gva_t va, struct mem_fault *f)
+mfn_t mmu_fetch(struct mmu *u, enum mem_mode mode, gva_t va, struct mem_fault *f)
 {
 	gva_t page = va & PAGE_MASK;
-	struct fetch_entry *fe = &m->mmu.fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
+	struct fetch_entry *fe = &u->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
 	struct walk w;
 
 	if (fe->va == page)
 		return fe->mfn;
-	if (access_walk(m, mode, va, MEM_FETCH, &w, f) != 0)
+	if (access_walk(u, mode, va, MEM_FETCH, &w, f) != 0)
 		return MFN_NONE;
-	take_fetch(&m->mmu, mode, fe, page);
+	take_fetch(u, mode, fe, page);
 	fe->mfn = w.mfn;
 	if (mode == MEM_USER)
-		note_fetch(m, w.mfn, page);
+		note_fetch(u, w.mfn, page);
 	return w.mfn;
 }
 
-static void invalidate(struct mem *m, gva_t va, bool fetch)
+static void invalidate_in(struct mmu *u, gva_t va, bool fetch)
 {
 	gva_t page = va & PAGE_MASK;
 	unsigned i = TLB_INDEX(va);
 
 	for (int mode = 0; mode < 2; mode++) {
-		struct tlb *t = &m->mmu.tlb[mode];
-		struct fetch_entry *fe = &m->mmu.fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
+		struct tlb *t = &u->tlb[mode];
+		struct fetch_entry *fe = &u->fetch[mode][(va >> PAGE_SHIFT) % ITLB_SIZE];
 
 		if (t->e[i].rtag == page) {
 			tlb_drop(t, i);
-			m->stats.invalidations++;
+			u->mem->stats.invalidations++;
 		}
 		if (fetch && fe->va == page) {
 			fe->va = 1;
-			m->mmu.fetch_gen[mode]++;
+			u->fetch_gen[mode]++;
 		}
 	}
+}
+
+static void invalidate(struct mem *m, gva_t va, bool fetch)
+{
+	for EACH_MMU(u, m)
+		invalidate_in(u, va, fetch);
 }
 
 static void flush_fetch_half(struct mmu *u, enum mem_mode mode, enum mem_half half)
@@ -388,31 +402,40 @@ static void flush_fetch(struct mmu *u, enum mem_mode mode, enum mem_half half)
 	}
 }
 
-void tlb_flush_half(struct mem *m, enum mem_mode mode, enum mem_half half)
+void tlb_flush_half(struct mmu *u, enum mem_mode mode, enum mem_half half)
 {
-	struct tlb *t = &m->mmu.tlb[mode];
-	struct used *u = &m->mmu.used[mode][half];
-	bool listed = u->n <= TLB_SIZE;
-	uint32_t n = listed ? u->n : TLB_SIZE;
+	struct tlb *t = &u->tlb[mode];
+	struct used *list = &u->used[mode][half];
+	bool listed = list->n <= TLB_SIZE;
+	uint32_t n = listed ? list->n : TLB_SIZE;
 
-	m->stats.flushes++;
+	u->mem->stats.flushes++;
 	for (uint32_t k = 0; k < n; k++) {
-		unsigned i = listed ? u->idx[k] : k;
+		unsigned i = listed ? list->idx[k] : k;
 
 		if (t->e[i].rtag != TLB_EMPTY(i) && mem_half(t->e[i].rtag) == half)
 			tlb_drop(t, i);
 	}
-	u->n = 0;
-	flush_fetch(&m->mmu, mode, half);
+	list->n = 0;
+	flush_fetch(u, mode, half);
+}
+
+static void flush_halves(struct mem *m, bool user, bool kernel)
+{
+	for (int half = 0; half < HALF_COUNT; half++) {
+		if (half == HALF_USER ? !user : !kernel)
+			continue;
+		for EACH_MMU(u, m) {
+			tlb_flush_half(u, MEM_KERNEL, (enum mem_half)half);
+			tlb_flush_half(u, MEM_USER, (enum mem_half)half);
+		}
+		m->epoch[half]++;
+	}
 }
 
 void tlb_flush_all(struct mem *m)
 {
-	for (int half = 0; half < HALF_COUNT; half++) {
-		tlb_flush_half(m, MEM_KERNEL, (enum mem_half)half);
-		tlb_flush_half(m, MEM_USER, (enum mem_half)half);
-		m->mmu.epoch[half]++;
-	}
+	flush_halves(m, true, true);
 }
 
 static void unwrite_entry(struct tlb *t, unsigned i, uint64_t host)
@@ -429,28 +452,15 @@ void tlb_unwrite(struct mem *m, mfn_t mfn)
 	if (fr->space_page != 0)
 		space_unwrite(m, mfn);
 	if (fr->flags & FRAME_WMULTI) {
-		for (int mode = 0; mode < 2; mode++)
+		for (unsigned name = 1; name <= 2 * MEM_MMUS; name++)
 			for (unsigned i = 0; i < TLB_SIZE; i++)
-				unwrite_entry(&m->mmu.tlb[mode], i, host);
+				unwrite_entry(tlb_named(m, name), i, host);
 	} else {
 		for (unsigned k = 0; k < WSLOTS; k++)
-			if (fr->wslots >> k & 1)
-				unwrite_entry(&m->mmu.tlb[fr->wmodes >> k & 1], fr->widx[k],
-					host);
+			if (fr->wtlb[k] != 0)
+				unwrite_entry(tlb_named(m, fr->wtlb[k]), fr->widx[k], host);
 	}
-	fr->flags &= (uint8_t)~FRAME_WMULTI;
-	fr->wslots = 0;
-}
-
-static void flush_halves(struct mem *m, bool user, bool kernel)
-{
-	for (int half = 0; half < HALF_COUNT; half++) {
-		if (half == HALF_USER ? !user : !kernel)
-			continue;
-		tlb_flush_half(m, MEM_KERNEL, (enum mem_half)half);
-		tlb_flush_half(m, MEM_USER, (enum mem_half)half);
-		m->mmu.epoch[half]++;
-	}
+	frame_no_writer(fr);
 }
 
 /*
@@ -461,8 +471,8 @@ static void flush_halves(struct mem *m, bool user, bool kernel)
 void tlb_pt_changed(struct mem *m, mfn_t mfn, unsigned index, bool fetch)
 {
 	struct frame *fr = frame_of(m, mfn);
-	bool user = fr->pt_epoch[HALF_USER] == m->mmu.epoch[HALF_USER];
-	bool kernel = fr->pt_epoch[HALF_KERNEL] == m->mmu.epoch[HALF_KERNEL];
+	bool user = fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER];
+	bool kernel = fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL];
 
 	if (!user && !kernel)
 		return;
@@ -486,8 +496,8 @@ void tlb_pt_release(struct mem *m, mfn_t mfn)
 		for (unsigned i = 0; i < 512; i++)
 			tlb_pt_changed(m, mfn, i, true);
 	} else {
-		flush_halves(m, fr->pt_epoch[HALF_USER] == m->mmu.epoch[HALF_USER],
-			fr->pt_epoch[HALF_KERNEL] == m->mmu.epoch[HALF_KERNEL]);
+		flush_halves(m, fr->pt_epoch[HALF_USER] == m->epoch[HALF_USER],
+			fr->pt_epoch[HALF_KERNEL] == m->epoch[HALF_KERNEL]);
 	}
 	if (fr->space_pt != 0)
 		space_pt_release(m, mfn);

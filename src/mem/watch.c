@@ -21,9 +21,9 @@ int mem_set_watches(struct mem *m, const struct mem_watch *w, size_t n)
 	m->watch.n = n;
 	m->watch.hit = false;
 	mem_space_end(m);
-	for (int mode = 0; n != 0 && mode < 2; mode++) /* WA1 */
+	for (unsigned name = 1; n != 0 && name <= 2 * MEM_MMUS; name++) /* WA1 */
 		for (unsigned i = 0; i < TLB_SIZE; i++)
-			tlb_drop(&m->mmu.tlb[mode], i);
+			tlb_drop(tlb_named(m, name), i);
 	return 0;
 }
 

@@ -53,7 +53,4 @@ void mem_watch_undo(struct mem *m);
 /* Accesses from now on are an instruction's, or the hypervisor's. */
 void mem_watch_by_insn(struct mem *m, bool insn);
 
-/* An instruction accesses virtual memory by a slow path. */
-void mem_watch_access(struct mem *m, enum mem_mode mode, gva_t va, size_t n, bool write);
-
 #endif

@@ -4,10 +4,10 @@
  */
 #include "mem/internal.h"
 
-static bool applies(const struct mem *m, const struct mem_watch *w, enum mem_mode mode)
+static bool applies(const struct mmu *u, const struct mem_watch *w, enum mem_mode mode)
 {
 	return (w->modes == 0 || (w->modes >> mode & 1)) &&
-		(w->root == MFN_NONE || w->root == m->mmu.root[MEM_KERNEL]);
+		(w->root == MFN_NONE || w->root == u->root[MEM_KERNEL]);
 }
 
 static bool meets(const struct mem_watch *w, uint64_t addr, uint64_t n)
@@ -46,13 +46,13 @@ static enum mem_watch_by who(const struct mem *m)
 }
 
 /* Does the watch by machine address meet n bytes at va? */
-static bool meets_machine(const struct mem *m, const struct mem_watch *w, enum mem_mode mode,
+static bool meets_machine(const struct mmu *u, const struct mem_watch *w, enum mem_mode mode,
 	gva_t va, size_t n)
 {
 	while (n > 0) {
 		unsigned off = va & (PAGE_SIZE - 1);
 		size_t k = n < PAGE_SIZE - off ? n : PAGE_SIZE - off;
-		mfn_t mfn = mem_peek(m, mode, va, NULL);
+		mfn_t mfn = mmu_peek(u, mode, va, NULL);
 
 		if (mfn != MFN_NONE && meets(w, mfn << PAGE_SHIFT | off, k))
 			return true;
@@ -62,16 +62,17 @@ static bool meets_machine(const struct mem *m, const struct mem_watch *w, enum m
 	return false;
 }
 
-void mem_watch_access(struct mem *m, enum mem_mode mode, gva_t va, size_t n, bool write)
+void mmu_watch_access(struct mmu *u, enum mem_mode mode, gva_t va, size_t n, bool write)
 {
+	struct mem *m = u->mem;
 	unsigned access = write ? WATCH_WRITE : WATCH_READ;
 
 	for (size_t i = 0; i < m->watch.n && !m->watch.hit && n != 0; i++) {
 		const struct mem_watch *w = &m->watch.v[i];
 
-		if (!(w->access & access) || !applies(m, w, mode))
+		if (!(w->access & access) || !applies(u, w, mode))
 			continue;
-		if (w->machine ? !meets_machine(m, w, mode, va, n) : !meets(w, va, n))
+		if (w->machine ? !meets_machine(u, w, mode, va, n) : !meets(w, va, n))
 			continue;
 		hit(m, i, who(m), write);
 		m->watch.first.va = va;
@@ -81,7 +82,7 @@ void mem_watch_access(struct mem *m, enum mem_mode mode, gva_t va, size_t n, boo
 }
 
 /* The hypervisor's writes by frame: is it what the watched address stands for now? */
-static bool meets_virtual(const struct mem *m, const struct mem_watch *w, uint64_t addr, size_t n)
+static bool meets_virtual(const struct mmu *u, const struct mem_watch *w, uint64_t addr, size_t n)
 {
 	for (uint64_t off = 0; off < w->len;) {
 		gva_t va = w->addr + off;
@@ -90,15 +91,23 @@ static bool meets_virtual(const struct mem *m, const struct mem_watch *w, uint64
 		if (k > w->len - off)
 			k = w->len - off;
 		for (int mode = 0; mode < 2; mode++) {
-			mfn_t mfn = mem_peek(m, (enum mem_mode)mode, va, NULL);
+			mfn_t mfn = mmu_peek(u, (enum mem_mode)mode, va, NULL);
 			uint64_t at = mfn << PAGE_SHIFT | (va & (PAGE_SIZE - 1));
 
 			if (mfn != MFN_NONE && (at - addr < n || addr - at < k) &&
-			    applies(m, w, (enum mem_mode)mode))
+			    applies(u, w, (enum mem_mode)mode))
 				return true;
 		}
 		off += k;
 	}
+	return false;
+}
+
+static bool meets_in_any(struct mem *m, const struct mem_watch *w, uint64_t addr, size_t n)
+{
+	for EACH_MMU(u, m)
+		if (meets_virtual(u, w, addr, n))
+			return true;
 	return false;
 }
 
@@ -112,7 +121,7 @@ void watch_frame(struct mem *m, mfn_t mfn, unsigned off, size_t n, bool direct)
 
 		if (!(w->access & WATCH_WRITE))
 			continue;
-		if (w->machine ? !meets(w, addr, n) : !direct || !meets_virtual(m, w, addr, n))
+		if (w->machine ? !meets(w, addr, n) : !direct || !meets_in_any(m, w, addr, n))
 			continue;
 		hit(m, i, who(m), true);
 		m->watch.first.va = 0;

@@ -35,7 +35,7 @@ struct canon {
 static uint64_t m2p_get(const struct domain *d, mfn_t mfn)
 {
 	gva_t va = M2P_START + mfn * 8;
-	mfn_t table = mem_peek(d->mem, MEM_KERNEL, va & PAGE_MASK, NULL);
+	mfn_t table = mmu_peek(current_vcpu(d)->mmu, MEM_KERNEL, va & PAGE_MASK, NULL);
 	const uint8_t *page = table != MFN_NONE ? mem_frame(d->mem, table) : NULL;
 
 	return page != NULL ? get64(page + (va & (PAGE_SIZE - 1))) : UINT64_MAX;
@@ -100,8 +100,10 @@ static void look_below(struct canon *c, mfn_t table, unsigned level)
 /* The highest first: what hangs below one is then known for what it is. */
 static void find_tables(struct canon *c, const struct domain *d)
 {
-	add_table(c, mem_root(c->mem, MEM_KERNEL), LEVELS);
-	add_table(c, mem_root(c->mem, MEM_USER), LEVELS);
+	for (unsigned i = 0; i < VCPUS; i++) {
+		add_table(c, mmu_root(d->vcpu[i].mmu, MEM_KERNEL), LEVELS);
+		add_table(c, mmu_root(d->vcpu[i].mmu, MEM_USER), LEVELS);
+	}
 	for (unsigned level = LEVELS; level > 0; level--) {
 		for (uint64_t i = 0; i < c->pages; i++)
 			if (d->pin.level[i] == level)

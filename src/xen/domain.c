@@ -99,7 +99,8 @@ static int create_parts(struct domain *d, const struct domain_config *cfg, struc
 	for (unsigned i = 0; i < VCPUS; i++) {
 		struct vcpu *v = &d->vcpu[i];
 
-		v->cpu = cpu_create(d->mem, cfg->reference ? CPU_REFERENCE : CPU_OPTIMISED, e);
+		v->mmu = mem_mmu(d->mem, i);
+		v->cpu = cpu_create(v->mmu, cfg->reference ? CPU_REFERENCE : CPU_OPTIMISED, e);
 		if (v->cpu == NULL)
 			return -1;
 		if (cfg->isa != 0)
@@ -114,7 +115,7 @@ static int create_parts(struct domain *d, const struct domain_config *cfg, struc
 }
 
 /* Stubs for kernels that call through a page (Xen's pv/hypercall.c). */
-static void fill_hypercall_page(struct domain *d, gva_t va)
+static void fill_hypercall_page(struct vcpu *v, gva_t va)
 {
 	/* push rcx; push r11; mov eax, nr; syscall; pop r11; pop rcx; ret */
 	static const uint8_t stub[] = {
@@ -124,10 +125,10 @@ static void fill_hypercall_page(struct domain *d, gva_t va)
 	static const uint8_t iret[] = {
 		0x51, 0x41, 0x53, 0x50, 0xb8, __HYPERVISOR_iret, 0, 0, 0, 0x0f, 0x05
 	};
-	mfn_t mfn = mem_peek(d->mem, MEM_KERNEL, va & PAGE_MASK, NULL);
+	mfn_t mfn = mmu_peek(v->mmu, MEM_KERNEL, va & PAGE_MASK, NULL);
 	uint8_t page[PAGE_SIZE];
 
-	if (!is_ram(d, mfn))
+	if (!is_ram(v->d, mfn))
 		return;
 	memset(page, 0xcc, sizeof page);
 	for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
@@ -135,7 +136,7 @@ static void fill_hypercall_page(struct domain *d, gva_t va)
 		put32(page + nr * 32 + 4, nr);
 	}
 	memcpy(page + __HYPERVISOR_iret * 32, iret, sizeof iret);
-	mem_write_frame(d->mem, mfn, 0, page, sizeof page);
+	mem_write_frame(v->d->mem, mfn, 0, page, sizeof page);
 }
 
 /* Registers as libxenguest's vcpu_x86_64() sets them. */
@@ -152,11 +153,11 @@ static void start_vcpu(struct domain *d, const struct build_info *b)
 	seg_flat_kernel(s);
 	v->trap.kernel_ss = FLAT_KERNEL_SS64;
 	v->trap.kernel_sp = b->stack;
-	mem_set_root(d->mem, MEM_KERNEL, b->cr3);
-	mem_set_root(d->mem, MEM_USER, MFN_NONE);
+	mmu_set_root(v->mmu, MEM_KERNEL, b->cr3);
+	mmu_set_root(v->mmu, MEM_USER, MFN_NONE);
 	pin_table(d, b->cr3, 4); /* the builder pins it, the guest unpins it */
 	if (b->hypercall_page != 0)
-		fill_hypercall_page(d, b->hypercall_page);
+		fill_hypercall_page(v, b->hypercall_page);
 }
 
 static int build(struct domain *d, const struct domain_config *cfg, struct ttd_error *e)
@@ -352,6 +353,11 @@ void domain_get_stats(struct domain *d, struct domain_stats *s)
 struct mem *domain_mem(struct domain *d)
 {
 	return d->mem;
+}
+
+struct mmu *domain_mmu(struct domain *d)
+{
+	return current_vcpu(d)->mmu;
 }
 
 void domain_fork(struct domain *d, bool too)

@@ -163,6 +163,7 @@ uint64_t domain_tsc_mul(void); /* of every domain: guest ns = icount * this / 2^
 void domain_get_stats(struct domain *d, struct domain_stats *s); /* digests all memory */
 /* What a stopped guest's memory and CPU hold, for looking at. */
 struct mem *domain_mem(struct domain *d);
+struct mmu *domain_mmu(struct domain *d); /* of domain_vcpu() */
 /* Do processes that are forked from now on have the machine?  At first they do. */
 void domain_fork(struct domain *d, bool too);
 const struct cpu_state *domain_cpu(struct domain *d);

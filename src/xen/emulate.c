@@ -119,7 +119,7 @@ static void priv_from_cr(struct vcpu *v, const struct cpu_exit *x)
 		value = v->ctl.cr2;
 		break;
 	case 3:
-		value = mem_root(v->d->mem, MEM_KERNEL) << PAGE_SHIFT;
+		value = mmu_root(v->mmu, MEM_KERNEL) << PAGE_SHIFT;
 		break;
 	case 4:
 		value = v->ctl.cr4;
@@ -144,7 +144,7 @@ static bool set_cr0(struct vcpu *v, uint64_t value)
 static bool set_cr3(struct vcpu *v, uint64_t value)
 {
 	strict_call(v->d, "mov to cr3");
-	return mmu_set_root(v, MEM_KERNEL, PTE_MFN(value)) == 0;
+	return vcpu_new_root(v, MEM_KERNEL, PTE_MFN(value)) == 0;
 }
 
 static void priv_to_cr(struct vcpu *v, const struct cpu_exit *x)

@@ -69,7 +69,7 @@ void priv_iret(struct vcpu *v, const struct cpu_exit *x)
 		trap_gp(v, 0);
 		return;
 	}
-	if (mem_copy_in(v->d->mem, s->mode, frame, stack_va(s, sp), n * size, &f) < 0) {
+	if (mmu_copy_in(v->mmu, s->mode, frame, stack_va(s, sp), n * size, &f) < 0) {
 		fault(v, &f);
 		return;
 	}
@@ -109,7 +109,7 @@ void priv_far_ret(struct vcpu *v, const struct cpu_exit *x)
 	uint8_t frame[16];
 	uint16_t cs;
 
-	if (mem_copy_in(v->d->mem, s->mode, frame, stack_va(s, sp), 2 * size, &f) < 0) {
+	if (mmu_copy_in(v->mmu, s->mode, frame, stack_va(s, sp), 2 * size, &f) < 0) {
 		fault(v, &f);
 		return;
 	}
@@ -152,7 +152,7 @@ void priv_far_call(struct vcpu *v, const struct cpu_exit *x)
 		sp = (uint32_t)sp;
 	memcpy(frame, &ret, size);
 	memcpy(frame + size, &cs, size);
-	if (mem_copy_out(v->d->mem, s->mode, stack_va(s, sp), frame, 2 * size, &f) < 0) {
+	if (mmu_copy_out(v->mmu, s->mode, stack_va(s, sp), frame, 2 * size, &f) < 0) {
 		fault(v, &f);
 		return;
 	}

@@ -16,7 +16,7 @@ int copy_from_guest(struct vcpu *v, void *dst, gva_t src, size_t n)
 		return 0;
 	if (!is_guest_address(src))
 		return -EFAULT;
-	return mem_copy_in(v->d->mem, MEM_KERNEL, dst, src, n, NULL) < 0 ? -EFAULT : 0;
+	return mmu_copy_in(v->mmu, MEM_KERNEL, dst, src, n, NULL) < 0 ? -EFAULT : 0;
 }
 
 int copy_to_guest(struct vcpu *v, gva_t dst, const void *src, size_t n)
@@ -25,5 +25,5 @@ int copy_to_guest(struct vcpu *v, gva_t dst, const void *src, size_t n)
 		return 0;
 	if (!is_guest_address(dst))
 		return -EFAULT;
-	return mem_copy_out(v->d->mem, MEM_KERNEL, dst, src, n, NULL) < 0 ? -EFAULT : 0;
+	return mmu_copy_out(v->mmu, MEM_KERNEL, dst, src, n, NULL) < 0 ? -EFAULT : 0;
 }

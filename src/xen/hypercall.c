@@ -158,7 +158,7 @@ static int64_t multicall_iret(struct vcpu *v, gva_t va, const struct hypercall_a
 	int64_t rax = call(v, __HYPERVISOR_iret, args);
 
 	if (is_guest_address(va))
-		mem_copy_out(v->d->mem, regs_of(v)->mode,
+		mmu_copy_out(v->mmu, regs_of(v)->mode,
 			va + offsetof(struct multicall_entry, result), &rax, sizeof rax, NULL);
 	v->call.left = true;
 	return 0;

@@ -28,7 +28,7 @@
 
 #include "cpu/cpu.h"
 #include "event/source.h"
-#include "mem/mem.h"
+#include "mem/mmu.h"
 #include "util/bytes.h"
 #include "xen/area.h"
 #include "xen/console.h"
@@ -51,7 +51,7 @@ enum { DOMID = 1 };
 #define EFER_VALUE UINT64_C(0xd01) /* SCE LME LMA NXE */
 #define TSC_MUL (UINT64_C(1) << 30)
 
-enum { RUNNING = -1, VCPUS = 1 };
+enum { RUNNING = -1, VCPUS = MEM_MMUS };
 
 struct bus;
 struct dev;
@@ -61,6 +61,7 @@ struct strict;
 struct vcpu {
 	struct domain *d;
 	struct cpu *cpu;
+	struct mmu *mmu;
 	struct trap_state trap;
 	struct seg_state seg;
 	struct ctl_state ctl;

@@ -91,7 +91,8 @@ static bool used_by_vcpu(const struct vcpu *v, mfn_t mfn)
 	for (unsigned i = 0; i < GDT_FRAMES; i++)
 		if (v->seg.gdt_entries > i * 512 && v->seg.gdt_mfn[i] == mfn)
 			return true;
-	return mfn == v->area.info_mfn || (v->d->ev.fifo.on && mfn == v->fifo.control);
+	return mfn == v->area.info_mfn || (v->d->ev.fifo.on && mfn == v->fifo.control) ||
+		mfn == mmu_root(v->mmu, MEM_KERNEL) || mfn == mmu_root(v->mmu, MEM_USER);
 }
 
 static bool used_by_us(const struct domain *d, mfn_t mfn)
@@ -103,7 +104,6 @@ static bool used_by_us(const struct domain *d, mfn_t mfn)
 		if (d->ev.fifo.page[i] == mfn)
 			return true;
 	return mfn == d->con.ring || mfn == d->store_ring ||
-		mfn == mem_root(d->mem, MEM_KERNEL) || mfn == mem_root(d->mem, MEM_USER) ||
 		d->pin.level[mfn - MEM_FIRST_MFN] != 0 || d->memory.held[mfn - MEM_FIRST_MFN] != 0 ||
 		strict_refers(d, mfn);
 }

@@ -42,7 +42,7 @@ static int64_t update_entry(struct domain *d, uint64_t maddr, uint64_t val, bool
 void m2p_set(struct domain *d, mfn_t mfn, uint64_t pfn)
 {
 	gva_t va = M2P_START + mfn * 8;
-	mfn_t table = mem_peek(d->mem, MEM_KERNEL, va, NULL);
+	mfn_t table = mmu_peek(current_vcpu(d)->mmu, MEM_KERNEL, va, NULL);
 
 	mem_write_frame(d->mem, table, va & (PAGE_SIZE - 1), &pfn, 8);
 }
@@ -118,7 +118,7 @@ int64_t hc_mmu_update(struct vcpu *v, const struct hypercall_args *h)
 uint64_t mmu_l1_entry(struct vcpu *v, gva_t va)
 {
 	struct domain *d = v->d;
-	mfn_t table = mem_root(d->mem, MEM_KERNEL);
+	mfn_t table = mmu_root(v->mmu, MEM_KERNEL);
 
 	for (unsigned level = 4; level > 1; level--) {
 		unsigned i = va >> (12 + 9 * (level - 1)) & 511;
@@ -161,10 +161,10 @@ static int64_t copy_page(struct domain *d, mfn_t dst, mfn_t src)
 	return mem_write_frame(d->mem, dst, 0, from, PAGE_SIZE) < 0 ? -EINVAL : 0;
 }
 
-int64_t mmu_set_root(struct vcpu *v, enum mem_mode mode, mfn_t mfn)
+int64_t vcpu_new_root(struct vcpu *v, enum mem_mode mode, mfn_t mfn)
 {
 	struct domain *d = v->d;
-	mfn_t old = mem_root(d->mem, mode);
+	mfn_t old = mmu_root(v->mmu, mode);
 	bool none = mode == MEM_USER && mfn == 0;
 	int rc;
 
@@ -175,7 +175,7 @@ int64_t mmu_set_root(struct vcpu *v, enum mem_mode mode, mfn_t mfn)
 	rc = none ? 0 : strict_get(d, mfn, STRICT_L4);
 	if (rc < 0)
 		return rc;
-	mem_set_root(d->mem, mode, none ? MFN_NONE : mfn);
+	mmu_set_root(v->mmu, mode, none ? MFN_NONE : mfn);
 	strict_put(d, old);
 	memory_unused(d, old);
 	return 0;
@@ -194,9 +194,9 @@ static int64_t extended(struct vcpu *v, const struct mmuext_op *op)
 	case MMUEXT_UNPIN_TABLE:
 		return unpin_table(d, op->arg1.mfn);
 	case MMUEXT_NEW_BASEPTR:
-		return mmu_set_root(v, MEM_KERNEL, op->arg1.mfn);
+		return vcpu_new_root(v, MEM_KERNEL, op->arg1.mfn);
 	case MMUEXT_NEW_USER_BASEPTR:
-		return mmu_set_root(v, MEM_USER, op->arg1.mfn);
+		return vcpu_new_root(v, MEM_USER, op->arg1.mfn);
 	case MMUEXT_TLB_FLUSH_LOCAL:
 	case MMUEXT_INVLPG_LOCAL:
 	case MMUEXT_TLB_FLUSH_MULTI:

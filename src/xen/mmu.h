@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mem/mem.h"
+#include "mem/mmu.h"
 
 struct domain;
 struct vcpu;
@@ -18,7 +18,7 @@ struct vcpu;
 
 uint64_t mmu_l1_entry(struct vcpu *v, gva_t va); /* its machine address in kernel mode, 0: none */
 void m2p_set(struct domain *d, mfn_t mfn, uint64_t pfn); /* of any frame of the table */
-int64_t mmu_set_root(struct vcpu *v, enum mem_mode mode, mfn_t mfn); /* user, 0: none */
+int64_t vcpu_new_root(struct vcpu *v, enum mem_mode mode, mfn_t mfn); /* user, 0: none */
 bool ptwr_fault(struct vcpu *v, gva_t va, uint32_t error); /* ptwr.c: handled */
 
 #endif

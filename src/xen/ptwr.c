@@ -47,7 +47,7 @@ bool ptwr_fault(struct vcpu *v, gva_t va, uint32_t error)
 		return false;
 	if ((error & (PF_P | PF_W | PF_I)) != (PF_P | PF_W))
 		return false;
-	mfn = mem_peek(d->mem, MEM_KERNEL, va, NULL);
+	mfn = mmu_peek(v->mmu, MEM_KERNEL, va, NULL);
 	if (d->strict != NULL)
 		return strict_fault(v, mfn);
 	if (!is_ram(d, mfn) || !(mem_frame_flags(d->mem, mfn) & FRAME_PT))

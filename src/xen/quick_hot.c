@@ -64,7 +64,7 @@ static bool enter_kernel(struct vcpu *v, struct cpu_state *s, unsigned len)
 	mask = info->evtchn_upcall_mask;
 	if (!nothing_due(v, info, c->mask_events | mask))
 		return false;
-	frame = (uint64_t *)(void *)mem_reach(v->d->mem, MEM_KERNEL, sp, SYSCALL_FRAME * 8, MEM_WRITE);
+	frame = (uint64_t *)(void *)mmu_reach(v->mmu, MEM_KERNEL, sp, SYSCALL_FRAME * 8, MEM_WRITE);
 	if (frame == NULL || in_one_page(frame, info))
 		return false;
 	if (c->mask_events)
@@ -194,12 +194,12 @@ static bool leave_kernel(struct vcpu *v, struct cpu_state *s, unsigned len)
 	if (!is_guest_address(s->gpr[RSP]) || info == NULL)
 		return false;
 	f = (const struct iret_context *)(const void *)
-		mem_reach(d->mem, MEM_KERNEL, s->gpr[RSP], sizeof *f, MEM_READ);
+		mmu_reach(v->mmu, MEM_KERNEL, s->gpr[RSP], sizeof *f, MEM_READ);
 	if (f == NULL || in_one_page(f, info) || (f->rflags & (FLAG_TF | FLAG_RF)) != 0)
 		return false;
 	user = (f->cs & 3) == 3;
 	mask = !(f->rflags & FLAG_IF);
-	if (!nothing_due(v, info, mask) || (user && mem_root(d->mem, MEM_USER) == MFN_NONE) ||
+	if (!nothing_due(v, info, mask) || (user && mmu_root(v->mmu, MEM_USER) == MFN_NONE) ||
 	    !plain_segments(v, (uint16_t)(f->cs | 3), (uint16_t)(f->ss | 3)))
 		return false;
 	begin_call(v, s, len);
@@ -264,8 +264,9 @@ static bool set_base(struct vcpu *v, struct cpu_state *s, unsigned len)
  * What of hc_mmuext_op() is no more than another root, or nothing, and leaves the list where it
  * is read from as it is: that goes on by the new root.
  */
-static bool plain_op(struct domain *d, const struct mmuext_op *op)
+static bool plain_op(struct vcpu *v, const struct mmuext_op *op)
 {
+	struct mem *m = v->d->mem;
 	mfn_t mfn = op->arg1.mfn;
 
 	switch (op->cmd) {
@@ -273,8 +274,8 @@ static bool plain_op(struct domain *d, const struct mmuext_op *op)
 	case MMUEXT_NEW_USER_BASEPTR:
 		if (mfn == 0 && op->cmd == MMUEXT_NEW_USER_BASEPTR)
 			return true;
-		return mem_is_ram(d->mem, mfn) && !in_one_page(op, mem_frame(d->mem, mfn)) &&
-			(op->cmd == MMUEXT_NEW_USER_BASEPTR || mem_same_kernel(d->mem, mfn));
+		return mem_is_ram(m, mfn) && !in_one_page(op, mem_frame(m, mfn)) &&
+			(op->cmd == MMUEXT_NEW_USER_BASEPTR || mmu_same_kernel(v->mmu, mfn));
 	case MMUEXT_TLB_FLUSH_LOCAL:
 	case MMUEXT_INVLPG_LOCAL:
 		return true;
@@ -283,14 +284,14 @@ static bool plain_op(struct domain *d, const struct mmuext_op *op)
 	}
 }
 
-static void set_root(struct domain *d, const struct mmuext_op *op)
+static void set_root(struct vcpu *v, const struct mmuext_op *op)
 {
 	mfn_t mfn = op->arg1.mfn;
 
 	if (op->cmd == MMUEXT_NEW_BASEPTR)
-		mem_set_root(d->mem, MEM_KERNEL, mfn);
+		mmu_set_root(v->mmu, MEM_KERNEL, mfn);
 	else if (op->cmd == MMUEXT_NEW_USER_BASEPTR)
-		mem_set_root(d->mem, MEM_USER, mfn == 0 ? MFN_NONE : mfn);
+		mmu_set_root(v->mmu, MEM_USER, mfn == 0 ? MFN_NONE : mfn);
 }
 
 /* hc_mmuext_op() with a list such as a switch of processes has. */
@@ -305,15 +306,15 @@ static bool switch_space(struct vcpu *v, struct cpu_state *s, unsigned len)
 	    (domid != DOMID_SELF && domid != DOMID) || !is_guest_address(s->gpr[RDI]))
 		return false;
 	op = (const struct mmuext_op *)(const void *)
-		mem_reach(d->mem, MEM_KERNEL, s->gpr[RDI], n * sizeof *op, MEM_READ);
+		mmu_reach(v->mmu, MEM_KERNEL, s->gpr[RDI], n * sizeof *op, MEM_READ);
 	for (uint32_t i = 0; op != NULL && i < n; i++)
-		if (!plain_op(d, &op[i]))
+		if (!plain_op(v, &op[i]))
 			return false;
 	if (op == NULL)
 		return false;
 	begin_call(v, s, len);
 	for (uint32_t i = 0; i < n; i++)
-		set_root(d, &op[i]);
+		set_root(v, &op[i]);
 	return true;
 }
 

@@ -61,7 +61,7 @@ static mfn_t locate(struct vcpu *v, uint16_t sel, unsigned *off)
 		if (index >= g->ldt_entries)
 			return MFN_NONE;
 		*off = va & (PAGE_SIZE - 1);
-		mfn = mem_peek(d->mem, MEM_KERNEL, va, NULL);
+		mfn = mmu_peek(v->mmu, MEM_KERNEL, va, NULL);
 		if (d->strict != NULL && !ldt_page_ok(v, mfn))
 			return MFN_NONE;
 	} else {

@@ -160,7 +160,7 @@ void priv_store_table(struct vcpu *v, const struct cpu_exit *x)
 		n = 2; /* to memory they always store a word */
 	else if (!s->code64)
 		n = 6;
-	if (mem_copy_out(v->d->mem, s->mode, p->ea, out, n, &f) < 0) {
+	if (mmu_copy_out(v->mmu, s->mode, p->ea, out, n, &f) < 0) {
 		if (f.noncanon)
 			trap_gp(v, 0);
 		else

@@ -114,8 +114,10 @@ void domain_save(struct domain *d, struct wbuf *w)
 	}
 	wbuf_u16(w, SAVE_VERSION);
 	wbuf_u64(w, pages);
-	wbuf_u64(w, mem_root(d->mem, MEM_KERNEL));
-	wbuf_u64(w, mem_root(d->mem, MEM_USER));
+	for (unsigned i = 0; i < VCPUS; i++) {
+		wbuf_u64(w, mmu_root(d->vcpu[i].mmu, MEM_KERNEL));
+		wbuf_u64(w, mmu_root(d->vcpu[i].mmu, MEM_USER));
+	}
 	wbuf_u64(w, d->console_bytes);
 	mem_pt_bits(d->mem, pt);
 	wbuf_put(w, pt, (pages + 7) / 8);
@@ -149,18 +151,22 @@ static int load_cpus(struct domain *d, struct rbuf *r)
 
 int domain_load(struct domain *d, struct rbuf *r)
 {
-	uint64_t pages = mem_all_pages(d->mem), kernel, user;
+	uint64_t pages = mem_all_pages(d->mem), root[VCPUS][2];
 	uint8_t *pt = calloc(1, (pages + 7) / 8);
 	int rc = -1;
 
 	if (pt == NULL || rbuf_u16(r) != SAVE_VERSION || rbuf_u64(r) != pages)
 		goto out;
-	kernel = rbuf_u64(r);
-	user = rbuf_u64(r);
+	for (unsigned i = 0; i < VCPUS; i++) {
+		root[i][MEM_KERNEL] = rbuf_u64(r);
+		root[i][MEM_USER] = rbuf_u64(r);
+	}
 	d->console_bytes = rbuf_u64(r);
 	rbuf_get(r, pt, (pages + 7) / 8);
 	forget_progress(d);
-	mem_restore_end(d->mem, kernel, user, pt);
+	mem_restore_end(d->mem, pt);
+	for (unsigned i = 0; i < VCPUS; i++)
+		mmu_restore(d->vcpu[i].mmu, root[i][MEM_KERNEL], root[i][MEM_USER]);
 	if (!r->bad && load_cpus(d, r) == 0 && xen_load(d, r) == 0 && r->pos == r->len)
 		rc = 0;
 	for (unsigned i = 0; i < VCPUS; i++)

@@ -470,7 +470,7 @@ static int take_pins(struct domain *d)
 static int take_vcpu(struct vcpu *v)
 {
 	struct domain *d = v->d;
-	mfn_t root[] = { mem_root(d->mem, MEM_KERNEL), mem_root(d->mem, MEM_USER) };
+	mfn_t root[] = { mmu_root(v->mmu, MEM_KERNEL), mmu_root(v->mmu, MEM_USER) };
 
 	for (unsigned i = 0; i < 2; i++)
 		if (root[i] != MFN_NONE && get_both(d, NULL, root[i], STRICT_L4) < 0)

@@ -83,7 +83,7 @@ static void bounce(struct vcpu *v, uint64_t handler, unsigned flags, uint32_t er
 	frame[n++] = s->gpr[RSP];
 	frame[n++] = s->seg[SEG_SS];
 	sp = (sp & ~UINT64_C(15)) - n * 8;
-	if (mem_copy_out(d->mem, MEM_KERNEL, sp, frame, n * 8, &f) < 0) {
+	if (mmu_copy_out(v->mmu, MEM_KERNEL, sp, frame, n * 8, &f) < 0) {
 		domain_crash(d, "cannot push the frame of %s %u to the kernel stack at %#llx "
 			"(page fault at %#llx, error %#x; rip %#llx)", what, vector,
 			(unsigned long long)sp, (unsigned long long)f.va, f.error,
@@ -284,7 +284,7 @@ int64_t hc_iret(struct vcpu *v, const struct hypercall_args *h)
 		return 0;
 	}
 	if ((c.cs & 3) == 3) {
-		if (mem_root(d->mem, MEM_USER) == MFN_NONE) {
+		if (mmu_root(v->mmu, MEM_USER) == MFN_NONE) {
 			domain_crash(d, "HYPERVISOR_iret to user mode without a user page table "
 				"(rip %#llx)", (unsigned long long)s->rip);
 			return 0;

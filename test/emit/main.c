@@ -61,7 +61,7 @@ static void map_code(enum mem_mode mode, uint64_t va)
 	const uint64_t flags = PTE_P | PTE_RW | PTE_US | PTE_A;
 	mfn_t t = MEM_FIRST_MFN + (mfn_t)mode * 8;
 
-	mem_set_root(subject.m, mode, t);
+	mmu_set_root(mem_mmu(subject.m, 0), mode, t);
 	for (int shift = 39; shift > 12; shift -= 9, t++)
 		table(t)[va >> shift & 511] = (t + 1) << PAGE_SHIFT | flags;
 	for (unsigned i = 0; i < 2; i++)
@@ -74,7 +74,7 @@ static void set_up(void)
 	struct ttd_error e;
 
 	subject.m = mem_create(FRAMES, 0, &e);
-	subject.c = subject.m != NULL ? cpu_create(subject.m, CPU_OPTIMISED, &e) : NULL;
+	subject.c = subject.m != NULL ? cpu_create(mem_mmu(subject.m, 0), CPU_OPTIMISED, &e) : NULL;
 	if (subject.c == NULL) {
 		printf("emit-test: %s\n", e.text);
 		exit(1);

@@ -70,7 +70,7 @@ bool is_absolute(const struct host *h, const ZydisDecodedOperand *x, uint64_t *a
 
 struct tlb *guest_tlb(void)
 {
-	return mem_tlb(subject.m, subject.mode & BM_USER ? MEM_USER : MEM_KERNEL);
+	return mmu_tlb(mem_mmu(subject.m, 0), subject.mode & BM_USER ? MEM_USER : MEM_KERNEL);
 }
 
 uint32_t entry_field(const ZydisDecodedOperand *x)

@@ -71,7 +71,7 @@ static inline bool ended(struct ctx *c)
 static inline bool find_pte(struct ctx *c, enum mem_mode mode, uint64_t va, int level, mfn_t *mfn,
 	unsigned *off)
 {
-	mfn_t t = mem_root(c->m, mode);
+	mfn_t t = mmu_root(mem_mmu(c->m, 0), mode);
 
 	for (int l = 3;; l--) {
 		uint64_t pte;

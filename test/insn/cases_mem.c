@@ -241,14 +241,14 @@ static bool set_root(struct engine *e, char *why, size_t size)
 	run(&c);
 	if (!ended(&c))
 		return false;
-	old = mem_root(c.m, MEM_USER);
+	old = mmu_root(mem_mmu(c.m, 0), MEM_USER);
 	mem_write_frame(c.m, copy, 0, mem_frame(c.m, old), PAGE);
 	mem_write_frame(c.m, copy, (unsigned)(HIGH_VA >> 39) * 8, &zero, 8);
-	mem_set_root(c.m, MEM_USER, copy);
+	mmu_set_root(mem_mmu(c.m, 0), MEM_USER, copy);
 	c.s->rip = CODE_VA + 0x100;
 	run(&c);
 	WANT(&c, "vector without the entry", c.x.vector, 14);
-	mem_set_root(c.m, MEM_USER, old);
+	mmu_set_root(mem_mmu(c.m, 0), MEM_USER, old);
 	run(&c);
 	WANT(&c, "vector with it", c.x.vector, 6);
 	return true;
@@ -675,7 +675,7 @@ static bool fx_kept(struct engine *e, char *why, size_t size)
 		fx_hide_pointers(c.s->fx);
 		if (step == INSNS) {
 			memcpy(fx, c.s->fx, FX);
-			mem_copy_in(c.m, (enum mem_mode)c.s->mode, images, DATA_VA, IMAGES, NULL);
+			mmu_copy_in(mem_mmu(c.m, 0), (enum mem_mode)c.s->mode, images, DATA_VA, IMAGES, NULL);
 			continue;
 		}
 		for (unsigned i = 0; i < FX; i++)
@@ -683,7 +683,7 @@ static bool fx_kept(struct engine *e, char *why, size_t size)
 		for (unsigned i = 0; i < IMAGES; i++) {
 			uint8_t byte;
 
-			mem_copy_in(c.m, (enum mem_mode)c.s->mode, &byte, DATA_VA + i, 1, NULL);
+			mmu_copy_in(mem_mmu(c.m, 0), (enum mem_mode)c.s->mode, &byte, DATA_VA + i, 1, NULL);
 			WANT(&c, "a byte in memory", byte, images[i]);
 		}
 	}

@@ -121,7 +121,7 @@ static bool page_table(struct engine *e, char *why, size_t size)
 
 		again(&c, STACK_VA + off + 8, pte);
 		WANT(&c, "the entry", get64(mem_frame(c.m, table) + off), pte);
-		mem_copy_in(c.m, (enum mem_mode)c.s->mode, &v, DATA_VA, 8, NULL);
+		mmu_copy_in(mem_mmu(c.m, 0), (enum mem_mode)c.s->mode, &v, DATA_VA, 8, NULL);
 		WANT(&c, "what is mapped now", v, get64(mem_frame(c.m, PTE_MFN(pte))));
 	}
 	return true;

@@ -59,8 +59,8 @@ static void build_tables(struct engine *e)
 			map_page(e, kernel, layout[i].va + k * PAGE, layout[i].frame + k,
 				layout[i].prot);
 	memcpy(mem_frame(e->m, user), mem_frame(e->m, kernel), PAGE);
-	mem_set_root(e->m, MEM_KERNEL, kernel);
-	mem_set_root(e->m, MEM_USER, user);
+	mmu_set_root(mem_mmu(e->m, 0), MEM_KERNEL, kernel);
+	mmu_set_root(mem_mmu(e->m, 0), MEM_USER, user);
 }
 
 uint64_t test_isa(void)
@@ -86,7 +86,7 @@ struct engine *engine_start(bool reference, const uint8_t *init)
 	if (e->m != NULL && !reference)
 		e->space = mem_space_enable(e->m, true) == 0;
 	if (e->m)
-		e->c = cpu_create(e->m, reference ? CPU_REFERENCE : CPU_OPTIMISED, &err);
+		e->c = cpu_create(mem_mmu(e->m, 0), reference ? CPU_REFERENCE : CPU_OPTIMISED, &err);
 	if (!e->c) {
 		fprintf(stderr, "insn-test: %s\n", err.text);
 		free(e);
@@ -191,7 +191,7 @@ void engine_load(struct engine *e, const struct tcase *c, bool warm)
 		mem_space_end(e->m);
 		break;
 	case 1:
-		mem_space_begin(e->m);
+		mem_space_begin(mem_mmu(e->m, 0));
 		break;
 	default: /* as it is */
 		break;

@@ -43,13 +43,13 @@ static void start(struct guest *g, const void *code, size_t n, uint64_t rsp)
 	memset(g, 0, sizeof *g);
 	g->m = mem_create(RAM, 0, &e);
 	assert_non_null(g->m);
-	g->c = cpu_create(g->m, CPU_OPTIMISED, &e);
+	g->c = cpu_create(mem_mmu(g->m, 0), CPU_OPTIMISED, &e);
 	assert_non_null(g->c);
 	g->tables = ROOT + 1;
 	map(g, CODE, CODE_FRAME);
 	map(g, DATA, DATA_FRAME);
 	memcpy(mem_frame(g->m, MEM_FIRST_MFN + CODE_FRAME), code, n);
-	mem_set_root(g->m, MEM_KERNEL, MEM_FIRST_MFN + ROOT);
+	mmu_set_root(mem_mmu(g->m, 0), MEM_KERNEL, MEM_FIRST_MFN + ROOT);
 	cpu_state(g->c)->rip = CODE;
 	cpu_state(g->c)->gpr[RSP] = rsp;
 	cpu_state(g->c)->gpr[RDI] = DATA;

@@ -227,8 +227,8 @@ static void model_tables(struct mem *mem)
 			put64(t + i * 8, mfn << PAGE_SHIFT | PTE_P | PTE_A | PTE_RW | PTE_US);
 		}
 	}
-	mem_set_root(mem, MEM_KERNEL, MEM_FIRST_MFN + MODEL_PAGES);
-	mem_set_root(mem, MEM_USER, MEM_FIRST_MFN + MODEL_PAGES);
+	mmu_set_root(mem_mmu(mem, 0), MEM_KERNEL, MEM_FIRST_MFN + MODEL_PAGES);
+	mmu_set_root(mem_mmu(mem, 0), MEM_USER, MEM_FIRST_MFN + MODEL_PAGES);
 }
 
 static void model_list(struct model *m, const unsigned *at, unsigned n)
@@ -512,6 +512,7 @@ static inline void model_make(struct model *m)
 	model_put(m, AT_FRAMES + 8, MODEL_BASE);
 	model_btf(&btf);
 	m->v.mem = m->mem;
+	m->v.mmu = mem_mmu(m->mem, 0);
 	m->v.cpu = &m->cpu;
 	m->v.types = types_from_btf(btf.p, btf.len); /* takes the bytes over */
 	m->v.symbols = model_symbols();

@@ -35,7 +35,7 @@ static bool executes(uint64_t isa, const struct isa_row *row, enum cpu_tier tier
 	memcpy(code + row->len, (const uint8_t[]){ 0x0f, 0x0b }, 2);
 	start(&g, code, sizeof code, SCRATCH);
 	cpu_destroy(g.c);
-	g.c = cpu_create(g.m, tier, &e);
+	g.c = cpu_create(mem_mmu(g.m, 0), tier, &e);
 	assert_non_null(g.c);
 	cpu_show(g.c, isa, seed);
 	if (isa != 0) {

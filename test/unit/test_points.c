@@ -72,7 +72,7 @@ static void start(struct guest *g, enum cpu_tier tier, const void *code, size_t 
 	memset(g, 0, sizeof *g);
 	g->m = mem_create(RAM, 0, &e);
 	assert_non_null(g->m);
-	g->c = cpu_create(g->m, tier, &e);
+	g->c = cpu_create(mem_mmu(g->m, 0), tier, &e);
 	assert_non_null(g->c);
 	g->tables = FIRST_TABLE + 1;
 	map(g, root, KCODE, CODE_FRAME);
@@ -83,8 +83,8 @@ static void start(struct guest *g, enum cpu_tier tier, const void *code, size_t 
 	map(g, root, HOLE, HOLE_FRAME);
 	map(g, root, STACK, STACK_FRAME);
 	memcpy(mem_frame(g->m, MEM_FIRST_MFN + CODE_FRAME), code, n);
-	mem_set_root(g->m, MEM_KERNEL, root);
-	mem_set_root(g->m, MEM_USER, root);
+	mmu_set_root(mem_mmu(g->m, 0), MEM_KERNEL, root);
+	mmu_set_root(mem_mmu(g->m, 0), MEM_USER, root);
 	cpu_state(g->c)->rip = KCODE;
 	cpu_state(g->c)->gpr[RSP] = STACK + PAGE_SIZE;
 	cpu_state(g->c)->gpr[RDI] = DATA;
@@ -396,10 +396,10 @@ static void by_the_hypervisor(void **state)
 	start(&g, CPU_OPTIMISED, loop, sizeof loop);
 	run(&g, 700);
 	watch_one(&g, (struct mem_watch){ .addr = DATA + 0x100, .access = WATCH_WRITE, .root = MFN_NONE });
-	assert_int_equal(mem_copy_out(g.m, MEM_KERNEL, DATA + 0xf8, &v, 8, &f), 0);
+	assert_int_equal(mmu_copy_out(mem_mmu(g.m, 0), MEM_KERNEL, DATA + 0xf8, &v, 8, &f), 0);
 	run(&g, 710);
 	assert_int_equal(g.x.reason, CPU_EXIT_TARGET);
-	assert_int_equal(mem_copy_out(g.m, MEM_KERNEL, DATA + 0xf9, &v, 8, &f), 0);
+	assert_int_equal(mmu_copy_out(mem_mmu(g.m, 0), MEM_KERNEL, DATA + 0xf9, &v, 8, &f), 0);
 	run(&g, 720);
 	assert_int_equal(g.x.reason, CPU_EXIT_DEBUG);
 	assert_int_equal(g.x.debug.hit.by, WATCH_BY_HYPERVISOR);

@@ -41,7 +41,7 @@ static void boot_values(void **state)
 	assert_int_equal(si->vcpu_info[0].time.tsc_to_system_mul, 0x80000000);
 	assert_int_equal(si->vcpu_info[0].time.tsc_shift, 1);
 	assert_int_equal(get64(mem_frame(d->mem, M2P_FRAME(d)) + 8), 1);
-	assert_int_equal(mem_peek(d->mem, MEM_KERNEL, M2P_START + MFN(0) * 8, NULL),
+	assert_int_equal(mmu_peek(d->vcpu[0].mmu, MEM_KERNEL, M2P_START + MFN(0) * 8, NULL),
 		M2P_FRAME(d));
 	machine_free(d);
 }

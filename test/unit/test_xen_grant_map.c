@@ -77,7 +77,7 @@ static void map_and_unmap(void **state)
 	assert_int_equal(a.dev_bus_addr, MFN(DATA_PFN) << PAGE_SHIFT);
 	assert_int_equal(pte(d, 8), MFN(DATA_PFN) << PAGE_SHIFT | PTE_P | PTE_A | PTE_D | PTE_NX |
 		5 << 9);
-	assert_int_equal(mem_peek(d->mem, MEM_KERNEL, USER_VA, NULL), MFN(DATA_PFN));
+	assert_int_equal(mmu_peek(d->vcpu[0].mmu, MEM_KERNEL, USER_VA, NULL), MFN(DATA_PFN));
 	assert_int_equal(in_use(d, REF), GTF_reading);
 	b = map(d, REF, GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_application_map, L1_MADDR(9));
 	assert_int_equal(b.status, 0);

@@ -47,7 +47,7 @@ static uint64_t m2p(struct domain *d, uint64_t pfn)
 {
 	uint64_t v;
 
-	assert_int_equal(mem_copy_in(d->mem, MEM_KERNEL, &v, M2P_START + MFN(pfn) * 8, 8, NULL), 0);
+	assert_int_equal(mmu_copy_in(d->vcpu[0].mmu, MEM_KERNEL, &v, M2P_START + MFN(pfn) * 8, 8, NULL), 0);
 	return v;
 }
 
@@ -66,14 +66,14 @@ static void down_and_up(void **state)
 	(void)state;
 	memset(mem_frame(d->mem, MFN(VICTIM)), 0x5a, PAGE_SIZE);
 	sum = mem_sum(d->mem);
-	assert_int_equal(mem_tlb_fill(d->mem, MEM_KERNEL, KVA(VICTIM), MEM_WRITE, NULL), 0);
+	assert_int_equal(mmu_fill(d->vcpu[0].mmu, MEM_KERNEL, KVA(VICTIM), MEM_WRITE, NULL), 0);
 	assert_int_equal(m2p(d, VICTIM), VICTIM);
 	assert_int_equal(one(d, XENMEM_decrease_reservation, MFN(VICTIM)), 1);
 	assert_int_equal(reservation(d, XENMEM_current_reservation), RAM_PAGES - 1);
 	assert_int_equal(reservation(d, XENMEM_maximum_reservation), RAM_PAGES);
 	/* Nothing leads to it, and nobody can write it. */
 	mem_check(d->mem);
-	assert_true(mem_translate(d->mem, MEM_KERNEL, KVA(VICTIM), MEM_READ, NULL) == MFN_NONE);
+	assert_true(mmu_translate(d->vcpu[0].mmu, MEM_KERNEL, KVA(VICTIM), MEM_READ, NULL) == MFN_NONE);
 	assert_null(mem_frame(d->mem, MFN(VICTIM)));
 	assert_false(is_ram(d, MFN(VICTIM)));
 	assert_int_equal(mem_write_frame(d->mem, MFN(VICTIM), 0, "x", 1), -1);
@@ -86,7 +86,7 @@ static void down_and_up(void **state)
 	assert_int_equal(list_of(d)[0], MFN(VICTIM));
 	assert_int_equal(m2p(d, VICTIM), 0x777);
 	assert_int_equal(reservation(d, XENMEM_current_reservation), RAM_PAGES);
-	assert_true(mem_translate(d->mem, MEM_KERNEL, KVA(VICTIM), MEM_WRITE, NULL) == MFN(VICTIM));
+	assert_true(mmu_translate(d->vcpu[0].mmu, MEM_KERNEL, KVA(VICTIM), MEM_WRITE, NULL) == MFN(VICTIM));
 	for (unsigned i = 0; i < PAGE_SIZE; i++)
 		assert_int_equal(mem_frame(d->mem, MFN(VICTIM))[i], 0);
 	assert_int_equal(one(d, XENMEM_populate_physmap, 1), 0); /* there is no more */
@@ -228,11 +228,11 @@ static void not_there(void **state)
 	assert_int_equal(one(d, XENMEM_decrease_reservation, MFN(VICTIM)), 1);
 	assert_int_equal(grant_for_copy(d, 8, 0, true, &a), GNTST_bad_page);
 
-	assert_int_equal(mem_tlb_fill(d->mem, MEM_USER, UVA, MEM_WRITE, NULL), 0);
-	assert_true(mem_fetch(d->mem, MEM_USER, UVA, NULL) == MFN(USER_PFN));
+	assert_int_equal(mmu_fill(d->vcpu[0].mmu, MEM_USER, UVA, MEM_WRITE, NULL), 0);
+	assert_true(mmu_fetch(d->vcpu[0].mmu, MEM_USER, UVA, NULL) == MFN(USER_PFN));
 	assert_int_equal(one(d, XENMEM_decrease_reservation, MFN(7)), 1); /* the user's L1 */
-	assert_true(mem_fetch(d->mem, MEM_USER, UVA, NULL) == MFN_NONE);
-	assert_true(mem_translate(d->mem, MEM_USER, UVA, MEM_READ, NULL) == MFN_NONE);
+	assert_true(mmu_fetch(d->vcpu[0].mmu, MEM_USER, UVA, NULL) == MFN_NONE);
+	assert_true(mmu_translate(d->vcpu[0].mmu, MEM_USER, UVA, MEM_READ, NULL) == MFN_NONE);
 	memcpy(arg(d), &u, sizeof(u));
 	assert_int_equal(call(d, __HYPERVISOR_mmu_update, ARG, 1, 0, DOMID_SELF), -EINVAL);
 	assert_int_equal(ext(d, MMUEXT_PIN_L1_TABLE, MFN(7)), -EINVAL);
@@ -241,7 +241,7 @@ static void not_there(void **state)
 	/* It comes back as a table of zeros. */
 	assert_int_equal(one(d, XENMEM_populate_physmap, 7), 1);
 	assert_int_equal(list_of(d)[0], MFN(7));
-	assert_true(mem_translate(d->mem, MEM_USER, UVA, MEM_READ, NULL) == MFN_NONE);
+	assert_true(mmu_translate(d->vcpu[0].mmu, MEM_USER, UVA, MEM_READ, NULL) == MFN_NONE);
 	assert_int_equal(mem_frame_flags(d->mem, MFN(7)), 0);
 	machine_free(d);
 }

@@ -33,12 +33,12 @@ static void updates(void **state)
 
 	(void)state;
 	mem_frame_set(d->mem, MFN(3), FRAME_PT);
-	assert_int_equal(mem_translate(d->mem, MEM_KERNEL, KVA(100), MEM_WRITE, NULL), MFN(100));
+	assert_int_equal(mmu_translate(d->vcpu[0].mmu, MEM_KERNEL, KVA(100), MEM_WRITE, NULL), MFN(100));
 	assert_true(pte_of(d, 3, 100) & PTE_D);
 	assert_int_equal(mmu_update(d, (l1 + 100 * 8) | 2, pte), 0);
 	assert_int_equal(get32(arg(d) + 64), 1);
 	assert_int_equal(pte_of(d, 3, 100), pte | PTE_A | PTE_D);
-	assert_int_equal(mem_translate(d->mem, MEM_KERNEL, KVA(100), MEM_READ, NULL), MFN(70));
+	assert_int_equal(mmu_translate(d->vcpu[0].mmu, MEM_KERNEL, KVA(100), MEM_READ, NULL), MFN(70));
 	assert_int_equal(mmu_update(d, l1 + 100 * 8, pte), 0);
 	assert_int_equal(pte_of(d, 3, 100), pte);
 	/* An ordinary frame: raw. */
@@ -89,7 +89,7 @@ static void extended(void **state)
 	assert_int_equal(ext(d, MMUEXT_PIN_L1_TABLE, 5, 0), -22);
 
 	assert_int_equal(ext(d, MMUEXT_NEW_USER_BASEPTR, 0, 0), 0);
-	assert_int_equal(mem_root(d->mem, MEM_USER), MFN_NONE);
+	assert_int_equal(mmu_root(d->vcpu[0].mmu, MEM_USER), MFN_NONE);
 	assert_int_equal(ext(d, MMUEXT_NEW_BASEPTR, MFN(RAM_PAGES), 0), -22);
 	assert_int_equal(ext(d, MMUEXT_SET_LDT, KVA(90), 16), 0);
 	assert_int_equal(d->vcpu[0].seg.ldt_entries, 16);

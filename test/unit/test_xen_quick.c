@@ -84,7 +84,7 @@ static void put_frame(struct domain *d, uint64_t at)
 
 	if (rarely())
 		f.cs |= (uint64_t)pick(2) << 32;
-	mem_copy_out(d->mem, MEM_KERNEL, at, &f, sizeof f, NULL);
+	mmu_copy_out(d->vcpu[0].mmu, MEM_KERNEL, at, &f, sizeof f, NULL);
 }
 
 static void some_vcpu(struct vcpu *v)
@@ -127,7 +127,7 @@ static void some_roots(struct domain *d, struct cpu_state *s)
 		struct mmuext_op op = { .cmd = rarely() ? cmds[pick(5)] : cmds[pick(3)],
 			.arg1.mfn = rarely() ? 0 : MFN(pfns[rarely() ? pick(7) : pick(3)]) };
 
-		mem_copy_out(d->mem, MEM_KERNEL, va + i * sizeof op, &op, sizeof op, NULL);
+		mmu_copy_out(d->vcpu[0].mmu, MEM_KERNEL, va + i * sizeof op, &op, sizeof op, NULL);
 	}
 	s->gpr[RDI] = rarely() ? word() : va;
 	s->gpr[RSI] = rarely() ? 0 : n;
@@ -168,7 +168,7 @@ static struct domain *machine_at(uint64_t from)
 	if (pick(2))
 		d->assist = 1u << VMASST_TYPE_architectural_iopl;
 	if (rarely())
-		mem_set_root(d->mem, MEM_USER, MFN_NONE);
+		mmu_set_root(d->vcpu[0].mmu, MEM_USER, MFN_NONE);
 	if (rarely()) /* a page not written yet */
 		put_pte(d, 3, STACK_PFN, MFN(STACK_PFN));
 	s->rip = UVA + 0x10;

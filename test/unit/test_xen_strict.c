@@ -216,7 +216,7 @@ static void stores(void **state)
 	uint64_t rip = s->rip, icount = s->icount;
 
 	(void)state;
-	mem_translate(d->mem, MEM_KERNEL, KVA(0), MEM_READ, NULL); /* marks the tables */
+	mmu_translate(d->vcpu[0].mmu, MEM_KERNEL, KVA(0), MEM_READ, NULL); /* marks the tables */
 	assert_false(store(d, 3, FREE, PTE(3, PTE_RW)));
 	refused(0, 0, "mapped writable");
 	assert_int_equal(s->rip, rip); /* it has not happened */

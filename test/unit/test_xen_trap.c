@@ -199,7 +199,7 @@ static void iret_special(void **state)
 
 	/* No user root. */
 	c.cs = 0x33;
-	mem_set_root(d->mem, MEM_USER, MFN_NONE);
+	mmu_set_root(d->vcpu[0].mmu, MEM_USER, MFN_NONE);
 	put_iret(d, &c);
 	call(d, __HYPERVISOR_iret, 0, 0, 0, 0);
 	assert_int_equal(d->ended, DOMAIN_CRASH);

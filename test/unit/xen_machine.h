@@ -50,11 +50,11 @@ struct cpu {
 	struct cpu_stats stats;
 };
 
-struct cpu *cpu_create(struct mem *m, enum cpu_tier tier, struct ttd_error *e)
+struct cpu *cpu_create(struct mmu *u, enum cpu_tier tier, struct ttd_error *e)
 {
 	struct cpu *c = aligned_alloc(16, (sizeof(*c) + 15) & ~(size_t)15);
 
-	(void)m;
+	(void)u;
 	(void)tier;
 	(void)e;
 	memset(c, 0, sizeof(*c));
@@ -220,8 +220,8 @@ static inline void make_tables(struct domain *d)
 	put_pte(d, 6, 2, MFN(7)); /* 0x400000 */
 	for (unsigned i = 0; i < 64; i++)
 		put_pte(d, 7, i, MFN(USER_PFN + i));
-	mem_set_root(d->mem, MEM_KERNEL, MFN(0));
-	mem_set_root(d->mem, MEM_USER, MFN(4));
+	mmu_set_root(d->vcpu[0].mmu, MEM_KERNEL, MFN(0));
+	mmu_set_root(d->vcpu[0].mmu, MEM_USER, MFN(4));
 }
 
 static char console_text[8192];
@@ -251,7 +251,8 @@ static inline struct domain *machine_new(void)
 	d->name = strdup("test");
 	d->mem = mem_create(RAM_PAGES, machine_frames(RAM_PAGES), &e);
 	assert_non_null(d->mem);
-	d->vcpu[0].cpu = cpu_create(d->mem, CPU_OPTIMISED, &e);
+	d->vcpu[0].mmu = mem_mmu(d->mem, 0);
+	d->vcpu[0].cpu = cpu_create(d->vcpu[0].mmu, CPU_OPTIMISED, &e);
 	assert_int_equal(machine_init(d, RAM_PAGES, &e), 0);
 	machine_start(d);
 	timer_set_period(current_vcpu(d), 0); /* as most guests do first */
@@ -299,7 +300,7 @@ static inline uint64_t stack64(struct domain *d, unsigned i)
 {
 	uint64_t v;
 
-	assert_int_equal(mem_copy_in(d->mem, MEM_KERNEL, &v,
+	assert_int_equal(mmu_copy_in(d->vcpu[0].mmu, MEM_KERNEL, &v,
 		regs_of(current_vcpu(d))->gpr[RSP] + i * 8, 8, NULL), 0);
 	return v;
 }

@@ -1,6 +1,6 @@
 /*
  * careful_hot.c - the careful path's accesses: operands that cross a page, or
- * stores into frames that must not be written behind our back.
+ * stores into frames that must not be written without our knowing.
  *
  * The one instruction works on a bounce buffer; both pages were translated
  * before, so nothing can fault between its effects.  Its stores are made by

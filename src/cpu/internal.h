@@ -1,38 +1,36 @@
 /*
  * internal.h - the engine's own structures, for src/cpu only.
  *
- * How translated code runs.  Guest registers live in the host registers of the
- * same name, rsp included; only r10, r11 and r15 have their home in memory
- * (cpu.s.gpr).  Host r10 and r11 are scratch, host r15 counts down:
+ * How translated code runs.  A guest register lives in the host register of the same name,
+ * rsp too.  The exceptions are r10, r11 and r15, which live in memory (cpu.s.gpr): the host's
+ * r10 and r11 are scratch, and the host's r15 counts down,
  *	r15 = instructions left << 20 | 0xfffff - branches done
- * Guest status flags are, at each point of a block, either in the host's flags
- * or in cpu.flags ("saved": ah as lahf leaves it, al = OF); see flags.c.  DF
- * is always in the host's flags.  Code, tables and this structure lie in
- * the region (util/region.h), where 32 bits name a place.
+ * At each point of a block the guest's status flags are either in the host's flags or in
+ * cpu.flags ("saved": ah as lahf leaves it, OF in al); see flags.c.  DF is always in the
+ * host's flags.  Code, tables and struct cpu lie in the region (util/region.h), where an
+ * address has 32 bits.
  *
  * Invariants
- *  C1. At every place translated code can leave from there is a site, and a
- *      site tells the exact guest state: rip, instructions and branches done,
- *      and where the flags are.  Registers are never cached across instructions
- *      elsewhere than said above.
- *  C2. A block is paid for piece by piece (subtracted from r15): at its head, where
- *      the budget is checked, up to its first conditional branch, and after each
- *      of these, unchecked, up to the next.  So a branch taken owes nothing; an
- *      exit anywhere else gives back what its site says.
- *  C3. Code of user mode is position independent: only cpu.pcbase, the address
- *      of the page being executed, tells where it runs, and so one translation
- *      serves every mapping of its frame.  Code of kernel mode, and that of the mapped
- *      space (BM_SPACE), has its address built in and is keyed by it.
- *  C4. Direct links join blocks of one page and of different pages; the latter, and
- *      both jump caches, are dropped when mmu_fetch_gen() says that a fetch translation
- *      changed.  In user mode a link between pages joins two frames that are both
- *      executed at one address only (mmu_fetched_once()): what is wrong for the block
- *      when it runs at another is killed before it does.
- *  C6. In code of the mapped space an instruction's site stands before its first access of
- *      memory, and nothing of it is visible to the guest before its last access has
- *      succeeded: a fault of the host's finds the guest as it was before it.
- *  C5. A block with code of two frames (its only instruction straddles) is
- *      found by the first and valid only if the second still follows.
+ *  C1. Wherever translated code can be left there is a site, and the site tells the exact
+ *      state of the guest: rip, instructions and branches done, and where the flags are.
+ *      From one instruction to the next, registers are kept nowhere but where it says above.
+ *  C2. A block is paid for in pieces, each of them subtracted from r15.  The first is paid at
+ *      the block's head, where the budget is checked, and reaches to the first conditional
+ *      branch; the next is paid after that branch, unchecked, and so on.  So a branch that is
+ *      taken owes nothing, and an exit anywhere else gives back what its site says.
+ *  C3. Code of user mode is position independent: where it runs is only in cpu.pcbase, the
+ *      address of the page that is executed.  So one translation serves every mapping of its
+ *      frame.  Code of kernel mode, and of the mapped space (BM_SPACE), has its address built
+ *      in, and is looked up by it too.
+ *  C4. Direct links join blocks of one page or of two.  Links between two pages, and both jump
+ *      caches, are dropped when mmu_fetch_gen() says that a fetch translation has changed.  In
+ *      user mode a link between pages joins two frames only if each is executed at a single
+ *      address (mmu_fetched_once()): before a block runs at another, the link is gone.
+ *  C5. A block with code of two frames consists of the one instruction that straddles them.  It
+ *      is found by the first frame, and valid only while the second still follows.
+ *  C6. In code of the mapped space an instruction's site comes before its first access of
+ *      memory, and the guest can see nothing of the instruction before its last access has
+ *      succeeded: a fault of the host's finds the guest as it was before the instruction.
  */
 #ifndef TTD_CPU_INTERNAL_H
 #define TTD_CPU_INTERNAL_H
@@ -40,7 +38,10 @@
 #include <stddef.h>
 
 #include "cpu/cpu.h"
+#include "cpu/hot.h"
 #include "cpu/insn.h"
+#include "cpu/point.h"
+#include "cpu/policy.h"
 #include "cpu/recipe.h"
 #include "mem/space.h"
 #include "mem/tlb.h"
@@ -132,18 +133,6 @@ struct jc_entry {
 	uint64_t va, host;
 };
 
-enum leave {
-	LEAVE_STOP,      /* budget used up */
-	LEAVE_FAULT,     /* cpu.x is filled */
-	LEAVE_CAREFUL,   /* run this one instruction by the careful path */
-	LEAVE_PLAIN,     /* go on from here without stack groups */
-	LEAVE_SPECIAL,   /* special.c looks at the instruction */
-	LEAVE_SYSCALL,
-	LEAVE_LINK,      /* cpu.link wants its target */
-	LEAVE_JUMP,      /* rip is new; find its block */
-	LEAVE_END,       /* end of a temporary block */
-};
-
 /* A store of the careful path, not yet made. */
 struct bounce {
 	gva_t va;
@@ -151,38 +140,6 @@ struct bounce {
 	uint16_t size;
 	bool write;
 	uint8_t *host;
-};
-
-/* A breakpoint by debug registers. */
-struct watch {
-	uint64_t va;
-	uint8_t size;
-	bool on, exec, reads;
-};
-enum { BREAKS = 16 };
-
-/* point.c: breakpoints from outside. */
-struct points {
-	struct cpu_break *breaks;
-	size_t nbreaks;
-	uint64_t *stops;          /* sorted: where translations stop to look */
-	size_t nstops;
-	uint64_t offsets[PAGE_SIZE / 64]; /* their offsets in a page */
-	uint64_t passed, passed_rip; /* icount and rip of one that has been reported */
-	uint64_t insn_rip;        /* the instruction at work on a slow path */
-	uint64_t rep_rip;         /* of the string instruction that rep_at tells of */
-};
-
-/* policy.c: which address space is mapped. */
-enum { POLICY_ROOTS = 8 };
-struct space_policy {
-	uint64_t after;  /* instructions that a root has run before it is worth it */
-	uint64_t looked, begun; /* icount */
-	uint64_t hold;   /* how long one that did not pay is left alone */
-	struct {
-		mfn_t root;
-		uint64_t ran, last, not_before;
-	} of[POLICY_ROOTS];
 };
 
 /* Going on where rsp is no canonical address: fault.c. */
@@ -357,65 +314,6 @@ void cache_insert(struct cpu *c, struct block *b);
 void cache_link(struct cpu *c, struct link *l, struct block *to); /* if that is allowed */
 void *meta_alloc(struct cpu *c, size_t n);
 
-/* slow_hot.c: called with guest FP state live */
-uint64_t hot_slow_read(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_slow_write(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_stack(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_slow_group(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_careful_read(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_careful_write(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_link(struct cpu *c, uint64_t link, uint64_t fl);
-uint64_t hot_indirect(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_stop(struct cpu *c, uint64_t site, uint64_t unused);
-uint64_t hot_special(struct cpu *c, uint64_t site, uint64_t unused);
-uint64_t hot_syscall(struct cpu *c, uint64_t site, uint64_t unused);
-uint64_t hot_fault(struct cpu *c, uint64_t site, uint64_t vector);
-void cpu_settle(struct cpu *c); /* state.icount, brctr and rflags are up to date */
-#define TO_SEG(seg, reg) ((uint64_t)((seg) | (reg) << 3)) /* what hot_to_seg() is to do */
-uint64_t hot_to_seg(struct cpu *c, uint64_t site, uint64_t what);
-struct block *hot_find(struct cpu *c, uint64_t va); /* NULL: for the dispatcher */
-uint64_t hot_misaligned(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_space(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_space_careful(struct cpu *c, uint64_t site, uint64_t unused);
-uint64_t hot_end(struct cpu *c, uint64_t site, uint64_t va);
-uint64_t hot_string(struct cpu *c, uint64_t site, uint64_t desc);
-uint64_t hot_pushf(struct cpu *c, uint64_t site, uint64_t unused);
-uint64_t hot_iret(struct cpu *c, uint64_t site, uint64_t unused);
-uint64_t hot_rdtsc(struct cpu *c, uint64_t site, uint64_t with_aux);
-void jc_insert(struct cpu *c, enum mem_mode mode, uint64_t va, const struct block *b);
-void jc_flush(struct cpu *c, enum mem_mode mode);
-void jc_check(struct cpu *c); /* what the mode's holds is of the block mode, or nothing */
-unsigned cpu_block_mode(const struct cpu *c);
-void site_leave(struct cpu *c, const struct site *s, enum leave why);
-void leave_fault(struct cpu *c, const struct site *s, const struct mem_fault *f);
-void set_fault(struct cpu *c, const struct mem_fault *f); /* cpu.x = this fault */
-
-/* string instructions: what hot_string() gets in desc */
-enum { STR_MOVS, STR_STOS, STR_LODS, STR_SCAS, STR_CMPS };
-/* width of addresses and counts: 0 64, 1 32, 2 16 bits */
-#define STR_DESC(op, size, rep, seg, width) \
-	((uint32_t)((op) | (size) << 4 | (rep) << 8 | ((seg) + 1) << 12 | (width) << 16))
-enum { STR_DONE, STR_MORE, STR_FAULT, STR_MISALIGNED };
-int string_slow(struct cpu *c, uint32_t desc, struct mem_fault *f); /* one element */
-uint32_t string_desc(const struct insn *in, bool code64);
-
-/* debug_hot.c */
-bool debug_stops_at(const struct cpu *c, unsigned off);
-int debug_fill(struct cpu *c, enum mem_mode mode, uint64_t va, enum mem_access access,
-	struct mem_fault *f);
-void debug_access(struct cpu *c, uint64_t va, unsigned size, bool write);
-bool debug_break(struct cpu *c);
-void debug_exit(struct cpu *c, unsigned bits); /* cpu.x = #DB */
-
-/* point.c */
-bool points_stop_at(const struct cpu *c, bool kernel, uint64_t page, unsigned off);
-bool points_break(struct cpu *c);
-bool points_watch(struct cpu *c);
-void points_free(struct cpu *c);
-
-/* policy.c */
-void policy_init(struct cpu *c);
-void policy_look(struct cpu *c); /* between two runs */
 /* glue.c */
 void glue_build(struct cpu *c);
 /* run.c */

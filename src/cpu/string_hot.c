@@ -3,7 +3,7 @@
  *
  * Runs of elements inside one page on each side go through the TLB at host
  * speed.  Whatever else comes up (an element across pages, a frame that must
- * not be written behind our back) leaves for the dispatcher, which does one
+ * not be written without our knowing) leaves for the dispatcher, which does one
  * element by string_slow() and comes back.  A fault commits rcx, rsi and rdi,
  * so the instruction goes on where it stopped; it counts when it completes, and
  * only then changes flags (SDM vol. 2, REP).

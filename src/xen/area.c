@@ -89,7 +89,7 @@ void area_init(struct vcpu *v)
 	si->vcpu_info[vcpu_id(v)].time = pvclock;
 }
 
-/* ---- VCPUOP_*, for vcpu.c ---- */
+/* ---- VCPUOP_*, for vcpu.c: v calls about `to` ---- */
 
 /*
  * Runs always: no time is ever stolen from it.  The guest gets the padding, too:
@@ -102,31 +102,31 @@ static void runstate(struct vcpu *v, struct vcpu_runstate_info *r)
 	r->time[RUNSTATE_running] = cpu_tsc(regs_of(v));
 }
 
-int64_t area_get_runstate(struct vcpu *v, gva_t arg)
+int64_t area_get_runstate(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	struct vcpu_runstate_info r;
 
-	runstate(v, &r);
+	runstate(to, &r);
 	return copy_to_guest(v, arg, &r, sizeof r);
 }
 
-int64_t area_register_runstate(struct vcpu *v, gva_t arg)
+int64_t area_register_runstate(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	struct vcpu_runstate_info r;
 	uint64_t va;
 
-	runstate(v, &r);
+	runstate(to, &r);
 	if (copy_from_guest(v, &va, arg, sizeof va) < 0)
 		return -EFAULT;
 	if (!is_guest_address(va))
 		return -EFAULT;
 	if (va != 0)
 		copy_to_guest(v, va, &r, sizeof r); /* a bad one is the guest's affair */
-	v->area.runstate_va = va;
+	to->area.runstate_va = va;
 	return 0;
 }
 
-int64_t area_register_time(struct vcpu *v, gva_t arg)
+int64_t area_register_time(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	uint64_t va;
 
@@ -136,13 +136,13 @@ int64_t area_register_time(struct vcpu *v, gva_t arg)
 		return -EFAULT;
 	if (va != 0)
 		copy_to_guest(v, va, &pvclock, sizeof pvclock);
-	v->area.time_va = va;
+	to->area.time_va = va;
 	return 0;
 }
 
-int64_t area_register_info(struct vcpu *v, gva_t arg)
+int64_t area_register_info(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
-	struct domain *d = v->d;
+	struct domain *d = to->d;
 	struct vcpu_register_vcpu_info r;
 	struct vcpu_info copy;
 
@@ -150,19 +150,19 @@ int64_t area_register_info(struct vcpu *v, gva_t arg)
 		return -EFAULT;
 	if (r.offset > PAGE_SIZE - sizeof copy || r.offset % _Alignof(struct vcpu_info) != 0)
 		return -ENXIO;
-	if (v->area.info_moved || !is_writable(d, r.mfn))
+	if (to->area.info_moved || !is_writable(d, r.mfn))
 		return -EINVAL;
 	if (strict_get(d, r.mfn, STRICT_WRITABLE) < 0)
 		return -EINVAL;
-	memcpy(&copy, info(v), sizeof copy);
+	memcpy(&copy, info(to), sizeof copy);
 	/* Whatever came in meanwhile must not be lost: let the guest look. */
 	copy.evtchn_upcall_pending |= 1;
 	copy.evtchn_pending_sel = ~0ul;
 	mem_write_frame(d->mem, r.mfn, r.offset, &copy, sizeof copy);
-	v->area.info_mfn = r.mfn;
-	v->area.info_off = r.offset;
-	v->area.info_moved = true;
-	v->check_upcall = true;
+	to->area.info_mfn = r.mfn;
+	to->area.info_off = r.offset;
+	to->area.info_moved = true;
+	to->check_upcall = true;
 	return 0;
 }
 

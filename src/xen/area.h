@@ -30,10 +30,10 @@ bool upcall_pending(struct vcpu *v);
 uint8_t upcall_mask(struct vcpu *v);
 void set_upcall_mask(struct vcpu *v, uint8_t mask);
 /* VCPUOP_*: `arg` is the guest address of the call's argument. */
-int64_t area_get_runstate(struct vcpu *v, gva_t arg);
-int64_t area_register_runstate(struct vcpu *v, gva_t arg);
-int64_t area_register_time(struct vcpu *v, gva_t arg);
-int64_t area_register_info(struct vcpu *v, gva_t arg);
+int64_t area_get_runstate(struct vcpu *v, struct vcpu *to, gva_t arg);
+int64_t area_register_runstate(struct vcpu *v, struct vcpu *to, gva_t arg);
+int64_t area_register_time(struct vcpu *v, struct vcpu *to, gva_t arg);
+int64_t area_register_info(struct vcpu *v, struct vcpu *to, gva_t arg);
 void area_save(const struct vcpu *v, struct wbuf *w);
 int area_load(struct vcpu *v, struct rbuf *r);
 

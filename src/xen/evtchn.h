@@ -35,8 +35,9 @@ struct port {
 	uint8_t vcpu; /* that is told of it */
 	uint16_t remote_dom;
 	uint32_t remote_port;
-	uint8_t priority;      /* its queue, FIFO only; these three outlive the binding: */
-	uint8_t last_priority; /* the queue that it was linked to last */
+	uint8_t priority;      /* its queue, FIFO only; these four outlive the binding: */
+	uint8_t last_priority; /* the queue that it was linked to last, */
+	uint8_t last_vcpu;     /* and whose that is */
 	bool pending;          /* was raised where it had no event word */
 };
 

@@ -65,7 +65,7 @@ static void put_word(struct domain *d, struct word *w, uint32_t value)
 }
 
 /* Has the queue's last event `next` after it now?  Not if the guest took it off. */
-static bool link_behind(struct domain *d, uint32_t tail, uint32_t next)
+static bool link_after(struct domain *d, uint32_t tail, uint32_t next)
 {
 	struct word w;
 
@@ -94,15 +94,17 @@ static void begin_queue(struct vcpu *v, unsigned queue, uint32_t port)
 static void append(struct vcpu *v, uint32_t port)
 {
 	struct port *p = &v->d->ev.port[port];
-	uint32_t *tail = v->fifo.tail;
+	uint32_t *last = &v->d->vcpu[p->last_vcpu].fifo.tail[p->last_priority];
+	uint32_t *tail = &v->fifo.tail[p->priority];
 
 	/* It was a tail and is taken off: that queue is empty. */
-	if (tail[p->last_priority] == port)
-		tail[p->last_priority] = 0;
+	if (*last == port)
+		*last = 0;
 	p->last_priority = p->priority;
-	if (!link_behind(v->d, tail[p->priority], port))
+	p->last_vcpu = (uint8_t)vcpu_id(v);
+	if (!link_after(v->d, *tail, port))
 		begin_queue(v, p->priority, port);
-	tail[p->priority] = port;
+	*tail = port;
 }
 
 static void set_pending(struct domain *d, uint32_t port)

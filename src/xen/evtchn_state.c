@@ -7,9 +7,13 @@
 
 #include <xen/event_channel.h>
 
-/* A port's type and its vCPU are one byte. */
-enum { TYPE_BITS = 3, TYPE_MASK = (1 << TYPE_BITS) - 1 };
+/* A port's type and its vCPU are one byte; so are the last queue and whose that was. */
+enum {
+	TYPE_BITS = 3, TYPE_MASK = (1 << TYPE_BITS) - 1,
+	QUEUE_BITS = 4, QUEUE_MASK = (1 << QUEUE_BITS) - 1,
+};
 _Static_assert(EVTCHNSTAT_ipi <= TYPE_MASK && VCPUS <= 1 << (8 - TYPE_BITS), "both fit");
+_Static_assert(FIFO_QUEUES <= QUEUE_MASK + 1 && VCPUS <= 1 << (8 - QUEUE_BITS), "both fit");
 
 static void save_queues(const struct fifo_queues *q, struct wbuf *w)
 {
@@ -46,7 +50,7 @@ void evtchn_save(const struct domain *d, struct wbuf *w)
 		wbuf_u16(w, p->remote_dom);
 		wbuf_u32(w, p->remote_port);
 		wbuf_u8(w, p->priority);
-		wbuf_u8(w, p->last_priority);
+		wbuf_u8(w, (uint8_t)(p->last_priority | p->last_vcpu << QUEUE_BITS));
 		wbuf_u8(w, p->pending);
 	}
 	for (unsigned k = 0; k < VCPUS; k++)
@@ -98,7 +102,9 @@ static void load_port(struct port *p, struct rbuf *r)
 	p->remote_dom = rbuf_u16(r);
 	p->remote_port = rbuf_u32(r);
 	p->priority = rbuf_u8(r);
-	p->last_priority = rbuf_u8(r);
+	b = rbuf_u8(r);
+	p->last_priority = b & QUEUE_MASK;
+	p->last_vcpu = b >> QUEUE_BITS;
 	p->pending = rbuf_u8(r) != 0;
 }
 
@@ -107,8 +113,8 @@ static bool port_ok(struct domain *d, uint32_t port)
 	const struct evtchn_state *s = &d->ev;
 	const struct port *p = &s->port[port], *q;
 
-	if (p->vcpu >= VCPUS || p->type > EVTCHNSTAT_ipi || p->type == EVTCHNSTAT_pirq || p->virq >= VIRQS ||
-	    p->priority >= FIFO_QUEUES || p->last_priority >= FIFO_QUEUES)
+	if (p->vcpu >= VCPUS || p->last_vcpu >= VCPUS || p->type > EVTCHNSTAT_ipi ||
+	    p->type == EVTCHNSTAT_pirq || p->virq >= VIRQS || p->priority >= FIFO_QUEUES)
 		return false;
 	if (p->type == EVTCHNSTAT_virq)
 		return *evtchn_virq_port(d, p) == port;

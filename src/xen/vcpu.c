@@ -1,5 +1,8 @@
 /*
  * vcpu.c - vcpu_op: a vCPU's timers and areas, and its coming and going.
+ *
+ * The call of one vCPU may be about another: `to` is the one that it is about, and what
+ * its argument points to is v's, who calls.
  */
 #include "xen/internal.h"
 
@@ -21,14 +24,14 @@ enum { MEMORY_LITTLE = 512 /* MB */ };
  * exception so early that it has no handler yet, of which too little memory is the usual
  * cause.  What it could not handle is on its stack; where a page was missing, cr2 tells.
  */
-static int64_t vcpu_down(struct vcpu *v, gva_t arg)
+static int64_t vcpu_down(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
-	uint64_t cr2 = vinfo_get64(v, offsetof(struct vcpu_info, arch.cr2));
+	uint64_t cr2 = vinfo_get64(to, offsetof(struct vcpu_info, arch.cr2));
 	uint64_t mb = mem_ram_pages(v->d->mem) >> (20 - PAGE_SHIFT);
 	char fault[64] = "";
 
 	(void)arg;
-	if (upcall_mask(v) == 0) {
+	if (upcall_mask(to) == 0) {
 		sched_shutdown(v, SHUTDOWN_poweroff);
 		return 0;
 	}
@@ -40,28 +43,31 @@ static int64_t vcpu_down(struct vcpu *v, gva_t arg)
 	return 0;
 }
 
-static int64_t vcpu_up(struct vcpu *v, gva_t arg)
+static int64_t vcpu_up(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	(void)v;
+	(void)to;
 	(void)arg;
 	return 0;
 }
 
-static int64_t vcpu_is_up(struct vcpu *v, gva_t arg)
+static int64_t vcpu_is_up(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	(void)v;
+	(void)to;
 	(void)arg;
 	return 1;
 }
 
-static int64_t vcpu_initialise(struct vcpu *v, gva_t arg)
+static int64_t vcpu_initialise(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	struct vcpu_guest_context c;
 
+	(void)to;
 	return copy_from_guest(v, &c, arg, sizeof c) < 0 ? -EFAULT : -EEXIST;
 }
 
-static int64_t set_periodic(struct vcpu *v, gva_t arg)
+static int64_t set_periodic(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	struct vcpu_set_periodic_timer p;
 
@@ -69,56 +75,63 @@ static int64_t set_periodic(struct vcpu *v, gva_t arg)
 		return -EFAULT;
 	if (p.period_ns < NS_PER_MS || p.period_ns > UINT64_MAX >> 2)
 		return -EINVAL;
-	timer_set_period(v, p.period_ns);
+	timer_set_period(to, p.period_ns);
 	return 0;
 }
 
-static int64_t stop_periodic(struct vcpu *v, gva_t arg)
+static int64_t stop_periodic(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
+	(void)v;
 	(void)arg;
-	timer_set_period(v, 0);
+	timer_set_period(to, 0);
 	return 0;
 }
 
 /*
  * What is in the past fires at once.  VCPU_SSHOTTMR_future, which asks for an error
- * instead, is ignored, as by Xen since 4.17.3.
+ * instead, is ignored, as by Xen since 4.17.3.  Only the vCPU itself may.
  */
-static int64_t set_singleshot(struct vcpu *v, gva_t arg)
+static int64_t set_singleshot(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	struct vcpu_set_singleshot_timer s;
 
+	if (to != v)
+		return -EINVAL;
 	if (copy_from_guest(v, &s, arg, sizeof s) < 0)
 		return -EFAULT;
 	timer_set(v, (int64_t)s.timeout_abs_ns < 0 ? 0 : s.timeout_abs_ns);
 	return 0;
 }
 
-static int64_t stop_singleshot(struct vcpu *v, gva_t arg)
+static int64_t stop_singleshot(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	(void)arg;
+	if (to != v)
+		return -EINVAL;
 	timer_set(v, SOURCE_NEVER);
 	return 0;
 }
 
 /* Delivered as the call returns, and after another NMI's iret. */
-static int64_t send_nmi(struct vcpu *v, gva_t arg)
+static int64_t send_nmi(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
+	(void)v;
 	if (arg != 0)
 		return -EINVAL;
-	v->trap.nmi_pending = true;
+	to->trap.nmi_pending = true;
 	return 0;
 }
 
 /* Where a vCPU runs is told to dom0 only. */
-static int64_t get_physid(struct vcpu *v, gva_t arg)
+static int64_t get_physid(struct vcpu *v, struct vcpu *to, gva_t arg)
 {
 	(void)v;
+	(void)to;
 	(void)arg;
 	return -EINVAL;
 }
 
-static int64_t (*const vcpu_ops[])(struct vcpu *v, gva_t arg) = {
+static int64_t (*const vcpu_ops[])(struct vcpu *v, struct vcpu *to, gva_t arg) = {
 	[VCPUOP_initialise] = vcpu_initialise,
 	[VCPUOP_up] = vcpu_up,
 	[VCPUOP_down] = vcpu_down,
@@ -137,11 +150,11 @@ static int64_t (*const vcpu_ops[])(struct vcpu *v, gva_t arg) = {
 
 int64_t hc_vcpu_op(struct vcpu *v, const struct hypercall_args *h)
 {
-	uint32_t cmd = (uint32_t)h->a[0];
+	uint32_t cmd = (uint32_t)h->a[0], to = (uint32_t)h->a[1];
 
-	if ((uint32_t)h->a[1] != 0)
+	if (to >= VCPUS)
 		return -ENOENT;
 	if (cmd >= sizeof vcpu_ops / sizeof vcpu_ops[0] || vcpu_ops[cmd] == NULL)
 		return -ENOSYS;
-	return vcpu_ops[cmd](v, h->a[2]);
+	return vcpu_ops[cmd](v, &v->d->vcpu[to], h->a[2]);
 }

@@ -2,7 +2,7 @@
  * fuzz_net.c - what stands between a guest and libslirp: frames of the guest's, and
  * libslirp's answers to them.
  *
- * The input is frames, each behind two bytes of its length.  First each goes through
+ * The input is frames, each after two bytes of its length.  First each goes through
  * what reads frames, and what must hold is checked by other means.  Then all go into a
  * network with restrict=1, so that libslirp sees them and connects to nothing.
  */

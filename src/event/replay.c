@@ -7,7 +7,7 @@
  *      tsc and the way of asking are the recorded ones, and must then match in
  *      brctr, rip and rcx too.  A record that lies after us was missed.
  *  Y3. horizon() stops the vCPU exactly at a door.  Before a witness it stops
- *      somewhat behind: the witness makes the vCPU come back by itself, and
+ *      some way after it: the witness makes the vCPU come back by itself, and
  *      when it does not, that is a miss.
  *  Y4. status only ever leaves REPLAY_RUNNING; after that nothing is compared.
  *  Y6. `fold` holds what has been seen of the exits of `rec`; it is open while `have` is

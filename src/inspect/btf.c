@@ -27,8 +27,8 @@ struct btf {
 
 /*
  * Bytes after a type's first 12: of all, and for each of its vlen entries;
- * whether the third word is a size; whether it is the type behind a name or
- * qualifier.
+ * whether the third word is a size; whether it is the type that a name or
+ * qualifier stands for.
  */
 static const struct {
 	uint8_t fixed, each;

@@ -63,7 +63,7 @@ struct guest_map {
 bool guest_read(const struct guest_view *v, uint64_t va, void *p, size_t n);
 /* As many of n bytes as are mapped without a gap. */
 size_t guest_read_some(const struct guest_view *v, uint64_t va, void *p, size_t n);
-/* The machine frame behind va; MFN_NONE. */
+/* The machine frame that va leads to; MFN_NONE: none. */
 mfn_t guest_frame(const struct guest_view *v, uint64_t va);
 /* A text of at most n - 1 bytes, cut there; its length.  -1: not mapped. */
 int guest_string(const struct guest_view *v, uint64_t va, char *p, size_t n);

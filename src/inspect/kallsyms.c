@@ -269,10 +269,10 @@ static bool offsets_ok(struct tables *t, size_t offsets, size_t base)
 
 static bool find_offsets(struct tables *t)
 {
-	size_t len = (size_t)t->count * 4, behind = t->token_index + 2 * TOKENS;
+	size_t len = (size_t)t->count * 4, after = t->token_index + 2 * TOKENS;
 
 	for (size_t align = 4; align <= 8; align += 4) {
-		size_t base = (t->num_at & ~(size_t)7) - 8, at = up(behind, align);
+		size_t base = (t->num_at & ~(size_t)7) - 8, at = up(after, align);
 
 		if (base >= up(len, align) && offsets_ok(t, base - up(len, align), base))
 			return true;

@@ -95,7 +95,7 @@ static bool matches(const struct image_elf *memory, const struct image_elf *give
 	return elf_is(given) && (n == 0 || k == 0 || (n == k && memcmp(a, b, n) == 0));
 }
 
-/* The file behind a mapping; NULL: none, or none that could be read. */
+/* The file that is mapped; NULL: none, or none that could be read. */
 static struct user_file *user_file(struct user *u, const struct guest_map *m)
 {
 	uint64_t start = m->mapping != 0 ? 0 : m->start;

@@ -65,7 +65,7 @@ struct user_file {
 	struct user_file *next;
 };
 
-/* A process's mappings, and the files behind them as they are asked for. */
+/* A process's mappings, and their files as they are asked for. */
 struct user {
 	struct guest_view v; /* by the process's page tables */
 	struct guest_map *map;

@@ -133,14 +133,14 @@ static int run_to_text(struct ttd_session *s, struct console_search *c, const ch
 static int listen_back(struct ttd_session *s, struct console_search *c, struct timeline_pos from,
 	struct timeline_pos to, struct ttd_error *e)
 {
-	struct head behind = c->head;
+	struct head after = c->head;
 
 	c->head.len = c->len = 0;
 	if (!timeline_silent(s->tl, from.icount, to.icount) &&
 	    (timeline_seek(s->tl, from, e) != 0 || listen_to(s, c, to, e) != 0))
 		return -1;
-	for (size_t i = 0; i < behind.len; i++) /* what it completes is the last one */
-		hear(c, &behind.text[i], 1, behind.icount[i]);
+	for (size_t i = 0; i < after.len; i++) /* what it completes is the last one */
+		hear(c, &after.text[i], 1, after.icount[i]);
 	return 0;
 }
 
@@ -148,12 +148,12 @@ static int run_back_to_text(struct ttd_session *s, struct console_search *c, con
 	struct ttd_error *e)
 {
 	struct timeline_pos here = timeline_pos(s->tl), to = here, from = { 0, 0 };
-	uint64_t behind;
+	uint64_t unused;
 
 	c->before = here;
 	while (!c->found && (to.icount != 0 || to.moment != 0)) {
 		timeline_segment(s->tl, to.moment != 0 ? to.icount : to.icount - 1, &from.icount,
-			&behind);
+			&unused);
 		if (listen_back(s, c, from, to, e) != 0)
 			return -1;
 		to = from;

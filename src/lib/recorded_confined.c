@@ -1,7 +1,7 @@
 /*
  * recorded_confined.c - a trace is opened to run it, by a process that is confined by then.
  *
- * Which files that takes META says, and META is behind the code that a hostile log would
+ * META says which files that takes, and to read META takes the code that a hostile log would
  * attack.  So a confined child reads it (scout.h).  This process finds the kernel and the
  * ramdisk, which it only compares, and opens the disks; then it gives up the rest, and
  * only then it reads the log, its overlays and checkpoints, and unpacks the kernel.

@@ -1,7 +1,7 @@
 /*
  * scout.h - what has to be known of a stranger's trace before it can be read confined.
  *
- * Which files a trace is about its META says, and META is behind the code that a damaged
+ * META says which files a trace needs, and to read META takes the code that a damaged
  * log would attack.  So a child that may do nothing but read that one file looks first, and
  * hands back META; the process itself only compares and copies what it was given.
  */

@@ -68,7 +68,7 @@ struct maker {
 	const struct vm_extra *x;
 };
 
-/* The domain's source: what the extras say, or a live one; behind a gate. */
+/* The domain's source: what the extras say, or a live one; with a gate around it. */
 static struct source *make_source(void *ctx, const struct live_params *live, struct ttd_error *e)
 {
 	struct maker *m = ctx;

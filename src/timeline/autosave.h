@@ -17,8 +17,8 @@ struct autosave_params {
 	 * covers: to 4 times up to a 7th and a 12th, to 24 times at most; or
 	 * instructions, exactly. */
 	uint64_t every_ns, every_insns; /* both 0: the default time */
-	/* How many records of the log at this icount, where the run is, are behind
-	 * it; UINT32_MAX: the log is not complete, take no more. */
+	/* How many records of the log at this icount, where the run is, come
+	 * before it; UINT32_MAX: the log is not complete, take no more. */
 	uint32_t (*records_at)(void *ctx, uint64_t icount);
 	/* [vCPU thread] One line, once: no more are stored, and why.  May be NULL. */
 	void (*note)(void *ctx, const char *line);

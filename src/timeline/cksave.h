@@ -30,7 +30,7 @@ struct cksave *cksave_open(const struct cksave_params *p, struct ttd_error *e);
 bool cksave_idle(const struct cksave *w);
 /*
  * [vCPU thread] The machine is at a moment 0; `records`: this many records of the log
- * at this icount are behind it.  -1: nothing more is stored, see cksave_error().
+ * at this icount come before it.  -1: nothing more is stored, see cksave_error().
  */
 int cksave_take(struct cksave *w, uint32_t records);
 /* CPU time spent so far, by both threads. */

@@ -233,12 +233,12 @@ void timeline_continue_back(struct timeline *tl, const struct timeline_points *p
 {
 	struct timeline_pos to = timeline_pos(tl), from = { 0, 0 };
 	struct search s;
-	uint64_t behind;
+	uint64_t unused;
 
 	*end = (struct move_end){ .why = MOVE_BEGIN };
 	while (to.icount != 0 || to.moment != 0) {
 		/* A checkpoint at `to` itself is of no use. */
-		timeline_segment(tl, to.moment != 0 ? to.icount : to.icount - 1, &from.icount, &behind);
+		timeline_segment(tl, to.moment != 0 ? to.icount : to.icount - 1, &from.icount, &unused);
 		switch (search(tl, p, from, to, &s, end)) {
 		case MET_OTHER:
 			if (end->why != MOVE_END) {

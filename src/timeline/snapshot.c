@@ -225,7 +225,7 @@ int snapshot_restore(struct timeline *tl, struct ckpt *k, struct ttd_error *e)
 		(struct rbuf){ .p = k->state.p, .len = k->state.len }, e);
 }
 
-/* Behind the log's end is nothing to go on to: a recording that was killed. */
+/* After the log's end there is nothing to go on to: a recording that was killed. */
 int ckpt_stored(struct timeline *tl)
 {
 	for (size_t i = 0; i < ckread_count(tl->file); i++) {

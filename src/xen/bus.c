@@ -124,7 +124,7 @@ static void set_state(struct seat *s, enum xenbus_state state)
 
 /* ---- memory ---- */
 
-/* The frame behind a reference, if dom0 may copy n bytes there. */
+/* The frame that a reference names, if dom0 may copy n bytes there. */
 static mfn_t area_for(struct domain *d, uint32_t ref, bool write, unsigned off, size_t n)
 {
 	struct grant_area a;

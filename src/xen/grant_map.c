@@ -6,7 +6,7 @@
  * grant's entry.  It is named by a handle; which one is next follows from the
  * calls before, by Xen's list of free handles: taken at the head, put back at the
  * tail, the last one never given out.  The entry may be overwritten by the guest
- * behind our back; then only unmapping it by its address fails.
+ * without our knowing; then only unmapping it by its address fails.
  */
 #include "xen/strict.h"
 

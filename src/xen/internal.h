@@ -136,7 +136,7 @@ static inline bool is_guests(const struct domain *d, mfn_t mfn)
 	return is_ram(d, mfn) || mfn == d->shared_info || grant_is_shared(&d->grant, mfn);
 }
 bool strict_not_writable(const struct domain *d, mfn_t mfn); /* strict.c; d->strict only */
-/* May it be written behind the guest's back?  Not what it has pinned as a page table. */
+/* May the hypervisor write to it unasked?  Not if the guest has pinned it as a page table. */
 static inline bool is_writable(const struct domain *d, mfn_t mfn)
 {
 	return is_guests(d, mfn) && !(is_ram(d, mfn) && d->pin.level[mfn - MEM_FIRST_MFN] != 0) &&

@@ -2,7 +2,7 @@
  * machine.c - a domain without a kernel: its extra frames and the state that
  * every part starts with.
  *
- * Behind the guest's RAM lie shared_info, the grant table with its status, and the
+ * After the guest's RAM come shared_info, the grant table with its status, and the
  * machine-to-phys table that kernel mode sees in Xen's hole.  The table also
  * covers the extra frames, for which it says ~0: not the guest's.
  */

@@ -124,7 +124,7 @@ static const struct xs_node *next_node(const struct xenstore *xs, const struct x
 		n = xs_tree_get(&xs->tree, parent);
 		c = n->children;
 		end = c + n->children_len;
-		/* Behind our own name (invariant X1: it is there). */
+		/* What follows our own name (invariant X1: it is there). */
 		while (strcmp(c, xs_leaf(path)) != 0)
 			c += strlen(c) + 1;
 		c += strlen(c) + 1;

@@ -274,7 +274,7 @@ static bool compare_limit(struct state *s, struct host *h)
 	counts.checks++;
 	if (!decode_host(&next, h->at + h->i.length) ||
 		next.i.mnemonic != (s->r11.stack ? ZYDIS_MNEMONIC_JNB : ZYDIS_MNEMONIC_JNBE))
-		violation(h->at, "no branch behind the comparison");
+		violation(h->at, "no branch after the comparison");
 	return true;
 }
 

@@ -39,7 +39,7 @@ def breakpoints(ip):
 
 
 def steps(icount, ip):
-    """From a little before the fault to a little behind it, and back."""
+    """From a little before the fault to a little after it, and back."""
     c.monitor('seek %d' % (icount - 5))
     seen = []
     for _ in range(12):

@@ -24,7 +24,7 @@ __attribute__((noinline)) static void handler(int sig)
 		pause();
 }
 
-/* Never to be inlined, and with work behind the call, so that it is no jump. */
+/* Never to be inlined, and with work after the call, so that it is no jump. */
 __attribute__((noinline)) int innermost(int n)
 {
 	char buffer[256];

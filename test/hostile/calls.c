@@ -69,7 +69,7 @@ static void hypercalls(int any)
 			    nr == __HYPERVISOR_update_va_mapping || nr == __HYPERVISOR_multicall ||
 			    nr == __HYPERVISOR_update_descriptor)
 				continue;
-			/* Answers go to the pool or nowhere, and not to what is behind it. */
+			/* Answers go to the pool or nowhere, and not to what comes after it. */
 			if (nr == __HYPERVISOR_grant_table_op)
 				a[2] = rnd_below(8);
 			for (unsigned k = 0; k < 5; k++)
@@ -113,7 +113,7 @@ static void multicalls(void)
 		hc(__HYPERVISOR_multicall, addr(m), n, 0, 0, 0);
 		at = rnd_wild();
 		if (at - VIRT_BASE < 0x8000000)
-			at = addr(pool); /* results fall on what is behind it */
+			at = addr(pool); /* results fall on what comes after it */
 		hc(__HYPERVISOR_multicall, at, rnd_wild() & 0xff, 0, 0, 0);
 		set_traps();
 	}

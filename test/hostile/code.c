@@ -32,7 +32,7 @@ static void smc_loop(void)
 	}
 }
 
-/* An instruction that overwrites the one behind it, in its own block. */
+/* An instruction that overwrites the one after it, in its own block. */
 static void smc_self(void)
 {
 	uint8_t *p = new_page();

@@ -2,7 +2,7 @@
  * engine.c - runs cases on one tier of the engine, in a guest address space
  * that holds the same pages at the same addresses as the native worker's.
  *
- * Frames 0..NFRAMES-1 hold the case's pages, those behind them page tables.
+ * Frames 0..NFRAMES-1 hold the case's pages, those after them page tables.
  * Two roots share all lower tables, so kernel and user mode see the same.
  */
 #include <stdio.h>

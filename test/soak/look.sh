@@ -17,7 +17,7 @@ oops() {
 		sed -n 's/^\[[ 0-9.]*\]  *\([a-zA-Z_][^ ]*+0x[0-9a-f]*\/0x[0-9a-f]*\).*/\1/p' >"$TTD_TMP/theirs"
 	"$ttd" bt oops --at 'console:Call Trace:' 2>"$TTD_TMP/err" |
 		awk '$2 >= "0xffff8" { print $3 }' >"$TTD_TMP/ours"
-	# From the one behind the exception on both have the same.
+	# From the one after the exception on both have the same.
 	sed -n '/^sysrq_handle_crash+/,$p' "$TTD_TMP/theirs" >"$TTD_TMP/a"
 	[ -s "$TTD_TMP/a" ] || sed -n '/^__handle_sysrq/,$p' "$TTD_TMP/theirs" >"$TTD_TMP/a"
 	sed -n "/^$(head -n 1 "$TTD_TMP/a" | sed 's/[/]/\\\//g')/,\$p" "$TTD_TMP/ours" >"$TTD_TMP/b"

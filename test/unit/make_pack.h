@@ -1,6 +1,6 @@
 /*
  * make_pack.h - packed traces with an index as somebody likes it, whose
- * checksums are right: for tests and the fuzzer of what is behind those.
+ * checksums are right: for tests and the fuzzer of what comes after those.
  */
 #ifndef TEST_MAKE_PACK_H
 #define TEST_MAKE_PACK_H

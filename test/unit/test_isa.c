@@ -21,7 +21,7 @@ static bool always_executes(unsigned i)
 	return i == ISA_LZCNT || i == ISA_RDTSCP;
 }
 
-/* What ends the sample: 0 when ud2 behind it does. */
+/* What ends the sample: 0 when ud2 after it does. */
 static bool executes(uint64_t isa, const struct isa_row *row, enum cpu_tier tier)
 {
 	static const uint8_t seed[CPU_SEED] = { 1 };

@@ -156,7 +156,7 @@ static void breaks_in_a_loop(void **state)
 		{ .va = KCODE + 0xd, .root = MEM_FIRST_MFN },
 		{ .va = KCODE + 0x17, .root = MEM_FIRST_MFN + FIRST_TABLE },
 	};
-	static const unsigned at[] = { 0x9, 0x15, 0x17 }, index[] = { 0, 1, 6 }, behind[] = { 3, 6, 7 };
+	static const unsigned at[] = { 0x9, 0x15, 0x17 }, index[] = { 0, 1, 6 }, after[] = { 3, 6, 7 };
 
 	(void)state;
 	for (int tier = 0; tier < 2; tier++) {
@@ -172,7 +172,7 @@ static void breaks_in_a_loop(void **state)
 				assert_false(g.x.debug.watch);
 				assert_int_equal(g.x.debug.index, index[k]);
 				assert_int_equal(s->rip, KCODE + at[k]);
-				assert_int_equal(s->icount, i * PER_LOOP + behind[k]);
+				assert_int_equal(s->icount, i * PER_LOOP + after[k]);
 				/* Stopping at the very place changes nothing. */
 				if (i == 5)
 					run(&g, s->icount + 1);

@@ -51,7 +51,7 @@ static uint64_t m2p(struct domain *d, uint64_t pfn)
 	return v;
 }
 
-/* The digest that is kept up to date is right.  (Tests write ARG behind its back.) */
+/* The digest that is kept up to date is right.  (Tests write ARG without its knowing.) */
 static void sum_ok(struct domain *d)
 {
 	mem_write_frame(d->mem, MFN(ARG_PFN), 0, arg(d), 1);

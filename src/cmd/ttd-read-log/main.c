@@ -296,7 +296,7 @@ static void print_counts(const struct options *o, const struct counts *c)
 	}
 }
 
-static bool behind(const struct position *p, const struct ttd_event *ev)
+static bool is_past(const struct position *p, const struct ttd_event *ev)
 {
 	return p->set && (p->brctr ? ev->brctr : ev->icount) >= p->n;
 }
@@ -332,7 +332,7 @@ static int print_log(const struct options *o, struct ttd_log *log,
 				break;
 			continue;
 		}
-		if (left-- == 0 || behind(&o->to, &ev) || ferror(stdout))
+		if (left-- == 0 || is_past(&o->to, &ev) || ferror(stdout))
 			break;
 		if (!wanted(o, &ev))
 			continue;

@@ -1,5 +1,5 @@
 /*
- * diff.c - ttd diff and ttd report: what a replay left behind that diverged.
+ * diff.c - ttd diff and ttd report: what is left of a replay that diverged.
  */
 #include <ttd/ttd.h>
 

@@ -32,7 +32,7 @@ TTD_API int ttd_vm_confine(struct ttd_vm *vm, unsigned flags, struct ttd_error *
 /*
  * What a process that opens a trace gives up, as by ttd_vm_confine(), for the whole process
  * and for good.  Files and folders of `inputs` can be read afterwards, files of `outputs` made
- * or written anew; other files are out of reach, but for what everybody's programs read (/usr)
+ * or written anew; other files are out of reach, except for what everybody's programs read (/usr)
  * and what the trace is about.  Which files that are is found by a process of its own, which
  * may read nothing but the log; disks are open by then.  TTD_CONFINE_CHILDREN: for
  * ttd_session_last_write().

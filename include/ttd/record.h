@@ -87,7 +87,7 @@ struct ttd_replay {
 	void (*note)(void *ctx, const char *line);
 	void *note_ctx;
 	int untrusted;        /* as in ttd_config; what this user did not record is so in any case, */
-	int trusted;          /* but for this */
+	int trusted;          /* except for this */
 	uint64_t space_after; /* as in ttd_config */
 };
 #define TTD_REPLAY_INIT \

@@ -15,7 +15,7 @@ extern "C" {
  * Sessions: a trace as something one can go to and fro in.  A session stands
  * at a place of the recording, at first at its start, and there the machine can
  * be looked at through a view.  The recording does not change.  One thread at
- * a time, but for ttd_session_interrupt().
+ * a time, except for ttd_session_interrupt().
  *
  * Positions are written like this:
  *	N, N.M          N instructions retired; M: moment there, see below

@@ -9,7 +9,7 @@
  * unloads on the way are noticed by a new view only.
  *
  * What comes out of a guest is bytes that somebody else wrote.  Texts here end
- * with NUL and are otherwise as they were found, but for control characters,
+ * with NUL and are otherwise as they were found, except for control characters,
  * which are replaced where nothing else is said.
  */
 #ifndef TTD_VIEW_H

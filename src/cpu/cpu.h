@@ -219,7 +219,7 @@ const struct cpu_exit *cpu_run(struct cpu *c, uint64_t target);
 /*
  * What the hypervisor can complete at once where the guest would leave, so that it goes on
  * without an exit.  Called with the guest's vector registers live and state.fx not up to
- * date: neither those nor libc may be used (*_hot.c), but for what cpu_outside() calls.
+ * date: neither those nor libc may be used (*_hot.c), except for what cpu_outside() calls.
  * True: it is done, as if it had been handled, and rip and icount say so; no interrupt is due,
  * and where inputs or a stop are, cpu_kick() was called.  False: nothing was done, and
  * the exit is to come.

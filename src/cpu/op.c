@@ -94,7 +94,7 @@ static int bind(struct tr *t, int reg, unsigned use, int *free, int nfree, int *
 		if (bound[i] == reg)
 			return free[i];
 	if (*taken == nfree)
-		__builtin_trap(); /* cannot be: no form has so many operands */
+		__builtin_trap(); /* cannot be: no form has this many operands */
 	bound[*taken] = reg;
 	if (free[*taken] == R10)
 		t->delta_reg = NO_REG;

@@ -49,7 +49,7 @@ bool insn_at(struct cpu *c, struct insn *in)
 }
 
 /*
- * SSE operands of 16 bytes and FXSAVE areas must be aligned, but for some; of AVX only
+ * SSE operands of 16 bytes and FXSAVE areas must be aligned, except for some; of AVX only
  * those of some.
  */
 static bool needs_alignment(const struct insn *in)

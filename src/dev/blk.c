@@ -215,12 +215,12 @@ static void fail_write(struct blk *b, const struct request *r)
 }
 
 /* K4, when the log says so. */
-static void become_sick(struct blk *b, const struct request *r)
+static void disk_failed(struct blk *b, const struct request *r)
 {
 	if (r->op == OP_READ || r->nseg == 0)
 		return;
 	pthread_mutex_lock(&b->lock);
-	b->sick = true;
+	b->failed = true;
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -240,7 +240,7 @@ static void complete(struct blk *b, struct request *r, unsigned status, uint64_t
 		fail_write(b, r);
 		return;
 	} else if (answer == RSP_ERROR && !read_only(b)) {
-		become_sick(b, r);
+		disk_failed(b, r);
 	}
 	count(b, r, answer != RSP_OKAY);
 	blk_respond(b, r, answer);
@@ -362,7 +362,7 @@ static void save(struct dev *dev, struct wbuf *w, enum dev_save what)
 		save_request(r, w, what);
 	if (what == DEV_SAVE_DIGEST)
 		return;
-	wbuf_u8(w, b->sick);
+	wbuf_u8(w, b->failed);
 	wbuf_u8(w, disk_overlay(b->disk) != NULL);
 	if (disk_overlay(b->disk) != NULL) {
 		if (overlay_freeze(disk_overlay(b->disk)) != 0)
@@ -441,7 +441,7 @@ static int load(struct dev *dev, struct rbuf *r)
 	for (const struct request *q = b->flight; q != NULL; q = q->next)
 		if (!sums_up(q))
 			return -1;
-	b->sick = rbuf_u8(r) != 0;
+	b->failed = rbuf_u8(r) != 0;
 	if (rbuf_u8(r) != (disk_overlay(b->disk) != NULL) || r->bad)
 		return -1;
 	return disk_overlay(b->disk) != NULL ? overlay_load(disk_overlay(b->disk), r) : 0;
@@ -452,7 +452,7 @@ static uint64_t content(struct dev *dev)
 	struct blk *b = blk_of(dev);
 
 	work_wait(b, NULL);
-	return b->sick ? 0 : disk_content(b->disk);
+	return b->failed ? 0 : disk_content(b->disk);
 }
 
 static void detach(struct dev *dev)

@@ -13,7 +13,7 @@
  *      reads these only when done; all else is its own.
  *  K3. What was written is copied out of the guest inside its notify; what was
  *      read is copied into it inside apply().
- *  K4. A disk that could not be written is `sick`: every later request fails.
+ *  K4. A disk that could not be written is `failed`: every later request fails.
  */
 #ifndef TTD_DEV_BLK_INTERNAL_H
 #define TTD_DEV_BLK_INTERNAL_H
@@ -74,8 +74,8 @@ struct blk {
 	struct request *todo; /* the first that is not done; NULL: none */
 	bool quit;
 	bool posting; /* the worker calls post() */
-	bool sick;  /* K4; written under the lock */
-	bool told;  /* that it is sick; the worker's */
+	bool failed;  /* K4; written under the lock */
+	bool told;  /* that it failed; the worker's */
 };
 
 /* blk_ring.c */

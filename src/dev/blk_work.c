@@ -60,20 +60,20 @@ static void tell(struct blk *b, const struct request *r)
 	b->p.note(b->p.note_ctx, line);
 }
 
-/* K4.  A disk that cannot even be written where it is read-only is not sick. */
-static void run(struct blk *b, struct request *r, bool sick)
+/* K4.  A disk that cannot even be written where it is read-only has not failed. */
+static void run(struct blk *b, struct request *r, bool failed)
 {
 	if (r->status != RSP_OKAY)
 		return;
-	r->error = sick ? EIO : execute(b, r);
+	r->error = failed ? EIO : execute(b, r);
 	if (r->error == 0)
 		return;
 	r->status = RSP_ERROR;
-	if (!sick && r->error != EROFS)
+	if (!failed && r->error != EROFS)
 		tell(b, r);
 }
 
-static bool makes_sick(const struct request *r)
+static bool is_failure(const struct request *r)
 {
 	return r->op != OP_READ && r->error != 0 && r->error != EROFS;
 }
@@ -87,18 +87,18 @@ static void *worker(void *ctx)
 
 	pthread_mutex_lock(&b->lock);
 	for (;;) {
-		bool sick;
+		bool failed;
 
 		while ((r = b->todo) == NULL && !b->quit)
 			pthread_cond_wait(&b->work, &b->lock);
 		if (r == NULL)
 			break;
-		sick = b->sick;
+		failed = b->failed;
 		pthread_mutex_unlock(&b->lock);
-		run(b, r, sick);
+		run(b, r, failed);
 		n = completion(r, p);
 		pthread_mutex_lock(&b->lock);
-		b->sick |= makes_sick(r);
+		b->failed |= is_failure(r);
 		b->todo = r->next;
 		r->done = true;
 		b->posting = !b->dev.bus->virtual_clock;

@@ -8,7 +8,7 @@
  * checked at each copy.
  *
  *  B1. All functions of dev_ops are called on the vCPU thread, and all of
- *      dev_bus_ops are to be called there, but for post(), which any thread
+ *      dev_bus_ops are to be called there, except for post(), which any thread
  *      may call.
  *  B2. notify() is a synchronous guest action: it happens again by itself at
  *      the same instruction of a replay.  So it may depend on guest memory, on

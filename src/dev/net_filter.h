@@ -6,7 +6,7 @@
  *
  *  F1. Some addresses are never reached: the host's loopback by any spelling, link-local
  *      ones and clouds' metadata servers, groups, reserved ones, and those of the
- *      virtual network itself but for its router and name server.
+ *      virtual network itself except for its router and name server.
  *  F2. The router's address leads to the host's loopback: closed unless the
  *      interface has hostloopback=1.  So are the host's own addresses, where the same
  *      servers listen, as they were when the first network was made.  With restrict=1

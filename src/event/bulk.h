@@ -9,8 +9,8 @@
  *  BK1. [released, head) holds what is in use.  head is the producer's; the guest is
  *      after `done`, the log's writer after `released`, and what both have after them
  *      may be overwritten.
- *  BK2. Whoever goes by pointers knows the order: an item's offset is the first after
- *      the last one's that lies at its address.  Items may be passed over.
+ *  BK2. A pointer is enough to find an item's offset in the stream: it is the lowest offset
+ *      after the last item's that lies at that address.  Items may be passed over.
  *  BK3. `released` is the other process's word: it is believed as long as it moves
  *      forward and not beyond head.  So is what the data say: they are input.
  *  BK4. The bytes are mapped twice, one after the other, as a ring's are.

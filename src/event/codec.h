@@ -63,7 +63,7 @@ void encode_free(struct encoder *e);
 size_t encode_size(const struct encoder *e);
 /* -1: not a record that the format can hold, or no memory. */
 int encode(struct encoder *e, const struct log_record *r);
-/* The payload but for its last column; out->bad: no memory. */
+/* The payload except for its last column; out->bad: no memory. */
 void encode_finish(const struct encoder *e, struct wbuf *out);
 /* Where the last column is: this many pieces. */
 unsigned encode_rest(const struct encoder *e, struct iovec part[REST_PARTS]);

@@ -1,13 +1,13 @@
 /*
  * drain_thread.c - a thread that drains; see drain.h.
  *
- * Where the guest has a network, much is logged just when everybody has work: the
- * guest, the network's thread, whoever it talks to.  Of them only the log can wait.  So
- * the thread has a helper of class SCHED_IDLE, which gives way at once.  But on a machine
- * that is busy with other things too such a thread may not run for seconds: one that does
- * not get on is not asked any more for a while, and the work is done without it.
+ * A guest with a network logs most when every other thread is busy too: the guest's, the
+ * network's, and whatever it talks to.  The log alone can wait.  So this thread has a helper
+ * of class SCHED_IDLE, which gives way to all of them at once.  On a machine that is busy with
+ * other programs, though, such a helper may not run for seconds.  If it makes no progress, it
+ * is left alone for a while, and this thread does the work itself.
  *
- *  DT1. Who drains is the helper while it is BUSY, and the thread else.
+ *  DT1. While the helper is BUSY, only the helper drains; otherwise only the thread does.
  */
 #define _GNU_SOURCE /* SCHED_IDLE */
 #include "event/drain.h"

@@ -3,28 +3,19 @@
  */
 #include "gdb/packet.h"
 
-static const char digits[] = "0123456789abcdef";
+#include "util/parse.h"
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+static const char digits[] = "0123456789abcdef";
 
 int hex_number(const char **text, uint64_t *value)
 {
 	const char *p = *text;
 	uint64_t v = 0;
 
-	for (; hex_digit(*p) >= 0; p++) {
+	for (; parse_digit(*p) < 16; p++) {
 		if (v >> 60 != 0)
 			return -1;
-		v = v << 4 | (unsigned)hex_digit(*p);
+		v = v << 4 | (unsigned)parse_digit(*p);
 	}
 	if (p == *text)
 		return -1;
@@ -38,10 +29,10 @@ int hex_bytes(const char *text, void *p, size_t n)
 	uint8_t *out = p;
 
 	for (size_t i = 0; i < n; i++) {
-		int high = hex_digit(text[2 * i]);
-		int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+		int high = parse_digit(text[2 * i]);
+		int low = high < 16 ? parse_digit(text[2 * i + 1]) : 16;
 
-		if (low < 0)
+		if (low == 16)
 			return -1;
 		out[i] = (uint8_t)(high << 4 | low);
 	}
@@ -105,8 +96,8 @@ enum packet_event packet_byte(struct packet *p, uint8_t byte)
 		return data(p, byte);
 	case SUM_HIGH:
 	case SUM_LOW:
-		digit = hex_digit((char)byte);
-		p->bad_sum |= digit < 0;
+		digit = parse_digit((char)byte);
+		p->bad_sum |= digit == 16;
 		p->given = (uint8_t)(p->given << 4 | (digit & 15));
 		if (p->state == SUM_HIGH) {
 			p->state = SUM_LOW;

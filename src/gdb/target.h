@@ -1,6 +1,6 @@
 /*
  * target.h - what the remote serial protocol needs of a machine: one x86-64 CPU,
- * stopped but for the time that move() takes.  This layer knows no engine.
+ * stopped except for the time that move() takes.  This layer knows no engine.
  */
 #ifndef TTD_GDB_TARGET_H
 #define TTD_GDB_TARGET_H

@@ -11,7 +11,7 @@ struct frame_use {
 	mfn_t mfn;       /* in */
 	uint64_t pfn;    /* the guest's number of it; UINT64_MAX: not known */
 	uint64_t image;  /* addresses it is mapped at, 0: not there: kernel image and modules, */
-	uint64_t kernel; /* anywhere else in the kernel but for the direct map, */
+	uint64_t kernel; /* anywhere else in the kernel except for the direct map, */
 	uint64_t direct;
 	uint64_t user;   /* and in the process that runs */
 };

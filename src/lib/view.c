@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/symfile.h"
 #include "lib/vm.h"
 #include "util/gpr.h"
 #include "util/options.h"
+#include "util/outfile.h"
 #include "util/parse.h"
 
 /* ---- opening ---- */
@@ -110,6 +112,23 @@ void ttd_view_name(const struct ttd_view *view, uint64_t addr, char *text, size_
 	snprintf(text, n, "%s+0x%" PRIx64 "/0x%" PRIx64 "%s%s%s", name, offset,
 		symbols_size(s, addr), module != NULL ? " [" : "", module != NULL ? module : "",
 		module != NULL ? "]" : "");
+}
+
+int ttd_view_write_symbols(const struct ttd_view *view, const char *path, struct ttd_error *err)
+{
+	struct wbuf w;
+	struct outfile f;
+	struct ttd_error spare, *e = err_begin(err, &spare);
+	int rc = -1;
+
+	if (view_need_symbols(view, e) != 0)
+		return -1;
+	if (symfile_make(&view->guest, &w, e) == 0 && outfile_open(&f, path, e) == 0) {
+		outfile_put(&f, w.p, w.len);
+		rc = outfile_close(&f, true, e);
+	}
+	wbuf_free(&w);
+	return rc;
 }
 
 /* ---- registers ---- */

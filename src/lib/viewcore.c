@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/outfile.h"
+#include "util/outfile.h"
 #include "lib/view.h"
 #include "xen/canon.h"
 

@@ -123,7 +123,7 @@ static void allow_here(int ruleset, const char *path, uint64_t access)
 }
 
 /*
- * What is in the folder, and all below it but for the file `hidden`, whose path goes on from
+ * What is in the folder, and all below it except for the file `hidden`, whose path goes on from
  * the folder's with `rest`.  There are no rules that forbid: so each thing is allowed that is
  * not on the way to the file.  Names are no secret.
  */

@@ -49,7 +49,7 @@ struct sandbox {
 	unsigned nread, nnames;
 	char *read[SANDBOX_PATHS]; /* files and folders that can be opened, */
 	bool here[SANDBOX_PATHS];  /* if that is no link, */
-	const char *hidden;        /* but for this file, wherever it is; "" or NULL; borrowed */
+	const char *hidden;        /* except for this file, wherever it is; "" or NULL; borrowed */
 	struct sandbox_name name[SANDBOX_PATHS];
 	unsigned nports;
 	const uint16_t *port; /* SANDBOX_LISTEN: these by TCP; borrowed */

@@ -19,8 +19,9 @@
 enum { LEG = 1 << 24 /* instructions between looks at the clock */ };
 
 /*
- * So many times what was asked for after the last one, if this one takes such a part of
- * that time, or all take such a part of all time.
+ * When the next checkpoint is taken: `apart` times the asked-for time after the last one, if
+ * taking it costs at most 1/own_part of the time since then, or if all of them together
+ * have cost at most 1/part of the whole run.
  */
 static const struct {
 	unsigned apart, own_part, part;

@@ -17,7 +17,7 @@ struct cksave;
 
 struct cksave_params {
 	const char *path;
-	struct ck_id id;    /* but for the seed, which is made */
+	struct ck_id id;    /* except for the seed, which is made */
 	struct domain *domain; /* at icount 0 */
 	size_t count;       /* checkpoints at most; 0: the default */
 	uint64_t bytes;     /* of the file, about; 0: the default */

@@ -486,7 +486,7 @@ static int copy_all(struct thin *t, int fd, struct ttd_error *e)
 	return rc;
 }
 
-/* Everything of `by` becomes that of s, but for the name. */
+/* Everything of `by` becomes that of s, except for the name. */
 static void take_over(struct ckwrite *s, struct ckwrite *by)
 {
 	struct ckwrite old = *s;

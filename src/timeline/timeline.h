@@ -55,7 +55,7 @@ struct timeline_params {
 	struct log_reader *log;  /* that one's */
 	uint64_t end;            /* icount of the log's END, or of its last record */
 	const char *checkpoints; /* file to take them from; NULL: none */
-	const struct ck_id *id;  /* whose they must be, but for the frames */
+	const struct ck_id *id;  /* whose they must be, except for the frames */
 	bool none;               /* take none but the start, and use none */
 	size_t memory;           /* bytes for checkpoints of this session; 0: the default */
 };

@@ -70,7 +70,7 @@ struct pack_writer *pack_create(const char *path, const char *trace, bool force,
 /* A whole file, from its beginning. */
 int pack_add(struct pack_writer *w, const char *name, enum pack_kind kind, int fd,
 	struct ttd_error *e);
-/* Or piece by piece, ascending, whole blocks but for the file's last; gaps are absent. */
+/* Or piece by piece, ascending, whole blocks except for the file's last; gaps are absent. */
 int pack_begin(struct pack_writer *w, const char *name, enum pack_kind kind, uint64_t size,
 	uint64_t mtime, struct ttd_error *e);
 int pack_piece(struct pack_writer *w, uint64_t offset, const void *p, size_t n,
@@ -98,7 +98,7 @@ uint64_t pack_tag(const struct pack *p);    /* another one for another pack */
 typedef int pack_put_fn(void *ctx, uint64_t offset, const void *p, size_t n);
 int pack_extract(struct pack *p, unsigned i, pack_put_fn *put, void *ctx, struct ttd_error *e);
 
-/* n bytes from `offset` on, which must be in the file; unchecked but for the chunks' digests. */
+/* n bytes from `offset` on, which must be in the file; unchecked except for the chunks' digests. */
 int pack_read(struct pack *p, unsigned i, uint64_t offset, void *to, size_t n,
 	struct ttd_error *e);
 

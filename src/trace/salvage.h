@@ -3,7 +3,7 @@
  *
  * A process that writes its log itself has its ring in a file of the runtime folder,
  * which is usually memory too.  What was in it and not yet in the log when the
- * process died is there still; who opens the trace first brings it home.  (With
+ * process died is still there; whoever opens the trace first adds it to the log.  (With
  * ttd-deviced the ring outlives either process, but not both: it is a memfd,
  * because what a guest's process could shorten would be a trap for the daemon.)
  */

@@ -7,7 +7,7 @@
  * about, and says what to do.  Only src/cmd prints it.
  *
  * Every one begins as TTD_ERROR_INIT: who returns -1 and forgot to say why still makes an
- * error of it.  tools/check-layers looks that they do, but for those named `none`, which
+ * error of it.  tools/check-layers looks that they do, except for those named `none`, which
  * nobody reads, and those that err_begin() fills.
  */
 #ifndef TTD_UTIL_ERR_H

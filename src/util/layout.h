@@ -22,7 +22,7 @@
  * arguments, in that layout.  Returns if it is in it, or where that cannot be had.
  */
 void layout_settle(char **argv);
-/* Was all of the process there then, but for what is in [*from, *to), above? */
+/* Was all of the process there then, except for what is in [*from, *to), above? */
 bool layout_settled(uint64_t *from, uint64_t *to);
 
 #endif

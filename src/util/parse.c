@@ -8,7 +8,7 @@
 
 #include "util/checked.h"
 
-static int digit(char c)
+int parse_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -31,7 +31,7 @@ int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 	if (*text == '\0')
 		return -1;
 	for (; *text != '\0'; text++) {
-		int n = digit(*text);
+		int n = parse_digit(*text);
 
 		if (n >= base || !mul_u64(v, (uint64_t)base, &v) ||
 			!add_u64(v, (uint64_t)n, &v))

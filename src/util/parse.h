@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* What a hexadecimal digit stands for; 16: it is none. */
+int parse_digit(char c);
+
 /* Decimal, or hexadecimal after 0x.  0, or -1 when it is not a number in [min, max]. */
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 

@@ -1,5 +1,5 @@
 /*
- * thread.h - threads that signals do not reach, but for the real-time ones: by
+ * thread.h - threads that signals do not reach, except for the real-time ones: by
  * one of those the sandbox makes each thread confine itself.
  */
 #ifndef TTD_UTIL_THREAD_H

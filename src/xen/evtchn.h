@@ -71,7 +71,7 @@ int evtchn_poll(struct domain *d, uint32_t port);
 void evtchn_save(const struct domain *d, struct wbuf *w);
 int evtchn_load(struct domain *d, struct rbuf *r);
 
-/* What depends on the ABI; the port exists and (but for is_busy) is bound. */
+/* What depends on the ABI; the port exists and (except for is_busy) is bound. */
 struct port_ops {
 	void (*set_pending)(struct domain *d, uint32_t port);
 	void (*clear_pending)(struct domain *d, uint32_t port);

@@ -1,7 +1,7 @@
 /*
  * grant_version.c - changing between the two forms of the grant table.
  *
- * No entry may be pinned, but for the first 8, which the toolstack uses: those
+ * No entry may be pinned, except for the first 8, which the toolstack uses: those
  * are kept, all others are lost.
  */
 #include "xen/internal.h"

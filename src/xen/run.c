@@ -69,9 +69,9 @@ static void control(struct domain *d, const char *key, const struct event *ev)
 }
 
 /*
- * R6: a recorder that was kicked after an exit has looked for an upcall before
- * it stops, a replayer that knew where it stops has not.  Where there is none to
- * be found that is no difference, and must not be one in the digest.
+ * R6: a recorder that was kicked after an exit has already looked for an upcall when it
+ * stops here; a replayer, which knew beforehand where to stop, has not.  If there is no
+ * upcall to deliver, both are in the same state, and check_upcall must not make their digests differ.
  */
 static void forget_check(struct domain *d)
 {

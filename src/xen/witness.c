@@ -79,7 +79,7 @@ void witness_frame(struct domain *d, unsigned device, const void *p, size_t n)
 }
 
 /*
- * vCPU and hypervisor as they would be saved, but for `polled`: that depends
+ * vCPU and hypervisor as they would be saved, except for `polled`: that depends
  * on where slices end, and nothing that the guest sees depends on it (run.c).
  * *hypervisor: the latter alone.
  */

@@ -31,6 +31,14 @@ static void fill_in(const struct look *l, struct ttd_confinement *c, const char 
 	c->noutputs = l->output != NULL;
 }
 
+int look_parse(struct look *l, void *x, int argc, char **argv)
+{
+	int first, status = command_parse(l->cmd, l->diag, argc, argv, x, &first);
+
+	return status != COMMAND_GO ? status
+		: command_trace(l->cmd, l->diag, argc, argv, first, &l->trace);
+}
+
 int look_go(struct look *l)
 {
 	struct ttd_session_options opt = TTD_SESSION_INIT;

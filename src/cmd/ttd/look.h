@@ -43,6 +43,8 @@ struct look {
 	struct ttd_session *session;
 };
 
+/* Options and the one operand, a trace: COMMAND_GO, or what to exit with.  x: what the rows fill in. */
+int look_parse(struct look *l, void *x, int argc, char **argv);
 /* Goes there: 0, or what to exit with, and it was said why. */
 int look_go(struct look *l);
 void look_end(struct look *l);

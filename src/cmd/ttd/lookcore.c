@@ -22,10 +22,8 @@ static int dump_core(const struct command *cmd, struct diag *diag, int argc, cha
 	struct dumping x = { .l = { .cmd = cmd, .diag = diag } };
 	struct look *l = &x.l;
 	struct ttd_error te = TTD_ERROR_INIT;
-	int first, status = command_parse(cmd, diag, argc, argv, &x, &first);
+	int status = look_parse(l, &x, argc, argv);
 
-	if (status == COMMAND_GO)
-		status = command_trace(cmd, diag, argc, argv, first, &l->trace);
 	if (status != COMMAND_GO)
 		return status;
 	if (l->output == NULL) {

@@ -158,10 +158,8 @@ static int regs(const struct command *cmd, struct diag *diag, int argc, char **a
 	struct ttd_registers r;
 	struct ttd_process p;
 	char at[400];
-	int first, status = command_parse(cmd, diag, argc, argv, &x, &first);
+	int status = look_parse(&x.l, &x, argc, argv);
 
-	if (status == COMMAND_GO)
-		status = command_trace(cmd, diag, argc, argv, first, &x.l.trace);
 	if (status != COMMAND_GO)
 		return status;
 	status = look_go(&x.l);

@@ -163,10 +163,8 @@ static void show(struct bt *x)
 static int bt(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct bt x = { .l = { .cmd = cmd, .diag = diag }, .f = { .j.to = stdout, .json = true } };
-	int first, status = command_parse(cmd, diag, argc, argv, &x, &first);
+	int status = look_parse(&x.l, &x, argc, argv);
 
-	if (status == COMMAND_GO)
-		status = command_trace(cmd, diag, argc, argv, first, &x.l.trace);
 	if (status != COMMAND_GO)
 		return status;
 	status = look_go(&x.l);

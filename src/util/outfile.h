@@ -3,8 +3,8 @@
  * be (util/names.h): it is written beside and renamed.  Where that cannot be (a device, a
  * pipe) it is written straight.
  */
-#ifndef TTD_LIB_OUTFILE_H
-#define TTD_LIB_OUTFILE_H
+#ifndef TTD_UTIL_OUTFILE_H
+#define TTD_UTIL_OUTFILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

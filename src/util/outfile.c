@@ -1,7 +1,7 @@
 /*
  * outfile.c - a file made whole or not at all; see outfile.h.
  */
-#include "lib/outfile.h"
+#include "util/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -121,9 +121,6 @@ for place in "${places[@]}"; do
 			sleep 0.3
 			ends_by $sig
 		done
-		begin pcap long -o "$TTD_TMP/x.pcapng" --force
-		sleep 0.3
-		ends_by $sig
 		domain "$place" $sig
 	done
 	"$ttd" rm long >/dev/null

@@ -28,7 +28,8 @@ struct site *site_here(struct tr *t, const struct insn *in, unsigned size)
 	s->host = lo(t->o.p);
 	s->block = lo(t->b);
 	s->off = in->off;
-	s->len = in->len;
+	s->len = in->len & 15;
+	s->kept = regs_changed(t) & 15;
 	/* (What has been done: piece_end() takes it from what has been paid.) */
 	s->n = (uint8_t)(k == NULL ? t->n : k->paid_n - t->n);
 	s->b = (uint8_t)(k == NULL ? t->br : k->paid_b - t->br);

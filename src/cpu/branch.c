@@ -19,6 +19,7 @@ struct cold *cold_new(struct tr *t, enum cold_kind kind, uint8_t *from)
 	k->b = (uint8_t)t->br;
 	k->fl = (uint8_t)t->fs;
 	k->rec = t->rec;
+	memcpy(k->kept, t->kept, sizeof k->kept);
 	return k;
 }
 
@@ -170,6 +171,7 @@ static void taken_exit(struct tr *t, const struct insn *in, uint8_t *from)
 void op_jcc(struct tr *t, const struct insn *in)
 {
 	flags_host(t);
+	regs_home(t);
 	retire_branch(t);
 	taken_exit(t, in, e_jcc(&t->o, in->opcode & 15));
 }
@@ -340,7 +342,9 @@ static void cold_late(struct tr *t, const struct cold *k)
 {
 	struct insn next = *k->in;
 
+	memcpy(t->kept, k->kept, sizeof t->kept);
 	op_generic(t, k->in);
+	regs_forget(t);
 	t->n++;
 	next.off = (uint16_t)(k->in->off + k->in->len);
 	glue_call(t, site_here(t, &next, 0), t->c->glue.stop);
@@ -353,6 +357,7 @@ void cold_emit(struct tr *t)
 		struct cold k = t->cold[i];
 
 		t->delta_reg = NO_REG;
+		regs_clear(t);
 		t->n = k.n;
 		t->br = k.b;
 		t->in_cold = &k;

@@ -109,6 +109,15 @@ static void pass_on(int sig, siginfo_t *si, void *arg)
 		sa.sa_handler(sig);
 }
 
+/* What one of the scratch registers holds of the guest (RK2). */
+static void put_home(struct cpu *c, unsigned kept, greg_t value)
+{
+	static const uint8_t reg[] = { [1] = R10, [2] = R11, [3] = R15 };
+
+	if (kept != 0)
+		c->s.gpr[reg[kept]] = (uint64_t)value;
+}
+
 /*
  * A fault in code of the mapped space: tries again, or leaves by hot_space().  What is no page
  * fault goes by the careful path: it has looked at the operands' pages, and set their bits,
@@ -125,6 +134,8 @@ static void space_fault(struct cpu *c, const struct site *s, greg_t *r, int vect
 	if (a == SPACE_MAPPED)
 		return;
 	c->space_careful = a == SPACE_CAREFUL;
+	put_home(c, s->kept & 3, r[REG_R10]);
+	put_home(c, s->kept >> KEPT_BITS, r[REG_R11]);
 	r[REG_R10] = (greg_t)lo(s);
 	r[REG_R11] = (greg_t)va;
 	r[REG_RIP] = (greg_t)region_addr(c->glue.space);

@@ -63,6 +63,7 @@ static void undo(struct tr *t, const struct recipe *r)
 	struct out *o = &t->o;
 
 	t->delta_reg = NO_REG;
+	regs_free(t, R10);
 	if (r->b == NO_REG) {
 		e_lea(o, R10, EA_BASE(r->a, r->kind == REC_SUB ? r->imm : -r->imm));
 	} else if (r->kind == REC_SUB) {
@@ -113,6 +114,7 @@ void flags_saved(struct tr *t)
 		emit_recipe(t);
 	if (t->fs != FL_HOST)
 		return;
+	regs_free(t, R10);
 	e_mov(o, R10, RAX);
 	e8(o, B_LAHF);
 	e_rm(o, 0, X_SETO, 0, field(&t->c->flags));  /* seto flags */
@@ -130,6 +132,7 @@ void flags_host(struct tr *t)
 		emit_recipe(t);
 	if (t->fs != FL_SAVED)
 		return;
+	regs_free(t, R10);
 	e_mov(o, R10, RAX);
 	e_rm(o, 0, X_MOVZX8, RAX, field(&t->c->flags));
 	e8(o, B_ADD_AL); e8(o, 0x7f); /* overflows: OF */

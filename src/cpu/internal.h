@@ -13,7 +13,8 @@
  * Invariants
  *  C1. Wherever translated code can be left there is a site, and the site tells the exact
  *      state of the guest: rip, instructions and branches done, and where the flags are.
- *      From one instruction to the next, registers are kept nowhere but where it says above.
+ *      From one instruction to the next, registers are kept where it says above or, in
+ *      code of the mapped space, where the site says (RK1 to RK3 in regs.c).
  *  C2. A block is paid for in pieces, each of them subtracted from r15.  The first is paid at
  *      the block's head, where the budget is checked, and reaches to the first conditional
  *      branch; the next is paid after that branch, unchecked, and so on.  So a branch that is
@@ -87,10 +88,12 @@ struct site {
 	uint16_t off;   /* guest instruction, in its page */
 	uint8_t n, b;   /* instructions and branches paid for but not done */
 	uint8_t fl;     /* enum fstate | number of the recipe << 2 */
-	uint8_t len;    /* of the instruction */
+	uint8_t len : 4;  /* of the instruction */
+	uint8_t kept : 4; /* which of the guest's registers the host's r10 and r11 hold: regs.c */
 	uint16_t size;  /* of the access; of a ret what it pops, of a call SITE_CALL */
 };
 enum { SITE_CALL = 0xffff, SITE_WRITE = 0x8000 /* a group's check, for writing */ };
+enum { KEPT = 2, KEPT_BITS = 2 }; /* so many; bits of each in a site, r10's first */
 _Static_assert(sizeof(struct site) == 16, "one site per instruction: keep it small");
 
 struct block {

@@ -157,6 +157,28 @@ static void emit_patched_vex(struct tr *t, const struct insn *in, const struct e
 	flags_written(t, in);
 }
 
+/* Can it raise an exception that is no memory access's? */
+bool op_may_trap(const struct insn *in)
+{
+	return in->fp || in->mnemonic == ZYDIS_MNEMONIC_DIV || in->mnemonic == ZYDIS_MNEMONIC_IDIV ||
+		in->mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B;
+}
+
+/* In the mapped space, with its operands in the registers that are kept: flags_before() is done. */
+static void emit_kept(struct tr *t, const struct insn *in)
+{
+	struct fields f = { .reg = regs_operand(t, in, in->reg), .rm = regs_operand(t, in, in->rm),
+		.opreg = regs_operand(t, in, in->opreg), .vreg = -1, .rm_is_ea = in->has_mem };
+
+	if (in->has_mem)
+		f.ea = regs_address(t, in);
+	if (in->has_mem || op_may_trap(in))
+		site_here(t, in, in->has_mem ? in->mem.size : 0);
+	emit_raw(t, in, &f);
+	regs_done(t, in);
+	flags_written(t, in);
+}
+
 /* The instruction itself, its memory operand (if any) being ready as `ea`. */
 static void emit_patched(struct tr *t, const struct insn *in, const struct ea *ea)
 {
@@ -177,8 +199,7 @@ static void emit_patched(struct tr *t, const struct insn *in, const struct ea *e
 	f.reg = bind(t, in->reg, in->reg_use | both, scratch, nscratch, bound, &taken);
 	f.rm = bind(t, in->rm, in->rm_use | both, scratch, nscratch, bound, &taken);
 	f.opreg = bind(t, in->opreg, in->opreg_use, scratch, nscratch, bound, &taken);
-	if (in->fp || in->mnemonic == ZYDIS_MNEMONIC_DIV || in->mnemonic == ZYDIS_MNEMONIC_IDIV ||
-	    in->mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B)
+	if (op_may_trap(in))
 		site_here(t, in, ea != NULL ? in->mem.size : 0);
 	if (in->high8 && ea != NULL && !t->native) {
 		/* ah..bh cannot be named together with r11: borrow rdi. */
@@ -203,6 +224,13 @@ static void native_generic(struct tr *t, const struct insn *in)
 {
 	struct ea ea;
 
+	if (regs_suit(t, in)) {
+		if (insn_reads_flags(in))
+			flags_host(t);
+		flags_before(t, in);
+		emit_kept(t, in);
+		return;
+	}
 	site_here(t, in, in->mem.size);
 	if (insn_reads_flags(in))
 		flags_host(t);
@@ -227,7 +255,10 @@ void op_generic(struct tr *t, const struct insn *in)
 		else if (in->fl_write)
 			late_check(t, in);
 		flags_before(t, in);
-		emit_patched(t, in, NULL);
+		if (t->native && regs_suit(t, in))
+			emit_kept(t, in);
+		else
+			emit_patched(t, in, NULL);
 		return;
 	}
 	if (t->native) {
@@ -253,12 +284,24 @@ void op_generic(struct tr *t, const struct insn *in)
 		emit_patched(t, in, &ea);
 }
 
+static void native_lea(struct tr *t, const struct insn *in)
+{
+	struct ea ea = regs_address(t, in);
+
+	e_rm(&t->o, in->width == 8, X_LEA, regs_hold(t, in->reg, false), ea);
+	regs_done(t, in);
+}
+
 void op_lea(struct tr *t, const struct insn *in)
 {
 	const struct insn_mem *m = &in->mem;
 	unsigned scale = mem_scale(m);
 
 	flags_before(t, in);
+	if (t->native && regs_suit(t, in)) {
+		native_lea(t, in);
+		return;
+	}
 	if (!homed(in->reg) && !homed(m->base) && !homed(m->index) && !m->rip && !m->addr32 &&
 	    !m->addr16 &&	    in->width >= 4 && m->base != NO_REG) {
 		e_rm(&t->o, in->width == 8, X_LEA, in->reg,

@@ -104,17 +104,18 @@ static void push_mem(struct tr *t, const struct insn *in)
 /* In the mapped space: the guest's own instruction, or its like (C6: all are one access or restart). */
 static void native_push(struct tr *t, const struct insn *in, int reg)
 {
+	if (homed(reg))
+		reg = regs_hold(t, reg, true);
 	site_here(t, in, 8);
 	if (in->has_mem) {
 		e_rm(&t->o, 0, X_BRANCH, EXT_PUSH, access_native(t, in));
 	} else if (reg == NO_REG) {
 		e8(&t->o, B_PUSH_IMM);
 		e32(&t->o, (uint32_t)in->imm);
-	} else if (homed(reg)) {
-		e_rm(&t->o, 0, X_BRANCH, EXT_PUSH, home(t, reg));
 	} else {
 		e_push(&t->o, reg);
 	}
+	regs_done(t, in);
 }
 
 /* An address that counts from rsp does so after the pop, also where it is made before it. */
@@ -129,14 +130,15 @@ static void native_pop_mem(struct tr *t, const struct insn *in)
 
 static void native_pop(struct tr *t, const struct insn *in, int reg)
 {
-	site_here(t, in, 8);
 	flags_before(t, in);
+	if (homed(reg))
+		reg = regs_hold(t, reg, false);
+	site_here(t, in, 8);
 	if (in->has_mem)
 		native_pop_mem(t, in);
-	else if (homed(reg))
-		e_rm(&t->o, 0, X_POP_MEM, EXT_POP, home(t, reg));
 	else
 		e_pop(&t->o, reg);
+	regs_done(t, in);
 }
 
 void op_push(struct tr *t, const struct insn *in)

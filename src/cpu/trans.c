@@ -91,7 +91,8 @@ static bool overwrites_flags_first(const struct tr *t)
 	for (int i = 0; i < t->count && i < LATE_CHECK - 1; i++) {
 		const struct insn *in = &t->in[i];
 
-		if (touches_memory(in) || in->fp || insn_reads_flags(in))
+		/* (Cold code cannot fault: see site_here().) */
+		if (touches_memory(in) || op_may_trap(in) || insn_reads_flags(in))
 			return false;
 		if (in->fl_write)
 			return true;
@@ -216,6 +217,10 @@ static void emit_one(struct tr *t, const struct insn *in)
 	if (in->ymm && in->kind == K_GENERIC && !clears_high(in))
 		note_high(t, true);
 	group_begin(t, in);
+	if (!regs_suit(t, in))
+		regs_forget(t);
+	else if (t->i + 1 < t->count && in[1].kind == K_JCC)
+		regs_home(t); /* not between what fuses */
 	fit_with_branch(t, in);
 	if (in->kind < sizeof emitters / sizeof *emitters && emitters[in->kind] != NULL)
 		emitters[in->kind](t, in);
@@ -289,6 +294,7 @@ static void insns(struct tr *t)
 			next_piece(t);
 	}
 	stack_sync(t);
+	regs_forget(t);
 	if (t->next_straddles && !t->abs)
 		exit_far(t, in->off + in->len); /* C5: never linked to */
 	else
@@ -349,6 +355,7 @@ struct block *translate(struct cpu *c, uint64_t va, unsigned mode, unsigned limi
 	t.rec = (struct recipe){ .kind = REC_NONE };
 	t.n = t.br = 0;
 	t.delta_reg = NO_REG;
+	regs_clear(&t);
 	t.lag = 0;
 	t.x87 = t.high = false;
 	t.in_cold = NULL;

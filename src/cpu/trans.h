@@ -20,6 +20,13 @@ enum cold_kind {
 	COLD_LATE,   /* the late check found the budget used up: finish one instruction */
 };
 
+/* A guest's register that a scratch register holds: regs.c. */
+struct kept {
+	int8_t reg;   /* NO_REG: none */
+	bool changed; /* its home has an older value */
+	bool pinned;  /* an operand of the instruction at hand */
+};
+
 struct cold {
 	enum cold_kind kind;
 	uint8_t *from;        /* rel32 to patch */
@@ -32,6 +39,7 @@ struct cold {
 	uint8_t paid_n, paid_b; /* and paid for */
 	uint8_t fl;           /* where the flags are */
 	struct recipe rec;
+	struct kept kept[KEPT];
 	struct link *link;    /* COLD_LINK, COLD_FAR */
 	const struct insn *in; /* COLD_LATE */
 };
@@ -64,6 +72,7 @@ struct tr {
 	struct recipe recs[MAX_RECIPES]; /* that sites refer to */
 	bool next_straddles; /* the instruction after the block is in two pages */
 	bool late;           /* block head check is still to come */
+	struct kept kept[KEPT]; /* by r10, r11: regs.c */
 	int8_t delta_reg;    /* r10 == cpu.delta[delta_reg]; NO_REG: it holds none */
 	bool x87, high;      /* cpu.whole_fx, cpu.high have been set */
 	int lag;             /* bytes rsp still has to move: see stack.c */
@@ -82,12 +91,27 @@ struct tr {
 	} piece;              /* C2 */
 };
 
+/* What a place for registers in site.kept is; 0 is none. */
+static inline unsigned kept_code(int reg) { return reg == R10 ? 1 : reg == R11 ? 2 : 3; }
+
 static inline bool homed(int reg) { return reg == R10 || reg == R11 || reg == R15; }
 static inline struct ea home(const struct tr *t, int reg) { return EA_ABS(&t->c->s.gpr[reg]); }
 static inline struct ea field(const void *p) { return EA_ABS(p); }
 
 /* trans.c: the pieces that a block is paid by */
 void piece_cost(struct tr *t, uint8_t *imm); /* this one's cost is to be put there */
+
+/* regs.c */
+void regs_clear(struct tr *t);
+void regs_home(struct tr *t);   /* homes are right */
+void regs_forget(struct tr *t); /* and r10 and r11 free */
+void regs_free(struct tr *t, int host);
+unsigned regs_changed(const struct tr *t);
+bool regs_suit(const struct tr *t, const struct insn *in);
+int regs_hold(struct tr *t, int reg, bool reads);
+int regs_operand(struct tr *t, const struct insn *in, int reg); /* -1: has no home in memory */
+struct ea regs_address(struct tr *t, const struct insn *in);
+void regs_done(struct tr *t, const struct insn *in);
 
 /* flags.c */
 void flags_free(struct tr *t);   /* make the host's flags free to clobber */
@@ -130,6 +154,7 @@ void group_write_ahead(struct tr *t, const struct insn *in);
 struct ea group_operand(struct tr *t, int base, int disp);
 
 /* op.c */
+bool op_may_trap(const struct insn *in);
 void op_generic(struct tr *t, const struct insn *in);
 void op_lea(struct tr *t, const struct insn *in);
 void op_moffs(struct tr *t, const struct insn *in);

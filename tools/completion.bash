@@ -19,7 +19,7 @@ _ttd()
 		return
 	fi
 	case $prev in
-	--kernel | --ramdisk | --symbols | --sysroot | --binary)
+	--kernel | --restore | --ramdisk | --symbols | --sysroot | --binary)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -61,7 +61,7 @@ _ttd()
 		_ttd_words "$("${COMP_WORDS[0]}" ls 2>/dev/null | sed '1d; s/ .*//') latest" "$cur"
 		return
 		;;
-	unpack:*)
+	unpack:* | restore:*)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return

@@ -30,6 +30,8 @@ struct ttd_trace_info {
 	uint64_t checkpoint_first, checkpoint_last; /* icounts */
 	char checkpoint_text[256]; /* why there are none of a file's, or damage; may be empty */
 	char guest_cpu[64];     /* "v2", "v3", or "max (v3 sha_ni)" */
+	/* Not empty: it begins with a saved guest, `kernel` is its image, and of this host: "Xen 4.17". */
+	char restored[64];
 };
 
 /* A disk of a recorded machine. */

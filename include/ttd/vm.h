@@ -78,6 +78,11 @@ struct ttd_config {
 	const char *cpu;
 	int untrusted;          /* not 0: each access of the guest's programs is checked */
 	uint64_t space_after;   /* for tests: instructions until they are not; 0: as is best */
+	/*
+	 * Not 0: `kernel` is a guest that xl save of a real Xen host wrote, and goes on from
+	 * there; memory_mb, ramdisk, cmdline and cpu are not looked at, for they are in it.
+	 */
+	int restored;
 };
 
 enum { TTD_VIFS_MAX = 8 };

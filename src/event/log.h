@@ -16,7 +16,7 @@
 #include "util/err.h"
 
 enum { LOG_VERSION = 3, LOG_EXITS_SINCE = 3 /* LOG_EXITS */ };
-enum { RUN_ID = 16, LOG_SEAL = 32, LOG_SEED = 16, LOG_NAME_MAX = 64, LOG_TEXT_MAX = 4096 };
+enum { RUN_ID = 16, LOG_SEAL = 32, LOG_SEED = 16, LOG_NAME_MAX = 64, LOG_RESTORED = 64, LOG_TEXT_MAX = 4096 };
 
 /* The numbers are the format's. */
 enum log_type {
@@ -154,6 +154,7 @@ struct log_meta {
 	uint64_t strict_mmu; /* 0 or 1 */
 	uint64_t isa;       /* what the guest's CPU has beyond x86-64-v2: cpu/isa.h */
 	uint8_t seed[LOG_SEED]; /* of its rdrand and rdseed */
+	char restored[LOG_RESTORED]; /* `kernel` is a saved guest, and of which host; empty: it boots */
 	uint64_t witnesses; /* bit N: records of type N are logged */
 	uint64_t interval;  /* instructions between digests; 0: none */
 	uint64_t stop_icount; /* 0: none */

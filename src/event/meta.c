@@ -54,6 +54,7 @@ static const struct field meta_fields[] = {
 	FIELD(26, F_NUMBER, true, log_meta, strict_mmu),
 	FIELD(27, F_NUMBER, true, log_meta, isa),
 	FIELD(28, F_BYTES, true, log_meta, seed),
+	FIELD(29, F_TEXT, true, log_meta, restored),
 	FIELD(32, F_BYTES, true, log_meta, seal),
 };
 
@@ -280,7 +281,7 @@ const char *log_meta_wrong(const struct log_meta *m)
 		has_control(m->config, '\0'))
 		return "the path of the kernel, the ramdisk or the configuration has control "
 			"characters in it";
-	if (has_control(m->version, '\0') || has_control(m->vendor, '\0') ||
+	if (has_control(m->version, '\0') || has_control(m->restored, '\0') || has_control(m->vendor, '\0') ||
 		has_control(m->vifs, '\n'))
 		return "control characters stand where none can be";
 	if (m->tsc_mul == 0 || m->clock > 1)

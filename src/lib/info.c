@@ -35,6 +35,8 @@ static void from_meta(struct ttd_trace_info *t, const struct log_meta *m)
 	t->memory_mb = (uint32_t)m->memory_mb;
 	t->maxmem_mb = (uint32_t)(m->maxmem_mb != 0 ? m->maxmem_mb : m->memory_mb);
 	t->strict_mmu = m->strict_mmu != 0;
+	_Static_assert(sizeof t->restored == sizeof m->restored, "same sizes");
+	memcpy(t->restored, m->restored, sizeof t->restored);
 	model_text(m->isa, t->guest_cpu, sizeof t->guest_cpu);
 	t->engine = m->engine;
 	t->abi = m->abi;

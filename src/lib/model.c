@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "event/log.h"
+#include "lib/restored.h"
 
 /* -1: *e names what this host lacks. */
 static int host_runs(uint64_t isa, const char *whose, struct ttd_error *e)
@@ -25,20 +26,26 @@ static int host_runs(uint64_t isa, const char *whose, struct ttd_error *e)
 	return err_set(e, TTD_HOST, "%s CPU %s: this host lacks %s", whose, isa_name(isa), list);
 }
 
-int model_choose(struct model *m, const char *name, enum ttd_clock clock, struct ttd_error *e)
+int model_config(struct model *m, const struct ttd_config *cfg, struct ttd_error *e)
 {
+	const char *name = cfg->cpu;
+
 	memset(m, 0, sizeof *m);
-	if (name == NULL)
+	if (cfg->restored) {
+		if (restored_isa(cfg->kernel, &m->isa, e) != 0)
+			return -1;
+	} else if (name == NULL) {
 		m->isa = isa_missing(isa_v3()) == 0 ? isa_v3() : ISA_V2;
-	else if (strcmp(name, "v3") == 0)
+	} else if (strcmp(name, "v3") == 0) {
 		m->isa = isa_v3();
-	else if (strcmp(name, "max") == 0)
+	} else if (strcmp(name, "max") == 0) {
 		m->isa = isa_max();
-	else if (strcmp(name, "v2") != 0)
+	} else if (strcmp(name, "v2") != 0) {
 		return err_set(e, TTD_USAGE, "cpu: '%s'; give v2, v3 or max", name);
+	}
 	if (host_runs(m->isa, "the guest's", e) != 0)
 		return -1;
-	if (m->isa != 0 && clock == TTD_CLOCK_HOST &&
+	if (m->isa != 0 && cfg->clock == TTD_CLOCK_HOST &&
 	    getrandom(m->seed, sizeof m->seed, 0) != (ssize_t)sizeof m->seed)
 		return err_set(e, TTD_HOST, "no random numbers: %s", strerror(errno));
 	return 0;

@@ -15,8 +15,8 @@ struct model {
 	uint8_t seed[CPU_SEED];  /* what rdrand and rdseed answer from */
 };
 
-/* For a new guest; name: "v2", "v3", "max" or NULL. */
-int model_choose(struct model *m, const char *name, enum ttd_clock clock, struct ttd_error *e);
+/* For a new guest; cfg->cpu: "v2", "v3", "max" or NULL.  Of a restored one its image decides. */
+int model_config(struct model *m, const struct ttd_config *cfg, struct ttd_error *e);
 /* The recorded one.  -1: this host cannot run it, or it is none. */
 int model_recorded(struct model *m, const struct log_meta *meta, struct ttd_error *e);
 void model_to_meta(const struct model *m, struct log_meta *meta);

@@ -20,6 +20,7 @@
 #include "lib/checkpoints.h"
 #include "lib/disks.h"
 #include "lib/net.h"
+#include "lib/restored.h"
 #include "lib/vm.h"
 #include "sandbox/rights.h"
 #include "trace/origin.h"
@@ -151,7 +152,8 @@ static int fill_meta(struct recording *r, const struct ttd_config *cfg, struct t
 		trace_file("kernel", cfg->kernel, &m->kernel, e) ||
 		(cfg->ramdisk != NULL && trace_file("ramdisk", cfg->ramdisk, &m->ramdisk, e)) ||
 		net_text(cfg, m->vifs, sizeof m->vifs, e) != 0 ||
-		model_choose(&model, cfg->cpu, cfg->clock, e) != 0)
+		(cfg->restored && restored_text(cfg->kernel, m->restored, e) != 0) ||
+		model_config(&model, cfg, e) != 0)
 		return -1;
 	model_to_meta(&model, m);
 	m->engine = ENGINE_VERSION;

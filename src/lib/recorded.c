@@ -203,6 +203,7 @@ void recorded_config(struct recorded *r, struct ttd_config *c, struct model *mod
 	c->kernel = r->kernel;
 	c->ramdisk = r->ramdisk[0] != '\0' ? r->ramdisk : NULL;
 	c->cmdline = m->cmdline;
+	c->restored = m->restored[0] != '\0';
 	c->memory_mb = (uint32_t)m->memory_mb;
 	c->maxmem_mb = (uint32_t)m->maxmem_mb;
 	c->strict_mmu = m->strict_mmu != 0;

@@ -55,7 +55,8 @@ static int open_confined(struct recorded *r, const struct recorded_how *how, str
 		return -1;
 	if (how->role == ROLE_REPLAY)
 		seal_replay(r);
-	kept_prepare(r->kernel, true);
+	if (r->meta->restored[0] == '\0')
+		kept_prepare(r->kernel, true);
 	return confine_recorded(r, how, e) == 0 ? recorded_open_same(r, e) : -1;
 }
 

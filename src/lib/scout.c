@@ -165,7 +165,7 @@ static void find_kernel(struct scouted *s, const char *log, const struct log_met
 	char path[TTD_PATH_MAX];
 	struct ttd_error none;
 
-	if (names && material_find(&a, path, &none) == 0) {
+	if (names && m->restored[0] == '\0' && material_find(&a, path, &none) == 0) {
 		kept_prepare(path, true);
 		scout_add(s, path);
 	}

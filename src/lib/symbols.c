@@ -130,6 +130,11 @@ struct ttd_symbols *symbols_of_kernel(const struct log_meta *m, const char *log,
 
 	if (table != NULL)
 		return wrap(table, e);
+	if (m->restored[0] != '\0') {
+		err_set(e, TTD_USAGE, "the trace begins with a saved guest: names of its kernel are in "
+			"its memory only; see ttd symbols, and --symbols takes another source of names");
+		return NULL;
+	}
 	if (material_find(&a, path, &why) != 0) {
 		err_set(e, why.status, "%.400s; --symbols takes another source of names", why.text);
 		return NULL;
@@ -145,7 +150,7 @@ struct symbols *symbols_of_vm(void *vm)
 	const struct ttd_vm *its = vm;
 	struct ttd_error none;
 
-	return its->kernel != NULL ? symbols_from_file(its->kernel, &none) : NULL;
+	return its->kernel != NULL && !its->restored ? symbols_from_file(its->kernel, &none) : NULL;
 }
 
 /* ---- public ---- */

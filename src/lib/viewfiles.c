@@ -51,7 +51,13 @@ static struct symbols *symbols_elsewhere(void *ctx)
 {
 	struct ttd_view *view = ctx;
 	const char *path = view->symbols_file != NULL ? view->symbols_file : view->vm->kernel;
-	struct symbols *s = symbols_from_file(path, &view->no_symbols);
+	struct symbols *s = NULL;
+
+	if (view->symbols_file == NULL && view->vm->restored)
+		err_set(&view->no_symbols, TTD_HOST, "the guest's memory has no kernel's table of symbols, "
+			"and an image is none; give a vmlinux or System.map by --symbols");
+	else
+		s = symbols_from_file(path, &view->no_symbols);
 
 	view->bad_file = s == NULL && view->symbols_file != NULL;
 	return s;

@@ -11,6 +11,7 @@
 
 #include "lib/disks.h"
 #include "lib/kept.h"
+#include "lib/restored.h"
 #include "sandbox/sandbox.h"
 #include "util/options.h"
 #include "util/path.h"
@@ -100,7 +101,7 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 
 	if (x != NULL)
 		model = x->model;
-	else if (model_choose(&model, cfg->cpu, cfg->clock, e) != 0)
+	else if (model_config(&model, cfg, e) != 0)
 		return -1;
 	if (copy(&vm->name, cfg->name != NULL ? cfg->name : "guest", e) != 0 ||
 		copy(&vm->kernel, cfg->kernel, e) != 0 ||
@@ -113,7 +114,9 @@ static int create(struct ttd_vm *vm, const struct ttd_config *cfg, const struct 
 		vm->device[vm->ndevices++] = disks_dev(vm->disks, i);
 	dc.name = vm->name;
 	dc.kernel = vm->kernel;
-	kept_prepare(vm->kernel, false);
+	dc.restored = vm->restored = cfg->restored != 0;
+	if (!dc.restored)
+		kept_prepare(vm->kernel, false);
 	if (path_cache(unpacked, "kernels", !sandbox_in_force(), &none) == 0)
 		dc.unpacked = unpacked;
 	dc.ramdisk = vm->ramdisk;
@@ -166,7 +169,9 @@ struct ttd_vm *vm_create(const struct ttd_config *cfg, const struct vm_extra *x,
 
 int config_take(struct ttd_config *own, const struct ttd_config *cfg, struct ttd_error *e)
 {
-	return OPTIONS_TAKE(own, cfg, note_ctx, "TTD_CONFIG_INIT", e);
+	if (OPTIONS_TAKE(own, cfg, note_ctx, "TTD_CONFIG_INIT", e) != 0)
+		return -1;
+	return own->restored ? restored_config(own, e) : 0;
 }
 
 struct ttd_vm *ttd_vm_create(const struct ttd_config *cfg, struct ttd_error *err)

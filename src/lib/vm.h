@@ -26,6 +26,7 @@ struct ttd_vm {
 	const char *kind; /* "run", "record" or "replay" */
 	uint32_t maxmem_mb;
 	char *name, *kernel, *ramdisk, *cmdline; /* the domain borrows them */
+	bool restored; /* `kernel` is a saved guest */
 	struct disks *disks;
 	struct recording *recording; /* NULL: it is none */
 	struct replaying *replaying;

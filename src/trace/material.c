@@ -24,7 +24,7 @@ static const struct rule {
 	bool digest;        /* it must be the very file that was recorded, and */
 	uint64_t max;       /* not be longer: no such file can be used */
 } rules[MATERIALS] = {
-	[MATERIAL_KERNEL] = {"kernel", "--kernel ", "kernel", true, true, UINT64_C(1) << 30},
+	[MATERIAL_KERNEL] = {"kernel", "--kernel ", "kernel", true, true, UINT64_C(1) << 36},
 	[MATERIAL_RAMDISK] = {"ramdisk", "--ramdisk ", "ramdisk", true, true,
 		UINT64_C(1) << 36},
 	[MATERIAL_BASE] = {"disk ", "--disk-base ", PACK_BASE_SUFFIX, false, false, 0},

@@ -97,11 +97,34 @@ static void add_sets(const struct cpuid_model *m, uint32_t leaf, uint32_t sublea
 		r->ecx |= OSXSAVE;
 }
 
+/* Of an image; what depends on the state of the CPU is the hypervisor's to say. */
+static void image_policy(const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf,
+	struct cpuid_regs *out)
+{
+	const struct policy *p = m->policy;
+
+	*out = (struct cpuid_regs){0};
+	for (unsigned i = 0; i < p->n; i++) {
+		const struct xlsave_leaf *l = &p->leaf[i];
+
+		if (l->leaf == leaf && (l->subleaf == subleaf || l->subleaf == ANY))
+			*out = (struct cpuid_regs){ l->r[0], l->r[1], l->r[2], l->r[3] };
+	}
+	if (leaf == 0xd && (m->isa & ISA_BIT(XSAVE)) && (subleaf == 0 || subleaf == 2))
+		xsave_leaf(m, subleaf, out);
+	if (leaf == 1 && m->osxsave)
+		out->ecx |= OSXSAVE;
+}
+
 void cpuid_policy(const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf,
 	struct cpuid_regs *out)
 {
 	const struct cpuid_regs *r = NULL;
 
+	if (m->policy != NULL && leaf >> 16 != 0x4000) {
+		image_policy(m, leaf, subleaf, out);
+		return;
+	}
 	if (m->isa != 0)
 		r = FIND(policy_more);
 	if (r == NULL)

@@ -15,8 +15,10 @@
 #include "xen/bus.h"
 #include "xen/machine.h"
 #include "xen/quick.h"
+#include "xen/restore.h"
 #include "xen/store.h"
 #include "xen/witness.h"
+#include "xlsave/xlsave.h"
 
 /* 2024-01-01 00:00:00 UTC: where CLOCK_VIRTUAL starts when nobody says. */
 #define VIRTUAL_EPOCH UINT64_C(1704067200)
@@ -160,7 +162,7 @@ static void start_vcpu(struct domain *d, const struct build_info *b)
 		fill_hypercall_page(v, b->hypercall_page);
 }
 
-static int build(struct domain *d, const struct domain_config *cfg, struct ttd_error *e)
+static int boot(struct domain *d, const struct domain_config *cfg, struct ttd_error *e)
 {
 	struct build_params p = {
 		.kernel = cfg->kernel, .unpacked = cfg->unpacked, .ramdisk = cfg->ramdisk,
@@ -178,7 +180,15 @@ static int build(struct domain *d, const struct domain_config *cfg, struct ttd_e
 	    grant_seed(d, GNTTAB_RESERVED_XENSTORE, b.store) < 0)
 		return err_set(e, TTD_HOST, "the grant table has no room for the console");
 	start_vcpu(d, &b);
-	if (store_populate(d, e) < 0)
+	return 0;
+}
+
+/* From a kernel, or with `image` from a guest's state. */
+static int build(struct domain *d, const struct domain_config *cfg, const struct xlsave *image,
+	struct ttd_error *e)
+{
+	if ((image != NULL ? restore_domain(d, image, e) : boot(d, cfg, e)) < 0 ||
+		store_populate(d, e) < 0)
 		return -1;
 	for (unsigned i = 0; i < cfg->ndevices; i++)
 		if (bus_attach(d, cfg->devices[i], e) < 0)
@@ -199,13 +209,13 @@ static int check_memory(const struct domain_config *cfg, struct ttd_error *e)
 	return 0;
 }
 
-struct domain *domain_create(const struct domain_config *cfg, struct ttd_error *e)
+/* image: NULL where it boots. */
+static struct domain *create(const struct domain_config *cfg, const struct xlsave *image,
+	struct ttd_error *e)
 {
-	struct domain *d;
+	uint64_t has = image != NULL ? image->pages : (uint64_t)cfg->memory_mb * PAGES_PER_MB;
+	struct domain *d = calloc(1, sizeof *d);
 
-	if (check_memory(cfg, e) < 0)
-		return NULL;
-	d = calloc(1, sizeof *d);
 	if (d == NULL) {
 		err_set(e, TTD_HOST, "out of memory for the domain");
 		return NULL;
@@ -220,14 +230,39 @@ struct domain *domain_create(const struct domain_config *cfg, struct ttd_error *
 	if (d->name == NULL)
 		err_set(e, TTD_HOST, "out of memory for the domain");
 	if (d->name == NULL || create_parts(d, cfg, e) < 0 ||
-	    machine_init(d, (uint64_t)cfg->memory_mb * PAGES_PER_MB, e) < 0 ||
-	    build(d, cfg, e) < 0) {
+	    machine_init(d, has, e) < 0 || build(d, cfg, image, e) < 0) {
 		domain_destroy(d);
 		return NULL;
 	}
 	machine_start(d);
 	witness_start(d);
 	return d;
+}
+
+static struct domain *create_restored(const struct domain_config *cfg, struct ttd_error *e)
+{
+	struct xlsave *image = calloc(1, sizeof *image);
+	struct domain *d = NULL;
+
+	if (image == NULL)
+		err_set(e, TTD_HOST, "out of memory for the image");
+	else if (xlsave_open(image, cfg->kernel, false, e) != 0)
+		;
+	else if (image->pages > (uint64_t)cfg->memory_mb * PAGES_PER_MB)
+		err_set(e, TTD_HOST, "image %s: it has more than %u MB", cfg->kernel, cfg->memory_mb);
+	else
+		d = create(cfg, image, e);
+	if (image != NULL)
+		xlsave_close(image);
+	free(image);
+	return d;
+}
+
+struct domain *domain_create(const struct domain_config *cfg, struct ttd_error *e)
+{
+	if (check_memory(cfg, e) < 0)
+		return NULL;
+	return cfg->restored ? create_restored(cfg, e) : create(cfg, NULL, e);
 }
 
 uint64_t domain_frames(uint64_t maxmem_mb)

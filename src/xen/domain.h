@@ -35,6 +35,7 @@ struct live_params;
 struct domain_config {
 	const char *name;
 	const char *kernel, *ramdisk, *cmdline; /* ramdisk, cmdline may be NULL */
+	bool restored;           /* `kernel` is an image of xl save: restore.h */
 	const char *unpacked;    /* folder that keeps unpacked kernels, or NULL */
 	uint32_t memory_mb;      /* that the guest has at first */
 	uint32_t maxmem_mb;      /* that it may ever have, at least memory_mb */

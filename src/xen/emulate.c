@@ -28,7 +28,7 @@ static void priv_cpuid(struct vcpu *v, const struct cpu_exit *x)
 {
 	struct cpu_state *s = regs_of(v);
 	const struct cpuid_model m = { .isa = cpu_isa(v->cpu), .xcr0 = s->xcr0,
-		.osxsave = shows_osxsave(v, x) };
+		.osxsave = shows_osxsave(v, x), .policy = v->d->policy };
 	struct cpuid_regs r;
 
 	cpuid_policy(&m, (uint32_t)s->gpr[RAX], (uint32_t)s->gpr[RCX], &r);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cpu/cpu.h"
+#include "xlsave/xlsave.h"
 
 struct domain;
 struct vcpu;
@@ -27,6 +28,13 @@ struct cpuid_model {
 	uint64_t isa;  /* cpu/isa.h */
 	uint8_t xcr0;
 	bool osxsave;  /* is to be shown */
+	const struct policy *policy; /* NULL: ttd's own */
+};
+/* The CPU of a guest that began elsewhere: what its image says (restore.h). */
+struct policy {
+	unsigned n;
+	struct xlsave_leaf leaf[XLSAVE_LEAVES];
+	uint64_t arch_capabilities; /* the MSR */
 };
 void cpuid_policy(const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf,
 	struct cpuid_regs *out);

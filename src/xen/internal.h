@@ -56,6 +56,7 @@ enum { RUNNING = -1, VCPUS = MEM_MMUS };
 struct bus;
 struct dev;
 struct strict;
+struct policy;
 
 /* What there is of each virtual CPU; all the rest is the domain's. */
 struct vcpu {
@@ -105,6 +106,7 @@ struct domain {
 	struct pin_state pin;
 	struct memory_state memory;
 	struct strict *strict; /* strict.h; NULL: any frame may be anything */
+	struct policy *policy; /* emulate.h: the CPU that an image says; NULL: ttd's own */
 	struct bus *bus;      /* NULL: no devices */
 	struct ttd_error failure;   /* of a device; text empty: none */
 	struct run_state run;

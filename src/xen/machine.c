@@ -98,5 +98,6 @@ void machine_fini(struct domain *d)
 	pin_free(&d->pin);
 	memory_fini(&d->memory);
 	strict_free(d->strict);
+	free(d->policy);
 	free(d->con.in);
 }

@@ -55,6 +55,13 @@ static bool constant(READS)
 	return true;
 }
 
+static bool arch_capabilities(READS)
+{
+	UNUSED();
+	*out = v->d->policy != NULL ? v->d->policy->arch_capabilities : ARCH_CAPABILITIES;
+	return true;
+}
+
 static bool tsc(READS)
 {
 	UNUSED();
@@ -179,7 +186,7 @@ static const struct row table[] = {
 	{ 0x000000c1, 0x000000c8, constant, drop, 0 },       /* P6_PERFCTR */
 	{ 0x000000ce, 0x000000ce, constant, NULL, 0 },       /* PLATFORM_INFO */
 	{ 0x000000e7, 0x000000e8, NULL, drop, 0 },           /* MPERF, APERF */
-	{ 0x0000010a, 0x0000010a, constant, NULL, ARCH_CAPABILITIES },
+	{ 0x0000010a, 0x0000010a, arch_capabilities, NULL, 0 },
 	{ 0x00000140, 0x00000140, constant, same, 0 },       /* MISC_FEATURES_ENABLES */
 	{ 0x00000179, 0x00000179, constant, drop, MCG_CAP },
 	{ 0x0000017a, 0x0000017a, kept, keep, 0 },           /* MCG_STATUS */

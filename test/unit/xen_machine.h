@@ -90,6 +90,7 @@ void cpu_show(struct cpu *c, uint64_t isa, const uint8_t seed[CPU_SEED])
 }
 
 uint64_t cpu_isa(const struct cpu *c) { return c->isa; }
+void cpu_fx_written(struct cpu *c) { (void)c; }
 void cpu_set_fsgsbase(struct cpu *c, bool on) { c->s.fsgsbase = on; }
 void cpu_set_xcr0(struct cpu *c, uint8_t xcr0) { c->s.xcr0 = xcr0; }
 bool cpu_xcr0_valid(uint64_t xcr0) { return xcr0 == 1 || xcr0 == 3 || xcr0 == 7; }

@@ -99,7 +99,7 @@ void command_help(const struct command *cmd, FILE *to);
 const struct command *command_find(const char *name);
 void command_list(FILE *to);
 
-extern const struct command command_run, command_record, command_replay, command_ls,
+extern const struct command command_run, command_restore, command_record, command_replay, command_ls,
 	command_info, command_rm, command_diff, command_report, command_commit, command_export,
 	command_pack, command_unpack;
 extern const struct command command_create, command_list_domains, command_console, command_pause,

@@ -12,7 +12,7 @@
 #include "util/start.h"
 
 static const struct command *const commands[] = {
-	&command_run,
+	&command_run, &command_restore,
 	&command_record,
 	&command_replay,
 	&command_create,

@@ -23,7 +23,7 @@ struct run_options {
 	struct ttd_config cfg;
 	const char *vifs[TTD_VIFS_MAX];
 	struct disk_list disks;
-	const char *extra;
+	const char *extra, *image;
 	struct stats_options stats;
 	bool restart, record, direct;
 	bool no_sandbox; /* or it is confined already: before the guest runs, once */
@@ -120,28 +120,29 @@ static int take_full(void *to, const struct option_value *v, struct ttd_error *e
 
 #define MEMORY(field) TAKE_U32(struct run_options, cfg.field, TTD_MEMORY_MIN, TTD_MEMORY_MAX, \
 	"give megabytes from 64 to 65536")
-#define RUN_OPTIONS \
+#define BOOT_OPTIONS \
 	{"kernel", "FILE", "Linux kernel with Xen PV support: bzImage or vmlinux", \
 		TAKE_TEXT(struct run_options, cfg.kernel)}, \
 	{"ramdisk", "FILE", "initial ramdisk", TAKE_TEXT(struct run_options, cfg.ramdisk)}, \
 	{"memory", "MB", "guest memory, 64 to 65536 (default 256)", MEMORY(memory_mb)}, \
-	{"maxmem", "MB", "that ttd mem-set may give it (default the memory)", MEMORY(maxmem_mb)}, \
 	{"extra", "CMDLINE", "kernel parameters, after \"console=hvc0\"", \
 		TAKE_TEXT(struct run_options, extra)}, \
 	{"cmdline", "CMDLINE", "the kernel's whole command line, in place of --extra", \
 		TAKE_TEXT(struct run_options, cfg.cmdline)}, \
+	{"cpu", "v2|v3|max", "the guest's CPU: x86-64-v2, v3, or all of the host's (default v3)", \
+		TAKE_BY(take_cpu)}, \
+	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", \
+		TAKE_BY(take_reboot)}
+#define RUN_OPTIONS \
+	{"maxmem", "MB", "that ttd mem-set may give it (default the memory)", MEMORY(maxmem_mb)}, \
 	{"vif", "SPEC", "a network interface, as user,hostfwd=...,restrict=1 or tap; repeatable", \
 		TAKE_BY(take_vif)}, \
 	{"disk", "SPEC", "a disk, as \"FILE,raw,xvda,rw\"; may be given several times", \
 		TAKE_INTO(take_disk, struct run_options, disks)}, \
 	{"clock", "host|virtual", "guest time follows the host's, or instructions only", \
 		TAKE_BY(take_clock)}, \
-	{"cpu", "v2|v3|max", "the guest's CPU: x86-64-v2, v3, or all of the host's (default v3)", \
-		TAKE_BY(take_cpu)}, \
 	{"name", "NAME", "name of the guest (default guest)", \
 		TAKE_INTO(take_name, struct run_options, cfg.name)}, \
-	{"on-reboot", "restart|exit", "what a guest's reboot does (default restart)", \
-		TAKE_BY(take_reboot)}, \
 	{"stop-at", "ICOUNT", "stop after exactly this many instructions", \
 		TAKE_U64(struct run_options, cfg.stop_icount, 1, INT64_MAX, \
 			"give a number of instructions, at least 1")}, \
@@ -158,6 +159,14 @@ static int take_full(void *to, const struct option_value *v, struct ttd_error *e
 		TAKE_BOOL(struct run_options, no_sandbox)}
 
 static const struct option_row run_options[] = {
+	BOOT_OPTIONS,
+	RUN_OPTIONS,
+	{"direct", NULL, "what the guest writes goes to its disks, not to overlays",
+		TAKE_BOOL(struct run_options, direct)},
+	OPTIONS_END,
+};
+
+static const struct option_row restore_options[] = {
 	RUN_OPTIONS,
 	{"direct", NULL, "what the guest writes goes to its disks, not to overlays",
 		TAKE_BOOL(struct run_options, direct)},
@@ -168,6 +177,9 @@ static const struct option_row run_options[] = {
 static const struct option_row record_options[] = {
 	{"output", "TRACE", "name or path of the trace (default NAME-N)", 'o', REC(TEXT, trace)},
 	{"force", NULL, "replace a trace that exists", REC(INT, force)},
+	{"restore", "IMAGE", "go on with a guest that xl save wrote, instead of a boot",
+		TAKE_TEXT(struct run_options, image)},
+	BOOT_OPTIONS,
 	RUN_OPTIONS,
 	{"interval", "ICOUNT", "instructions between digests (default 268435456)",
 		TAKE_U64(struct run_options, rec.interval, 1000, INT64_MAX,
@@ -204,6 +216,19 @@ static bool deviced_ok(const struct run_options *o, struct ttd_error *e)
 	return true;
 }
 
+/* A guest that was saved has all of that in it. */
+static int check_image(struct run_options *o, const struct command *cmd, struct ttd_error *e)
+{
+	if (o->cfg.kernel != NULL || o->cfg.ramdisk != NULL || o->extra != NULL ||
+		o->cfg.cmdline != NULL || o->cfg.cpu != NULL || o->cfg.memory_mb != 0)
+		return err_set(e, TTD_USAGE, "%s: the saved guest has its kernel, memory and CPU: leave "
+			"--kernel, --ramdisk, --extra, --cmdline, --memory and --cpu out", cmd->name);
+	o->cfg.kernel = o->image;
+	o->cfg.restored = 1;
+	o->restart = false; /* there is nothing to boot */
+	return 0;
+}
+
 /* What does not go together.  -1: *e. */
 static int check(struct run_options *o, const struct command *cmd, struct ttd_error *e)
 {
@@ -211,6 +236,10 @@ static int check(struct run_options *o, const struct command *cmd, struct ttd_er
 		o->disks.disk[i].direct = o->direct;
 	o->cfg.disks = o->disks.disk;
 	o->cfg.ndisks = o->disks.n;
+	if (o->image != NULL)
+		return check_image(o, cmd, e) == 0 && deviced_ok(o, e) ? 0 : -1;
+	if (o->cfg.memory_mb == 0)
+		o->cfg.memory_mb = TTD_MEMORY_DEFAULT;
 	if (o->cfg.maxmem_mb != 0 && o->cfg.maxmem_mb < o->cfg.memory_mb)
 		return err_set(e, TTD_USAGE, "%s: --maxmem %u is less than --memory %u", cmd->name,
 			o->cfg.maxmem_mb, o->cfg.memory_mb);
@@ -321,6 +350,16 @@ static int run_guest(struct diag *diag, struct run_options *o, struct console *c
 	return status;
 }
 
+static int take_image(struct run_options *o, const struct command *cmd, int argc, char **argv,
+	int first)
+{
+	o->image = first < argc ? argv[first] : NULL;
+	if (argc - first == 1)
+		return COMMAND_GO;
+	diag_print(o->diag, DIAG_ERROR, "%s: give one image; see ttd %s --help", cmd->name, cmd->name);
+	return TTD_USAGE;
+}
+
 static int run(const struct command *cmd, struct diag *diag, int argc, char **argv)
 {
 	struct run_options o = {.cfg = TTD_CONFIG_INIT, .restart = true, .rec = TTD_RECORD_INIT};
@@ -330,11 +369,14 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 	int first, status;
 
 	o.cfg.name = "guest";
+	o.cfg.memory_mb = 0; /* not said */
 	o.record = cmd == &command_record;
 	o.rec.on_full_stop = 1;
 	o.diag = diag;
 	status = command_parse(cmd, diag, argc, argv, &o, &first);
-	if (status == COMMAND_GO)
+	if (status == COMMAND_GO && cmd == &command_restore)
+		status = take_image(&o, cmd, argc, argv, first);
+	else if (status == COMMAND_GO)
 		status = command_none(cmd, diag, argc, argv, first);
 	if (status != COMMAND_GO)
 		return status;
@@ -345,7 +387,7 @@ static int run(const struct command *cmd, struct diag *diag, int argc, char **ar
 		diag_print(diag, DIAG_ERROR, "out of memory");
 		return TTD_HOST;
 	}
-	if (o.cfg.cmdline == NULL)
+	if (o.cfg.cmdline == NULL && !o.cfg.restored)
 		o.cfg.cmdline = cmdline;
 	console = console_open(diag, true, &e);
 	if (console == NULL) {
@@ -378,15 +420,28 @@ const struct command command_run = {
 	.run = run,
 };
 
+const struct command command_restore = {
+	.name = "restore",
+	.runs_guest = true,
+	.synopsis = "IMAGE [OPTION]...",
+	.summary = "Go on with a guest that xl save of a Xen host wrote.",
+	.options = restore_options,
+	.examples =
+		"  ttd restore guest.save --disk guest.img,raw,xvda,rw\n"
+		"  ttd record --restore guest.save --disk guest.img,raw,xvda,rw --vif user\n",
+	.run = run,
+};
+
 const struct command command_record = {
 	.name = "record",
 	.runs_guest = true,
-	.synopsis = "--kernel FILE [OPTION]...",
+	.synopsis = "--kernel FILE | --restore IMAGE [OPTION]...",
 	.summary = "The same as run, and record it to a trace for ttd replay.",
 	.options = record_options,
 	.examples =
 		"  ttd record --kernel vmlinuz --ramdisk initrd.img\n"
 		"  ttd record --kernel vmlinuz --ramdisk initrd.img --disk debian.img,raw,xvda,rw\n"
-		"  ttd record -o crash --kernel vmlinuz --ramdisk initrd.img --clock virtual\n",
+		"  ttd record -o crash --kernel vmlinuz --ramdisk initrd.img --clock virtual\n"
+		"  ttd record --restore guest.save --disk guest.img,raw,xvda,rw\n",
 	.run = run,
 };

@@ -99,7 +99,8 @@ static const struct field which[] = {
 };
 static const struct field recorded[] = {
 	INFO_AS(TEXT, "ttd", version), INFO(U32, format), INFO(U32, engine), INFO(U32, abi),
-	INFO_AS(TEXT, "host_cpu", vendor), INFO(TEXT, guest_cpu), INFO(TEXT, domain), INFO(TEXT, kernel),
+	INFO_AS(TEXT, "host_cpu", vendor), INFO(TEXT, guest_cpu), INFO(TEXT, domain),
+	INFO_IF(TEXT, "restored", restored), INFO(TEXT, kernel),
 	INFO_AS(TEXT, "kernel_xxh128", kernel_digest), INFO(TEXT, ramdisk),
 	INFO_AS(TEXT, "ramdisk_xxh128", ramdisk_digest), INFO(TEXT, cmdline),
 	INFO(U32, memory_mb), INFO_IF(U32, "strict_mmu", strict_mmu),

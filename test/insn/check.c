@@ -93,7 +93,7 @@ enum verdict check_case(struct rig *rig, struct tcase *c, const struct result *n
 	}
 	if (!rig->engines)
 		return check_native(rig, c, nat, why, size);
-	c->no_cpu |= (!c->code64 && host.no_32) || host_loses(nat);
+	c->no_cpu |= (!c->code64 && host.no_32) || host_loses(c, nat);
 	return check_engines(rig, c, nat, why, size) ? SAME : DIFFERENT;
 }
 

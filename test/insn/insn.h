@@ -201,8 +201,8 @@ struct host {
 extern struct host host;
 
 void host_look(void);
-/* Did the program end where this host kills it when it is interrupted? */
-bool host_loses(const struct result *r);
+/* Was rsp what this host does not let a program go on with? */
+bool host_loses(const struct tcase *c, const struct result *r);
 
 /* ---- checking one case (check.c) ---- */
 

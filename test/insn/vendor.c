@@ -60,7 +60,7 @@ bool vendor_decides(const struct tcase *c, const struct result *r)
 	if (host_is_intel())
 		return false;
 	/* AMD's check operands of SSE's unaligned instructions, too, and canonical ends first. */
-	if (r->vec == AC || ((c->rflags & AC_FLAG) != 0 && (r->vec == SS || r->vec == GP)))
+	if (r->vec == AC || (((c->rflags | r->rflags) & AC_FLAG) != 0 && (r->vec == SS || r->vec == GP)))
 		return true;
 	/* 32-bit operands that reach over 4 GB: beyond the limit, or around to 0. */
 	if (!c->code64 && (r->vec == SS || r->vec == GP))

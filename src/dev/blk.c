@@ -314,6 +314,18 @@ static void live(struct dev *dev)
 	}
 }
 
+static int forked(struct dev *dev, struct ttd_error *e)
+{
+	struct blk *b = blk_of(dev);
+	struct overlay *o = disk_overlay(b->disk);
+	int error = o != NULL ? overlay_forked(o) : 0;
+
+	if (error != 0)
+		return err_set(e, TTD_HOST, "disk %s: no file for what is written to it: %s",
+			disk_name(b->disk), strerror(error));
+	return work_forked(b, e);
+}
+
 /* ---- state ---- */
 
 static void save_request(const struct request *r, struct wbuf *w, enum dev_save what)
@@ -465,7 +477,7 @@ static const struct dev_ops ops = {
 	.type = "vbd", .kind = DEV_BLOCK,
 	.announce = announce, .connect = connect, .disconnect = disconnect, .notify = notify,
 	.apply = apply, .due = due, .expire = expire, .save = save, .load = load,
-	.quiet = quiet, .live = live, .content = content, .detach = detach,
+	.quiet = quiet, .live = live, .forked = forked, .content = content, .detach = detach,
 };
 
 /* ---- life ---- */
@@ -485,9 +497,7 @@ struct blk *blk_create(struct disk *disk, const struct blk_params *p, struct ttd
 	b->p = *p;
 	b->ring = DEV_NO_PAGE;
 	b->flight_end = &b->flight;
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->work, NULL);
-	pthread_cond_init(&b->done, NULL);
+	work_init(b);
 	return b;
 }
 

@@ -87,8 +87,10 @@ void blk_respond(struct blk *b, const struct request *r, int status);
 void flight_add(struct blk *b, struct request *r);
 
 /* blk_work.c */
+void work_init(struct blk *b);
 int work_start(struct blk *b, struct ttd_error *e);
 void work_stop(struct blk *b);
+int work_forked(struct blk *b, struct ttd_error *e); /* the parent's thread is not ours */
 void work_kick(struct blk *b); /* there are new requests in flight */
 void work_quiet(struct blk *b); /* all of them are done, and posted */
 void work_wait(struct blk *b, const struct request *r); /* NULL: all of them */

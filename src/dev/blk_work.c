@@ -115,6 +115,13 @@ static void *worker(void *ctx)
 	return NULL;
 }
 
+void work_init(struct blk *b)
+{
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_cond_init(&b->work, NULL);
+	pthread_cond_init(&b->done, NULL);
+}
+
 int work_start(struct blk *b, struct ttd_error *e)
 {
 	int rc = thread_start(&b->thread, worker, b);
@@ -135,6 +142,15 @@ void work_stop(struct blk *b)
 	pthread_mutex_unlock(&b->lock);
 	pthread_join(b->thread, NULL);
 	b->started = b->quit = false;
+}
+
+int work_forked(struct blk *b, struct ttd_error *e)
+{
+	if (!b->started)
+		return 0;
+	work_init(b);
+	b->started = false;
+	return work_start(b, e);
 }
 
 void work_kick(struct blk *b)

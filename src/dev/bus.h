@@ -97,6 +97,8 @@ struct dev_ops {
 	 */
 	void (*quiet)(struct dev *dev);
 	void (*live)(struct dev *dev);
+	/* In the child of a fork that was made after quiet(): threads and files of its own. */
+	int (*forked)(struct dev *dev, struct ttd_error *e); /* may be NULL */
 	/* At the end of a run: a digest of what the guest left behind.  May be NULL. */
 	uint64_t (*content)(struct dev *dev);
 	/* The guest is gone: when this returns nothing calls post() any more. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -65,7 +66,7 @@ static struct overlay *new_overlay(const char *path, struct ttd_error *e)
 	struct overlay *o = calloc(1, sizeof *o);
 
 	if (o != NULL) {
-		o->fd = o->back_fd = -1;
+		o->fd = o->back_fd = o->shared_fd = -1;
 		o->epoch = 1;
 		if (path == NULL || (o->path = strdup(path)) != NULL)
 			return o;
@@ -83,6 +84,8 @@ void overlay_close(struct overlay *o)
 		close(o->fd);
 	if (o->back_fd >= 0)
 		close(o->back_fd);
+	if (o->shared_fd >= 0)
+		close(o->shared_fd);
 	map_free(&o->map);
 	list_free(&o->dirty);
 	list_free(&o->freed);
@@ -224,7 +227,8 @@ static int read_run(struct overlay *o, uint64_t block, size_t n, uint8_t *p)
 	}
 	if (block & BLOCK_BACK)
 		return read_all(o->back_fd, block & ~BLOCK_BACK, p, n * OVERLAY_CLUSTER);
-	return read_all(o->fd, block, p, n * OVERLAY_CLUSTER);
+	/* No run goes over the end of what is shared: one block there is never used. */
+	return read_all(block < o->shared_end ? o->shared_fd : o->fd, block, p, n * OVERLAY_CLUSTER);
 }
 
 int overlay_read(struct overlay *o, uint64_t cluster, size_t n, void *p)
@@ -434,5 +438,21 @@ int overlay_back(struct overlay *o, const char *path, struct ttd_error *e)
 		close(o->back_fd);
 	o->back_fd = fd;
 	o->back_id = id_of(&o->info);
+	return 0;
+}
+
+int overlay_forked(struct overlay *o)
+{
+	int fd, rc;
+
+	if (o->path != NULL || o->shared_fd >= 0)
+		return EBUSY;
+	rc = overlay_freeze(o);
+	fd = rc == 0 ? memfd_create("ttd-overlay", MFD_CLOEXEC) : -1;
+	if (fd < 0)
+		return rc != 0 ? rc : errno;
+	o->shared_fd = o->fd;
+	o->fd = fd;
+	o->shared_end = o->end = o->end + 1;
 	return 0;
 }

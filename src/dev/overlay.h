@@ -72,4 +72,10 @@ int overlay_load(struct overlay *o, struct rbuf *r);
  */
 int overlay_back(struct overlay *o, const char *path, struct ttd_error *e);
 
+/*
+ * In the child of a fork: what was written and saved before is shared with the parent, what is
+ * written from here on goes to a file of its own.  For nameless ones, once.  0 or an errno.
+ */
+int overlay_forked(struct overlay *o);
+
 #endif

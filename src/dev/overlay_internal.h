@@ -37,6 +37,8 @@ struct overlay {
 	struct overlay_info info;
 	char *path;      /* NULL: nameless */
 	int fd, back_fd; /* -1: none */
+	int shared_fd;   /* has the blocks below shared_end: overlay_forked(); -1: none */
+	uint64_t shared_end;
 	bool sync, keep, read_only;
 	struct map map;
 	uint64_t id, back_id; /* of the files, in saved maps */

@@ -178,7 +178,8 @@ static void run_job(struct search *s, size_t segment, int fd)
 	signal(SIGINT, SIG_IGN); /* the parent ends us */
 	thread_start(&t, wait_for_end, (void *)(intptr_t)fd);
 	s->tl->p.none = true; /* checkpoints on the way would serve nobody */
-	a.status = look(s->tl, s->q, &s->seg[segment], &a.w, &a.err);
+	a.status = domain_forked(s->tl->p.domain, &a.err) == 0 ?
+		look(s->tl, s->q, &s->seg[segment], &a.w, &a.err) : -1;
 	_exit(write(fd, &a, sizeof a) == (ssize_t)sizeof a ? 0 : 1);
 }
 
@@ -190,6 +191,7 @@ static int start_job(struct search *s, size_t segment)
 	_Static_assert(sizeof(struct answer) <= 4096, "one write to a pipe, at once or not");
 	if (pipe(fds) != 0)
 		return -1;
+	domain_quiet(s->tl->p.domain);
 	j->pid = fork();
 	if (j->pid == 0) {
 		close(fds[0]);

@@ -461,6 +461,19 @@ void bus_quiet_all(struct domain *d)
 	}
 }
 
+int bus_forked_all(struct domain *d, struct ttd_error *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && d->bus != NULL && i < d->bus->n; i++) {
+		struct dev *dev = d->bus->seat[i]->dev;
+
+		if (dev->ops->forked != NULL)
+			rc = dev->ops->forked(dev, e);
+	}
+	return rc;
+}
+
 void bus_live_all(struct domain *d)
 {
 	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {

@@ -19,6 +19,7 @@ int bus_attach(struct domain *d, struct dev *dev,
 void bus_detach_all(struct domain *d);
 /* Before and after another source takes the place of the one that there is. */
 void bus_quiet_all(struct domain *d);
+int bus_forked_all(struct domain *d, struct ttd_error *e);
 void bus_live_all(struct domain *d);
 void bus_notify(struct domain *d, uint32_t port);
 void bus_port_closed(struct domain *d, uint32_t port);

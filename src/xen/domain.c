@@ -402,6 +402,16 @@ void domain_fork(struct domain *d, bool too)
 	mem_fork(d->mem, too);
 }
 
+void domain_quiet(struct domain *d)
+{
+	bus_quiet_all(d);
+}
+
+int domain_forked(struct domain *d, struct ttd_error *e)
+{
+	return bus_forked_all(d, e);
+}
+
 const struct cpu_state *domain_cpu(struct domain *d)
 {
 	return regs_of(current_vcpu(d));

@@ -167,6 +167,12 @@ struct mem *domain_mem(struct domain *d);
 struct mmu *domain_mmu(struct domain *d); /* of domain_vcpu() */
 /* Do processes that are forked from now on have the machine?  At first they do. */
 void domain_fork(struct domain *d, bool too);
+/*
+ * A replayed domain goes on in the child of a fork: before it no thread of a device's is at
+ * work, after it, in the child, devices get threads and files of their own.
+ */
+void domain_quiet(struct domain *d);
+int domain_forked(struct domain *d, struct ttd_error *e);
 const struct cpu_state *domain_cpu(struct domain *d);
 struct domain_control {
 	uint64_t cr0, cr2, cr4, efer;

@@ -57,6 +57,13 @@ for clock in host virtual; do
 	replay 0 one --json
 	cmp -s "$TTD_TMP/out" "$TTD_TMP/rep.out" || wrong "$clock: the replay's console differs"
 	says "$TTD_TMP/rep.err" 'replay verified to its end' "$clock: not verified"
+	# In processes that are forked in the middle, which have no threads then.
+	for what in jiffies_64 linux_banner; do
+		timeout 120 "$ttd" last-write $what one >"$TTD_TMP/write.$what" 2>"$TTD_TMP/err" </dev/null
+		[ $? -ne 124 ] || wrong "$clock: last-write $what does not end"
+	done
+	says "$TTD_TMP/write.jiffies_64" 'written at' "$clock: last-write"
+	says "$TTD_TMP/write.linux_banner" 'nobody' "$clock: last-write"
 done
 guest 0 run --clock virtual --disk "$disk,raw,xvda,rw" --disk "file:$TTD_TMP/second,xvdb,r" \
 	--json -- "$work"

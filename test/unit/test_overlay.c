@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -300,6 +301,60 @@ static void snapshots(void **state)
 	overlay_close(o);
 }
 
+/* Goes on from a snapshot, as often as that; true: what is there is what was written. */
+static bool branch(struct overlay *o, const struct wbuf *saved, const struct model *kept)
+{
+	uint32_t version = 1000000 + (uint32_t)getpid();
+
+	for (int k = 0; k < 20; k++) {
+		struct rbuf r = {.p = saved->p, .len = saved->len};
+		struct model m = *kept;
+
+		assert_int_equal(overlay_load(o, &r), 0);
+		check(o, &m);
+		for (int n = 0; n < 8; n++)
+			change(o, &m, &version);
+		usleep(2000); /* for the others to be where they are wrong */
+		check(o, &m);
+	}
+	return true;
+}
+
+/* Several processes go on from the same snapshot at the same time. */
+static void forked(void **state)
+{
+	struct overlay_info i = info();
+	struct model m = {{0}};
+	struct wbuf saved = {0};
+	uint32_t version = 1;
+	struct overlay *o;
+	struct ttd_error e;
+	pid_t pid[3];
+
+	(void)state;
+	o = overlay_create(NULL, "/tmp", &i, false, false, &e);
+	for (int n = 0; n < 20; n++)
+		change(o, &m, &version);
+	overlay_freeze(o);
+	overlay_save(o, &saved);
+	for (int k = 0; k < 3; k++) {
+		pid[k] = fork();
+		if (pid[k] == 0) {
+			seed += (uint64_t)k + 1;
+			_exit(overlay_forked(o) == 0 && branch(o, &saved, &m) ? 0 : 1);
+		}
+	}
+	branch(o, &saved, &m);
+	for (int k = 0; k < 3; k++) {
+		int status;
+
+		assert_int_equal(waitpid(pid[k], &status, 0), pid[k]);
+		assert_int_equal(status, 0);
+	}
+	wbuf_free(&saved);
+	overlay_close(o);
+}
+
 /* Blocks are used again: writing the same over and over does not fill the host's disk. */
 static void bounded(void **state)
 {
@@ -327,7 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(killed), cmocka_unit_test(same_content), cmocka_unit_test(damaged),
-		cmocka_unit_test(snapshots), cmocka_unit_test(bounded),
+		cmocka_unit_test(snapshots), cmocka_unit_test(forked), cmocka_unit_test(bounded),
 	};
 	int rc;
 

@@ -337,8 +337,7 @@ static void bus_fail(struct dev *dev, const struct ttd_error *e)
 }
 
 static const struct dev_bus_ops bus_ops = {
-	.read = bus_read, .write = bus_write,
-	.copy_in = bus_copy_in, .copy_out = bus_copy_out,
+	.read = bus_read, .write = bus_write, .copy_in = bus_copy_in, .copy_out = bus_copy_out,
 	.map = bus_map, .page_in = bus_page_in, .page_out = bus_page_out,
 	.bind = bus_bind, .raise = bus_raise,
 	.post = bus_post, .sent = bus_sent, .now = bus_now, .fail = bus_fail,
@@ -430,8 +429,7 @@ int bus_attach(struct domain *d, struct dev *dev, struct ttd_error *e)
 		d->bus = calloc(1, sizeof *d->bus);
 	if (s == NULL || d->bus == NULL || d->bus->n == DEV_MAX) {
 		free(s);
-		return err_set(e, TTD_HOST, "no memory for another device (there may be %d)",
-			DEV_MAX);
+		return err_set(e, TTD_HOST, "no memory for another device (there may be %d)", DEV_MAX);
 	}
 	s->bus = (struct dev_bus){ .ops = &bus_ops, .virtual_clock = d->clock == CLOCK_VIRTUAL };
 	s->d = d;
@@ -451,37 +449,38 @@ int bus_attach(struct domain *d, struct dev *dev, struct ttd_error *e)
 	return 0;
 }
 
+/* The i-th device; NULL: there are fewer. */
+static struct dev *nth(const struct domain *d, unsigned i)
+{
+	return d->bus != NULL && i < d->bus->n ? d->bus->seat[i]->dev : NULL;
+}
+
 void bus_quiet_all(struct domain *d)
 {
-	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {
-		struct dev *dev = d->bus->seat[i]->dev;
+	struct dev *dev;
 
+	for (unsigned i = 0; (dev = nth(d, i)) != NULL; i++)
 		if (dev->ops->quiet != NULL)
 			dev->ops->quiet(dev);
-	}
 }
 
 int bus_forked_all(struct domain *d, struct ttd_error *e)
 {
-	int rc = 0;
+	struct dev *dev;
 
-	for (unsigned i = 0; rc == 0 && d->bus != NULL && i < d->bus->n; i++) {
-		struct dev *dev = d->bus->seat[i]->dev;
-
-		if (dev->ops->forked != NULL)
-			rc = dev->ops->forked(dev, e);
-	}
-	return rc;
+	for (unsigned i = 0; (dev = nth(d, i)) != NULL; i++)
+		if (dev->ops->forked != NULL && dev->ops->forked(dev, e) != 0)
+			return -1;
+	return 0;
 }
 
 void bus_live_all(struct domain *d)
 {
-	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {
-		struct dev *dev = d->bus->seat[i]->dev;
+	struct dev *dev;
 
+	for (unsigned i = 0; (dev = nth(d, i)) != NULL; i++)
 		if (dev->ops->live != NULL)
 			dev->ops->live(dev);
-	}
 }
 
 void bus_detach_all(struct domain *d)
@@ -501,13 +500,11 @@ void bus_detach_all(struct domain *d)
 uint64_t bus_content(struct domain *d)
 {
 	uint64_t sum = 0;
+	struct dev *dev;
 
-	for (unsigned i = 0; d->bus != NULL && i < d->bus->n; i++) {
-		struct dev *dev = d->bus->seat[i]->dev;
-
+	for (unsigned i = 0; (dev = nth(d, i)) != NULL; i++)
 		if (dev->ops->content != NULL)
 			sum += dev->ops->content(dev) * UINT64_C(0x9e3779b97f4a7c15) + i + 1;
-	}
 	return sum;
 }
 

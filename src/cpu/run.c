@@ -267,12 +267,12 @@ static bool trap_hits(struct cpu *c, bool exit)
 }
 
 /*
- * Does the block and what may run before the next one stops?  (If it was cut, its plain
- * translation, begun somewhere in it, goes further than it.)
+ * Does the block, an iretq that ends it unpaid, and what may run before the next one stops?
+ * (If it was cut, its plain translation, begun somewhere in it, goes further than it.)
  */
 static bool fits(const struct block *b, uint64_t left)
 {
-	return b->n < MAX_BLOCK && (unsigned)b->n + LATE_CHECK <= left;
+	return b->n < MAX_BLOCK && (unsigned)b->n + 1 + LATE_CHECK <= left;
 }
 
 /* Runs some of the `left` instructions by whole blocks.  true: exit. */
@@ -297,9 +297,10 @@ static bool run_blocks(struct cpu *c, uint64_t left)
 	budget = left > OVERRUN ? left - OVERRUN : 0;
 	if (budget > MAX_QUANTUM)
 		budget = MAX_QUANTUM;
-	if (b->n > budget && fits(b, left)) {
+	/* (One of no instructions, which begins with what leaves it, needs a budget as well.) */
+	if (b->n >= budget && fits(b, left)) {
 		cpu_enter(c, b, b->first);
-	} else if (b->n > budget) {
+	} else if (b->n >= budget) {
 		if (!run_temp(c, left < MAX_BLOCK ? (unsigned)left : MAX_BLOCK,
 		    b->mode & BM_PASS ? TR_PASS : 0))
 			return true;

@@ -147,7 +147,45 @@ static bool wild(struct engine *e, char *why, size_t size)
 	return true;
 }
 
+/* An iretq that changes little is not left for, and no budget is exceeded by it. */
+static bool iret_stops(struct engine *e, char *why, size_t size)
+{
+	static const uint8_t code[] = {
+		0x8c, 0xd0, 0x50, 0x54,                   /* 1: mov eax, ss; push rax; push rsp */
+		0x48, 0x83, 0x04, 0x24, 8,                /* add qword ptr [rsp], 8 */
+		0x9c, 0x8c, 0xc8, 0x50,                   /* pushf; mov eax, cs; push rax */
+		0x68, 0x14, 0x01, 0x00, CODE_VA >> 24,    /* push 2f */
+		0x48, 0xcf,                               /* iretq */
+		0x41, 0xf7, 0xc5, 0, 2, 0, 0, 0xeb, 0xe3, /* 2: test r13d, 0x200; jmp 1b */
+	};
+	unsigned left_for = 0;
+	struct ctx c;
+
+	_Static_assert((CODE_VA & 0xffffff) == 0 && CODE_VA >> 31 == 0, "2f");
+	open_ctx(&c, e, why, size);
+	load(&c, code, sizeof code);
+	for (unsigned k = 1; k < 400; k++) {
+		uint64_t target = c.s->icount + k % 100 + 1;
+
+		while (c.s->icount < target) {
+			c.x = *cpu_run(c.c, target);
+			if (c.x.reason != CPU_EXIT_PRIV)
+				continue;
+			/* Its target is not known yet, or it is the last: as the hypervisor does it. */
+			c.s->rip = CODE_VA + 0x114;
+			c.s->gpr[RSP] += 40;
+			c.s->icount++;
+			left_for++;
+		}
+		WANT(&c, "icount", c.s->icount, target);
+	}
+	if (left_for > 1000)
+		return fail(&c, "times that it was left for", left_for, 1000);
+	return true;
+}
+
 const struct engine_case stack_cases[] = {
 	{ "stack-remapped", remapped }, { "stack-read-only", read_only }, { "stack-epoch", epoch },
-	{ "stack-page-table", page_table }, { "stack-wild", wild }, { NULL, NULL },
+	{ "stack-page-table", page_table }, { "stack-wild", wild },
+	{ "stack-iret-stops", iret_stops }, { NULL, NULL },
 };

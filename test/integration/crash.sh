@@ -1,7 +1,8 @@
 #!/bin/bash
 # crash.sh - kill -9 of a recording guest, of ttd-deviced, of both, and of a
 # guest that writes its log itself, at random moments: every log opens, replays
-# without divergence, and lacks at most the last 100 ms before the kill; the last
+# without divergence, and lacks at most the last moments before the kill (less than 100 ms
+# on a machine that does nothing else, the limit is three times that); the last
 # kind what the guest did since it last looked at the time.  Then a disk that fills
 # up.  KILLS says how many; SEED, which is printed, repeats a run.
 #
@@ -99,7 +100,7 @@ lost() {
 	lost=$((lost - $(stood_still $((killed / 1000 - lost)) $((killed / 1000)))))
 	[ "$3" != own ] && [ $lost -gt $lost_max ] && lost_max=$lost
 	[ "$3" = own ] && [ $lost -gt $lost_own ] && lost_own=$lost
-	[ $lost -le 100000 ] || wrong "$i $3: lost $lost us"
+	[ $lost -le 300000 ] || wrong "$i $3: lost $lost us"
 }
 moment() {
 	sleep "$((RANDOM % 3)).$((RANDOM % 10))$((RANDOM % 10))"

@@ -40,13 +40,29 @@ same() {
 	}
 }
 
-if ! "$TTD_TMP/programs/run" >"$TTD_TMP/native"; then
-	grep -B 3 -A 3 FAILED "$TTD_TMP/native"
-	wrong "the programs fail on this host"
-fi
+# What a program says, out of all that was said.
+said() { # NAME FILE
+	sed -n "/^== $1\$/,/^== exit/p" "$2"
+}
+"$TTD_TMP/programs/run" >"$TTD_TMP/native"
 boot first ''
 sed -n '/^== /,/^ttd.run:/p' "$TTD_TMP/first.out" | sed '$d' >"$TTD_TMP/guest"
-diff "$TTD_TMP/native" "$TTD_TMP/guest" || wrong "the guest's output differs from the host's"
+names=$(sed -n 's/^== \([a-z]*\)$/\1/p' "$TTD_TMP/native")
+fails=0
+for p in $names; do
+	if said "$p" "$TTD_TMP/native" | tail -n 1 | grep -qx '== exit 0'; then
+		diff <(said "$p" "$TTD_TMP/native") <(said "$p" "$TTD_TMP/guest") ||
+			wrong "$p: the guest's output differs from the host's"
+		continue
+	fi
+	# Some hosts have no debug registers for their programs, or run no 32-bit code.
+	echo "$p fails on this host, so in the guest it has to say itself that all is well"
+	said "$p" "$TTD_TMP/native" | grep -B 3 -A 3 FAILED
+	fails=$((fails + 1))
+	said "$p" "$TTD_TMP/guest" | tail -n 1 | grep -qx '== exit 0' || wrong "$p fails in the guest"
+	said "$p" "$TTD_TMP/guest" | grep FAILED && wrong "$p fails in the guest"
+done
+[ -n "$names" ] && [ $fails -le 2 ] || wrong "too many programs fail on this host: $fails of" $names
 boot second ''
 same first second
 boot reference '' --reference

@@ -36,6 +36,15 @@ static bool check_stop(struct rig *rig, const struct tcase *c, const struct resu
 		compare(c, "ref after a stop", &ref, "opt after a stop", &opt, why, size);
 }
 
+/*
+ * The address sanitizer has memory of its own where the guest has none, and code whose
+ * accesses are not checked does not fault there.
+ */
+static bool meets_shadow(const struct result *ref)
+{
+	return CPU_HAS_SHADOW && ref->vec == 14 && ref->cr2 >= 0x7fff8000 && ref->cr2 < 0x10007fff8000;
+}
+
 static bool check_engines(struct rig *rig, const struct tcase *c, const struct result *nat,
 	char *why, size_t size)
 {
@@ -43,6 +52,8 @@ static bool check_engines(struct rig *rig, const struct tcase *c, const struct r
 
 	engine_load(rig->ref, c, false);
 	engine_run(rig->ref, c, MAX_ICOUNT, &ref);
+	if (meets_shadow(&ref))
+		return true;
 	if (rig->no_cpu || c->no_cpu || vendor_decides(c, nat))
 		nat = &ref;
 	else if (!compare(c, "cpu", nat, "ref", &ref, why, size))

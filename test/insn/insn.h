@@ -204,6 +204,13 @@ void host_look(void);
 /* Was rsp what this host does not let a program go on with? */
 bool host_loses(const struct tcase *c, const struct result *r);
 
+/* The address sanitizer's shadow fills memory that must fault: no CPU to compare with. */
+#ifdef __SANITIZE_ADDRESS__
+enum { CPU_HAS_SHADOW = 1 };
+#else
+enum { CPU_HAS_SHADOW = 0 };
+#endif
+
 /* ---- checking one case (check.c) ---- */
 
 struct rig {

@@ -91,13 +91,6 @@ static void report(struct rig *rig, struct progress *p, struct tcase *c, char *w
 	p->failed++;
 }
 
-/* The address sanitizer's shadow fills memory that must fault: no CPU to compare with. */
-#ifdef __SANITIZE_ADDRESS__
-enum { CPU_HAS_SHADOW = 1 };
-#else
-enum { CPU_HAS_SHADOW = 0 };
-#endif
-
 /* Random cases from p->next on, a batch at a time. */
 static void run_random(struct rig *rig, const struct options *o, struct progress *p, double end)
 {

@@ -112,10 +112,8 @@ static void pass_on(int sig, siginfo_t *si, void *arg)
 /* What one of the scratch registers holds of the guest (RK2). */
 static void put_home(struct cpu *c, unsigned kept, greg_t value)
 {
-	static const uint8_t reg[] = { [1] = R10, [2] = R11, [3] = R15 };
-
 	if (kept != 0)
-		c->s.gpr[reg[kept]] = (uint64_t)value;
+		c->s.gpr[kept_reg(kept)] = (uint64_t)value;
 }
 
 /*

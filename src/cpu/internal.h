@@ -93,7 +93,10 @@ struct site {
 	uint16_t size;  /* of the access; of a ret what it pops, of a call SITE_CALL */
 };
 enum { SITE_CALL = 0xffff, SITE_WRITE = 0x8000 /* a group's check, for writing */ };
-enum { KEPT = 2, KEPT_BITS = 2 }; /* so many; bits of each in a site, r10's first */
+enum { KEPT = 2, KEPT_BITS = 2 }; /* this many; bits of each in a site, r10's first */
+/* A register as these bits have it, 0 being none; and back. */
+static inline unsigned kept_code(int reg) { return reg == R10 ? 1 : reg == R11 ? 2 : 3; }
+static inline int kept_reg(unsigned code) { return code == 1 ? R10 : code == 2 ? R11 : R15; }
 _Static_assert(sizeof(struct site) == 16, "one site per instruction: keep it small");
 
 struct block {

@@ -104,8 +104,7 @@ static void push_mem(struct tr *t, const struct insn *in)
 /* In the mapped space: the guest's own instruction, or its like (C6: all are one access or restart). */
 static void native_push(struct tr *t, const struct insn *in, int reg)
 {
-	if (homed(reg))
-		reg = regs_hold(t, reg, true);
+	reg = regs_hold(t, reg, true);
 	site_here(t, in, 8);
 	if (in->has_mem) {
 		e_rm(&t->o, 0, X_BRANCH, EXT_PUSH, access_native(t, in));
@@ -131,8 +130,7 @@ static void native_pop_mem(struct tr *t, const struct insn *in)
 static void native_pop(struct tr *t, const struct insn *in, int reg)
 {
 	flags_before(t, in);
-	if (homed(reg))
-		reg = regs_hold(t, reg, false);
+	reg = regs_hold(t, reg, false);
 	site_here(t, in, 8);
 	if (in->has_mem)
 		native_pop_mem(t, in);

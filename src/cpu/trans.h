@@ -91,9 +91,6 @@ struct tr {
 	} piece;              /* C2 */
 };
 
-/* What a place for registers in site.kept is; 0 is none. */
-static inline unsigned kept_code(int reg) { return reg == R10 ? 1 : reg == R11 ? 2 : 3; }
-
 static inline bool homed(int reg) { return reg == R10 || reg == R11 || reg == R15; }
 static inline struct ea home(const struct tr *t, int reg) { return EA_ABS(&t->c->s.gpr[reg]); }
 static inline struct ea field(const void *p) { return EA_ABS(p); }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "insn.h"
+#include "mem/mem.h"
 
 struct host host;
 
@@ -114,12 +115,7 @@ void host_look(void)
 			"executes what comes next wrongly (lzcnt as bsr): random ones are left out\n");
 }
 
-static bool wild(uint64_t rsp)
-{
-	return (int64_t)rsp != (int64_t)(rsp << 16) >> 16;
-}
-
 bool host_loses(const struct tcase *c, const struct result *r)
 {
-	return host.no_wild_stack && (wild(c->gpr[4]) || wild(r->gpr[4]));
+	return host.no_wild_stack && (!mem_canonical(c->gpr[4]) || !mem_canonical(r->gpr[4]));
 }
